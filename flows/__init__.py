@@ -1,0 +1,1 @@
+"""What runs: flows, and the `nli` command that starts them from a terminal. Wiring only."""

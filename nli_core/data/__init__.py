@@ -1,0 +1,1 @@
+"""Text in, Arrow shards out: reading, tokenizing, truncating, packing and batching."""

@@ -1,0 +1,31 @@
+"""Which examples go into which batch."""
+
+import numpy as np
+
+from nli_core.data.truncation import IntArray
+
+_POOL_BATCHES = 50  # as in group-by-length samplers: enough to make batches even, few enough to stay shuffled
+
+
+def training_batches(lengths: IntArray, batch_size: int, *, seed: int, epoch: int) -> list[IntArray]:
+    """Every example once, in batches of similar length and random order: a pure function of its arguments.
+
+    All examples are shuffled; within pools of some batches they are sorted by length, so that a batch has little
+    padding; then the batches are shuffled, so that no step knows what length comes next. The last, smaller batch of
+    the last pool takes part.
+    """
+    source = np.random.default_rng([seed, epoch])
+    order = source.permutation(len(lengths))
+    pool = batch_size * _POOL_BATCHES
+    batches: list[IntArray] = []
+    for start in range(0, len(order), pool):
+        members = order[start : start + pool]
+        members = members[np.argsort(lengths[members], kind="stable")]
+        batches += [members[first : first + batch_size] for first in range(0, len(members), batch_size)]
+    return [batches[index] for index in source.permutation(len(batches))]
+
+
+def evaluation_batches(lengths: IntArray, batch_size: int) -> list[IntArray]:
+    """Every example once, longest first, so that too large a batch fails at once rather than late."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]

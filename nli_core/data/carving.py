@@ -1,0 +1,63 @@
+"""Splits that a corpus lacks, carved from its train split by class with a fixed seed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from nli_core.data.layout import Split
+from nli_core.data.tables import CleanTable
+from nli_core.errors import UserError
+
+
+def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dict[Split, CleanTable]:
+    """Divide the train table: each split of `fractions` gets that part of every class, train keeps the rest.
+
+    Which rows go where depends on the labels, the fractions and the seed alone; rows keep their order and their id.
+
+    Raises:
+        UserError: a split would be left without a row.
+    """
+    if not fractions:
+        return {"train": train}
+    frame = pl.scan_ipc(train.path)
+    rows = frame.select("id", "label").collect()
+    labels = rows["label"].to_numpy()
+    chosen: dict[Split, list[np.ndarray]] = {split: [] for split in ("train", *fractions)}
+    source = np.random.default_rng(seed)
+    for label in np.unique(labels):
+        members = source.permutation(np.flatnonzero(labels == label))
+        ends = np.cumsum([round(fraction * len(members)) for fraction in fractions.values()])
+        *carved, rest = np.split(members, ends)
+        for split, part in zip((*fractions, "train"), (*carved, rest), strict=True):
+            chosen[split].append(part)
+    tables: dict[Split, CleanTable] = {}
+    for split, parts in chosen.items():
+        places = np.sort(np.concatenate(parts))
+        if len(places) == 0:
+            raise UserError(f"corpus: carving leaves no rows for {split} out of {len(labels)}; give a file for it")
+        path = train.path.with_name(f"carved-{split}.arrow")
+        ids = rows[places].select("id").lazy()
+        frame.join(ids, on="id", how="semi", maintain_order="left").sink_ipc(path, maintain_order=True)
+        tables[split] = CleanTable(path, len(places), train.dropped if split == "train" else {})
+    return tables
+
+
+def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[str, int]:
+    """How many examples of a later split also stand in an earlier one (the same texts, whatever the label)."""
+    shared: dict[str, int] = {}
+    earlier: list[pl.LazyFrame] = []
+    for split, table in tables.items():
+        hashes = _text_hashes(table.path)
+        if earlier:
+            found = hashes.join(pl.concat(earlier), on="hash", how="semi").select(pl.len()).collect(engine="streaming")
+            shared[split] = int(found.item())
+        earlier.append(hashes)
+    return shared
+
+
+def _text_hashes(path: Path) -> pl.LazyFrame:
+    frame = pl.scan_ipc(path)
+    texts = [name for name in ("premise", "hypothesis") if name in frame.collect_schema().names()]
+    return frame.select(pl.struct(texts).hash().alias("hash"))

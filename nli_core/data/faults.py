@@ -1,0 +1,83 @@
+"""Finding the line of a fault in a text table, for the error message. Slow, and run only when something is wrong."""
+
+import codecs
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from nli_core.data.layout import TableFormat
+from nli_core.errors import UserError
+
+_CHUNK_BYTES = 1 << 20
+_DELIMITERS: dict[TableFormat, str] = {"csv": ",", "tsv": "\t", "raw_tsv": "\t"}
+
+
+def check_utf8(path: Path) -> None:
+    """Read the whole file once as UTF-8.
+
+    Raises:
+        UserError: names the line and the first byte that is not UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines = 1
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                line = lines + error.object[: error.start].count(b"\n")
+                byte = error.object[error.start]
+                raise UserError(f"{path.name}, line {line}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8") from None
+            lines += chunk.count(b"\n")
+    if decoder.getstate()[0]:
+        raise UserError(f"{path.name}, line {lines}: the file ends within a UTF-8 character; save it as UTF-8")
+
+
+def position_of(path: Path, format_: TableFormat, row: int) -> str:
+    """Where row number `row` (from 0, without the header) of a table begins: "line 12", or "row 12" of a Parquet file."""
+    if format_ == "parquet":
+        return f"row {row}"
+    for index, (line, _) in enumerate(_records(path, format_)):
+        if index == row:
+            return f"line {line}"
+    return f"row {row}"
+
+
+def first_malformed(path: Path, format_: TableFormat) -> str | None:
+    """Line and fault of the first record that is no JSON object, or has another number of fields than the header."""
+    if format_ == "parquet":
+        return None
+    width = None if format_ == "jsonl" else len(next(_rows(path, format_))[1])
+    for line, record in _records(path, format_):
+        if width is None:
+            try:
+                if not isinstance(json.loads(str(record)), dict):
+                    return f"line {line}: is not a JSON object"
+            except json.JSONDecodeError as error:
+                return f"line {line}: is not valid JSON ({error.msg})"
+        elif len(record) != width:
+            return f"line {line}: has {len(record)} fields, the header {width}"
+    return None
+
+
+def _records(path: Path, format_: TableFormat) -> Iterator[tuple[int, str | list[str]]]:
+    """Every record after the header with the line that it begins on, from 1."""
+    if format_ == "jsonl":
+        with path.open(encoding="utf-8") as file:
+            yield from ((line, text) for line, text in enumerate(file, start=1) if text.strip())
+    else:
+        rows = _rows(path, format_)
+        next(rows)
+        yield from rows
+
+
+def _rows(path: Path, format_: TableFormat) -> Iterator[tuple[int, list[str]]]:
+    quoting = csv.QUOTE_NONE if format_ == "raw_tsv" else csv.QUOTE_MINIMAL
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=_DELIMITERS[format_], quoting=quoting)
+        begin = 1
+        for fields in reader:
+            if fields:
+                yield begin, fields
+            begin = reader.line_num + 1

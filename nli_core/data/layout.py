@@ -1,0 +1,43 @@
+"""How the files of a corpus are to be read: written by download, obeyed by pack.
+
+So pack knows no corpus by name: a corpus is a folder of tables with a `layout.json` beside them.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+TableFormat = Literal["csv", "tsv", "raw_tsv", "jsonl", "parquet"]
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+LAYOUT_NAME = "layout.json"
+
+
+class CorpusLayout(BaseModel):
+    """The tables of a corpus, their columns, and what their labels mean.
+
+    `raw_tsv` is tab-separated without any quoting, as SNLI is; in `tsv` quotes may enclose a field.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: TableFormat
+    files: dict[Split, str]
+    premise: str
+    hypothesis: str | None
+    label: str
+    premise_parse: str | None = None
+    hypothesis_parse: str | None = None
+    labels: tuple[str, ...]
+    drop_labels: tuple[str, ...] = ()
+    carve: dict[Split, float] = {}
+    carve_seed: int = 0
+
+    def save(self, folder: Path) -> None:
+        (folder / LAYOUT_NAME).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "CorpusLayout":
+        return cls.model_validate_json((folder / LAYOUT_NAME).read_text(encoding="utf-8"))

@@ -1,0 +1,134 @@
+"""The pack stage: a corpus' text and an encoder's tokenizer in, Arrow shards out."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from nli_core import durable
+from nli_core.config import PackConfig
+from nli_core.data.carving import carve, shared_examples
+from nli_core.data.encoding import encode_examples
+from nli_core.data.layout import SPLITS, CorpusLayout, Split
+from nli_core.data.shards import ShardMetadata, ShardSet, shard_name, write_shard
+from nli_core.data.tables import CleanTable, clean_tables
+from nli_core.data.tokenizer import TOKENIZER_FILES, Tokenizer
+from nli_core.errors import UserError
+
+_TEXT = "text"
+_PERCENTILES = (50, 90, 99, 100)
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard's worth of work: `rows` rows of the text in `table` from `start` on become the file `target`."""
+
+    split: Split
+    table: Path
+    start: int
+    rows: int
+    target: Path
+    encoder: Path
+    labels: tuple[str, ...]
+    config: PackConfig
+
+
+RunJobs = Callable[[Sequence[ShardJob]], object]
+
+
+def pack(corpus: Path, encoder: Path, config: PackConfig, *, out: Path, run_jobs: RunJobs) -> dict[str, Any]:
+    """Leave shards of every split in `out`; a split that the corpus lacks is carved from train.
+
+    `run_jobs` calls `pack_shard` on every job, in any order and on as many workers as it likes. Returns the facts.
+
+    Raises:
+        UserError: a fault in the data (with file, line and value) or a contradiction between config and encoder.
+    """
+    _check_encoder(encoder, config)
+    shutil.rmtree(out)
+    (out / _TEXT).mkdir(parents=True)
+    layout = CorpusLayout.load(corpus)
+    tables = _tables(layout, corpus, out / _TEXT, config)
+    jobs = [
+        ShardJob(
+            split=split,
+            table=table.path,
+            start=start,
+            rows=min(config.rows_per_shard, table.rows - start),
+            target=out / shard_name(split, index),
+            encoder=encoder,
+            labels=layout.labels,
+            config=config,
+        )
+        for split, table in tables.items()
+        for index, start in enumerate(range(0, table.rows, config.rows_per_shard))
+    ]
+    run_jobs(jobs)
+    shared = shared_examples(tables)
+    shutil.rmtree(out / _TEXT)
+    splits = {split: {**_split_facts(out, split), "dropped": table.dropped} for split, table in tables.items()}
+    return {"labels": list(layout.labels), "splits": splits, "examples_in_earlier_split": shared, "shards": len(jobs)}
+
+
+def pack_shard(job: ShardJob) -> Path:
+    """Tokenize, truncate and write one shard."""
+    tokenizer = Tokenizer(job.encoder)
+    rows = pl.scan_ipc(job.table).slice(job.start, job.rows).collect()
+    hypotheses = rows["hypothesis"].to_list() if "hypothesis" in rows.columns else None
+    encoded = encode_examples(tokenizer, rows["premise"].to_list(), hypotheses, job.config.max_length)
+    metadata = ShardMetadata(
+        split=job.split,
+        labels=job.labels,
+        tokenizer_sha256=tokenizer_sha256(job.encoder),
+        vocabulary_size=tokenizer.vocabulary_size,
+        pad_id=tokenizer.pad_id,
+        max_length=job.config.max_length,
+        truncation=job.config.truncation,
+        truncated_examples=encoded.truncated_examples,
+        truncated_tokens=encoded.truncated_tokens,
+    )
+    write_shard(job.target, rows["id"].to_numpy(), rows["label"].to_numpy(), encoded, metadata)
+    return job.target
+
+
+def tokenizer_sha256(encoder: Path) -> str:
+    """Digest of the file that decides how the encoder's tokenizer splits text."""
+    return durable.file_sha256(next(encoder / name for name in TOKENIZER_FILES if (encoder / name).exists()))
+
+
+def _tables(layout: CorpusLayout, corpus: Path, text: Path, config: PackConfig) -> dict[Split, CleanTable]:
+    tables = clean_tables(layout, corpus, text, empty_text=config.empty_text)
+    tables |= carve(tables["train"], layout.carve, layout.carve_seed)
+    missing = [split for split in SPLITS if split not in tables]
+    if missing:
+        raise UserError(f"corpus: there is no {missing[0]} split, and no fraction of train is set aside for it")
+    return {split: tables[split] for split in SPLITS}
+
+
+def _check_encoder(encoder: Path, config: PackConfig) -> None:
+    described = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+    positions, vocabulary = described.get("max_position_embeddings"), described.get("vocab_size")
+    if positions is not None and config.max_length > positions:
+        raise UserError(f"pack.max_length: {config.max_length} is above the encoder's {positions} positions")
+    size = Tokenizer(encoder).vocabulary_size
+    if vocabulary is not None and size > vocabulary:
+        raise UserError(f"{encoder}: the tokenizer knows {size} tokens, the encoder only {vocabulary}; they do not fit")
+
+
+def _split_facts(folder: Path, split: Split) -> dict[str, Any]:
+    shards = ShardSet(folder, split)
+    counts = np.bincount(shards.label_ids, minlength=len(shards.labels))
+    percentiles = np.percentile(shards.lengths, _PERCENTILES, method="higher")
+    return {
+        "rows": len(shards),
+        "tokens": int(shards.lengths.sum()),
+        "length_percentiles": {str(place): int(value) for place, value in zip(_PERCENTILES, percentiles, strict=True)},
+        "truncated_examples": sum(shard.truncated_examples for shard in shards.metadata),
+        "truncated_tokens": sum(shard.truncated_tokens for shard in shards.metadata),
+        "labels": {name: int(count) for name, count in zip(shards.labels, counts, strict=True)},
+    }

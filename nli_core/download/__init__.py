@@ -1,0 +1,1 @@
+"""Where files come from: corpora and encoders by name, address or path, verified before use."""

@@ -1,0 +1,168 @@
+"""Corpora by name: where their files come from, and the layout that tells pack how to read them."""
+
+import gzip
+import json
+import shutil
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nli_core import durable
+from nli_core.config import CorpusConfig, FileCorpus, SampleCorpus, SnliCorpus
+from nli_core.data import sample
+from nli_core.data.layout import SPLITS, CorpusLayout, Split, TableFormat
+from nli_core.download import archives
+from nli_core.download.fetch import fetch, is_remote, public_address
+from nli_core.errors import UserError
+
+SNLI_ADDRESS = "https://nlp.stanford.edu/projects/snli/snli_1.0.zip"
+SNLI_SHA256 = "afb3d70a5af5d8de0d9d81e2637e0fb8c22d1235c2749d83125ca43dab0dbd3e"
+# The order of labels is Dive into Deep Learning's (15.4): entailment 0, contradiction 1, neutral 2.
+_SNLI_LAYOUT = CorpusLayout(
+    format="raw_tsv",
+    files={split: f"snli_1.0_{split}.txt" for split in SPLITS},
+    premise="sentence1",
+    hypothesis="sentence2",
+    label="gold_label",
+    premise_parse="sentence1_binary_parse",
+    hypothesis_parse="sentence2_binary_parse",
+    labels=("entailment", "contradiction", "neutral"),
+    drop_labels=("-",),
+)
+_SNLI_REMEDY = "point corpus.source=... at a good copy (and corpus.sha256=... at its digest)"
+_FORMATS: Mapping[str, TableFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a corpus or an encoder really came from, and whether a digest vouched for it."""
+
+    source: str
+    sha256: str | None
+    verified: bool
+
+
+def corpus_identity(config: CorpusConfig) -> dict[str, Any]:
+    """What decides a corpus' contents: digests of local files, and never the paths that they lie at.
+
+    Raises:
+        UserError: a local file is missing.
+    """
+    identity = config.result_fields()
+    if isinstance(config, SnliCorpus):
+        identity["sha256"] = _expected_sha256(config)
+        if identity["sha256"] is None and config.source is not None:
+            remote = is_remote(config.source)
+            identity["source"] = config.source if remote else durable.file_sha256(_existing(config.source, "source"))
+    elif isinstance(config, FileCorpus):
+        for split, path in _user_files(config).items():
+            identity[split] = [_format_of(path), durable.file_sha256(path)]
+    return identity
+
+
+def download_corpus(config: CorpusConfig, *, out: Path, cache: Path, scratch: Path) -> Origin:
+    """Leave the corpus' tables and their `layout.json` in the folder `out`.
+
+    Raises:
+        UserError: a file cannot be had or is not what it should be.
+    """
+    if isinstance(config, SampleCorpus):
+        return _write_sample(config, out)
+    if isinstance(config, SnliCorpus):
+        return _download_snli(config, out, cache, scratch)
+    return _copy_user_files(config, out)
+
+
+def _write_sample(config: SampleCorpus, out: Path) -> Origin:
+    for split, pairs in sample.generate(config.pairs, config.seed).items():
+        lines = [
+            json.dumps({"premise": pair.premise, "hypothesis": pair.hypothesis, "label": pair.label}) for pair in pairs
+        ]
+        (out / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    layout = CorpusLayout(
+        format="jsonl",
+        files={split: f"{split}.jsonl" for split in SPLITS},
+        premise="premise",
+        hypothesis="hypothesis",
+        label="label",
+        labels=sample.LABELS,
+    )
+    layout.save(out)
+    return Origin(source="generated", sha256=None, verified=True)
+
+
+def _expected_sha256(config: SnliCorpus) -> str | None:
+    return SNLI_SHA256 if config.source is None and config.sha256 is None else config.sha256
+
+
+def _download_snli(config: SnliCorpus, out: Path, cache: Path, scratch: Path) -> Origin:
+    address, sha256 = config.source or SNLI_ADDRESS, _expected_sha256(config)
+    archive = fetch(address, sha256=sha256, cache=cache, scratch=scratch, remedy=_SNLI_REMEDY)
+    archives.extract(archive, _SNLI_LAYOUT.files.values(), out, remedy=_SNLI_REMEDY)
+    _SNLI_LAYOUT.save(out)
+    digest = durable.file_sha256(archive)
+    return Origin(source=public_address(address), sha256=digest, verified=sha256 is not None)
+
+
+def _copy_user_files(config: FileCorpus, out: Path) -> Origin:
+    paths = _user_files(config)
+    formats = {_format_of(path) for path in paths.values()}
+    if len(formats) > 1:
+        raise UserError(f"corpus: the files of one corpus must have one format, not {', '.join(sorted(formats))}")
+    format_ = formats.pop()
+    files: dict[Split, str] = {}
+    for split, path in paths.items():
+        files[split] = f"{split}.{format_}"
+        _copy_plain(path, out / files[split])
+    fractions: dict[Split, float] = {"dev": config.dev_fraction, "test": config.test_fraction}
+    CorpusLayout(
+        format=format_,
+        files=files,
+        premise=config.premise,
+        hypothesis=config.hypothesis,
+        label=config.label,
+        labels=config.labels,
+        drop_labels=config.drop_labels,
+        carve={split: fraction for split, fraction in fractions.items() if split not in files},
+        carve_seed=config.carve_seed,
+    ).save(out)
+    return Origin(source=str(paths["train"].resolve().parent), sha256=None, verified=False)
+
+
+def _user_files(config: FileCorpus) -> dict[Split, Path]:
+    given: dict[Split, str | None] = {"train": config.train, "dev": config.dev, "test": config.test}
+    return {split: _existing(path, split) for split, path in given.items() if path is not None}
+
+
+def _existing(path: str, field: str) -> Path:
+    expanded = Path(path).expanduser()
+    if not expanded.is_file():
+        raise UserError(f"corpus.{field}: there is no file {path} (looked in {Path.cwd()}); give the path of one")
+    return expanded
+
+
+def _format_of(path: Path) -> TableFormat:
+    name = path.name.removesuffix(".gz")
+    try:
+        return _FORMATS[Path(name).suffix.lower()]
+    except KeyError:
+        raise UserError(f"{path}: its name must end in {', '.join(_FORMATS)}, or one of these and .gz") from None
+
+
+def _copy_plain(path: Path, target: Path) -> None:
+    if path.suffix != ".gz":
+        shutil.copyfile(path, target)
+        return
+    try:
+        with gzip.open(path) as source, target.open("wb") as plain:
+            shutil.copyfileobj(source, plain, length=1 << 20)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{path}: is not an intact gzip file ({error}); compress it again") from None

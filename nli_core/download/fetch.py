@@ -1,0 +1,102 @@
+"""Fetching one file over HTTP(S): verified before anybody sees it, whole or not at all.
+
+pooch does the transfer, with its progress bar and back-off; the errors say what to do about them.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+
+from nli_core import durable
+from nli_core.errors import UserError
+
+_TIMEOUT_SECONDS = (10, 60)  # to connect; between two pieces of the answer
+_RETRIES = 3
+_CHUNK_BYTES = 1 << 18
+
+
+def is_remote(address: str) -> bool:
+    """Whether `address` is one to fetch rather than a path."""
+    return urlsplit(address).scheme in ("http", "https")
+
+
+def public_address(address: str) -> str:
+    """The address without user name, password, query and fragment, fit for logs and manifests."""
+    if not is_remote(address):
+        return address
+    parts = urlsplit(address)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+
+
+def fetch(address: str, *, sha256: str | None, cache: Path, scratch: Path, remedy: str) -> Path:
+    """The file at `address`, an http(s) address or a local path, once its digest has been checked.
+
+    A download arrives in the folder `scratch` and moves to `cache` when it is whole and verified; it is not fetched
+    again while a digest is known and fits. A local file is used where it is. `remedy` is what errors tell users to try.
+
+    Raises:
+        UserError: no such file, no network, an HTTP error, a body shorter than announced, or another digest.
+    """
+    if not is_remote(address):
+        path = Path(address).expanduser()
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such file; {remedy}")
+        _check(path, sha256, address, remedy)
+        return path
+    name = Path(urlsplit(address).path).name or "download"
+    kept = cache / f"{sha256 or 'unverified'}-{name}"
+    if sha256 and kept.is_file() and durable.file_sha256(kept) == sha256:
+        return kept
+    arrived = _download(address, name, scratch, remedy)
+    _check(arrived, sha256, public_address(address), remedy)
+    cache.mkdir(parents=True, exist_ok=True)
+    durable.sync(arrived)
+    arrived.replace(kept)
+    return kept
+
+
+class _RefusingDownloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch has no types
+    """pooch's HTTP downloader, except that an answer of 4xx is final: trying again would not change it."""
+
+    def __call__(self, url: str, output_file: Any, pooch: Any, check_only: bool = False) -> Any:
+        try:
+            return super().__call__(url, output_file, pooch, check_only=check_only)
+        except requests.exceptions.HTTPError as error:
+            if 400 <= error.response.status_code < 500:
+                raise _FinalAnswer(error.response.status_code) from error
+            raise
+
+
+class _FinalAnswer(Exception):
+    """An HTTP status that repeating the request would not change."""
+
+
+def _download(address: str, name: str, scratch: Path, remedy: str) -> Path:
+    pooch.get_logger().setLevel(logging.WARNING)
+    downloader = _RefusingDownloader(progressbar=True, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_SECONDS)
+    shown = public_address(address)
+    # The digest is checked by the caller: pooch would take a wrong one for a transfer that is worth repeating.
+    source = pooch.create(
+        scratch, base_url="", registry={name: None}, urls={name: address}, retry_if_failed=_RETRIES
+    )
+    try:
+        return Path(source.fetch(name, downloader=downloader))
+    except _FinalAnswer as error:
+        raise UserError(f"{shown}: expected a file, the server answered HTTP {error}; {remedy}") from None
+    except requests.exceptions.HTTPError as error:
+        status = error.response.status_code
+        raise UserError(f"{shown}: expected a file, the server kept answering HTTP {status}; {remedy}") from None
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise UserError(f"{shown}: the body ended before the announced length ({error}); {remedy}") from None
+    except requests.exceptions.RequestException as error:
+        raise UserError(f"{shown}: no connection ({type(error).__name__}), is there a network? {remedy}") from None
+
+
+def _check(path: Path, sha256: str | None, shown: str, remedy: str) -> None:
+    if sha256 and (found := durable.file_sha256(path)) != sha256:
+        raise UserError(f"{shown}: expected sha256 {sha256}, got {found}; {remedy}")

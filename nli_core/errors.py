@@ -1,0 +1,12 @@
+"""The one kind of error that a user can mend."""
+
+
+class UserError(Exception):
+    """Something in the input, the config or the surroundings that the user can put right.
+
+    The message is one line that names the file, line, field or address and says what to do. The command line prints it
+    without a traceback and exits with status 2.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))

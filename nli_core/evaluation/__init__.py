@@ -1,0 +1,1 @@
+"""What a fine-tuned model is worth: predictions, metrics with intervals, figures."""

@@ -1,0 +1,254 @@
+"""The stage store: the one truth about what is done.
+
+    <store>/<stage>/<key>/              a finished output, its manifest.json included
+    <store>/<stage>/<key>.partial/      an output in the making; a killed stage goes on in it
+    <store>/locks/<stage>-<key>.lock    held (flock) by whoever works on the key; the kernel frees it with its holder
+
+The key is the SHA-256 of the canonical JSON of the stage's name and its *ingredients*: the config fields that change
+the result, the digests of the files that it consumes, and the digests of the core code that it runs. The manifest
+is written into the partial folder last; one rename then makes the whole output appear under its final name.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nli_core import durable
+from nli_core.config import STAGES, Stage
+
+MANIFEST_NAME = "manifest.json"
+PARTIAL_SUFFIX = ".partial"
+_DISCARDED_SUFFIX = ".discarded"
+
+Ingredients = Mapping[str, Any]
+
+
+class FileRecord(BaseModel):
+    """Size in bytes and SHA-256 of one file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a finished output consists of and was made from. Its presence means that the output is complete."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: Stage
+    key: str
+    ingredients: dict[str, Any]
+    files: dict[str, FileRecord]
+    facts: dict[str, Any]
+    seconds: float
+    created: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """A finished stage's folder and manifest: what the next stage takes."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def key(self) -> str:
+        return self.manifest.key
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.manifest.facts
+
+    def digest(self, *prefixes: str) -> str:
+        """One digest over the names and contents of the files whose names start with any of `prefixes`."""
+        chosen = {
+            name: record.sha256 for name, record in self.manifest.files.items() if name.startswith(prefixes or "")
+        }
+        return _canonical_digest(chosen)
+
+    def damage(self) -> str | None:
+        """What is wrong with the files, or None when every one is as the manifest says. Reads them all."""
+        for name, record in self.manifest.files.items():
+            path = self.folder / name
+            try:
+                if path.stat().st_size != record.size:
+                    return f"{path} has another size than its manifest says"
+                if durable.file_sha256(path) != record.sha256:
+                    return f"{path} was altered since it was written"
+            except OSError as error:
+                return f"{path} cannot be read ({error.strerror})"
+        return None
+
+
+class Claim:
+    """The right to work on one key, held until the `with` block of `Store.claim` ends."""
+
+    def __init__(self, folder: Path, stage: Stage, key: str, ingredients: Ingredients, done: Output | None) -> None:
+        self.folder = folder
+        self.stage = stage
+        self.key = key
+        self.done = done
+        self.partial = folder.with_name(folder.name + PARTIAL_SUFFIX)
+        self._ingredients = dict(ingredients)
+        self._started = time.monotonic()
+
+    def complete(self, facts: Mapping[str, Any]) -> Output:
+        """Make everything in the partial folder durable and let it appear as the finished output."""
+        files = {
+            str(path.relative_to(self.partial)): FileRecord(size=path.stat().st_size, sha256=durable.file_sha256(path))
+            for path in sorted(self.partial.rglob("*"))
+            if path.is_file()
+        }
+        manifest = Manifest(
+            stage=self.stage,
+            key=self.key,
+            ingredients=self._ingredients,
+            files=files,
+            facts=dict(facts),
+            seconds=round(time.monotonic() - self._started, 3),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        durable.sync_tree(self.partial)
+        durable.write_text(self.partial / MANIFEST_NAME, manifest.model_dump_json(indent=1))
+        discarded = self.folder.with_name(self.folder.name + _DISCARDED_SUFFIX)
+        if self.folder.exists():
+            self.folder.rename(discarded)
+        self.partial.rename(self.folder)
+        durable.sync(self.folder.parent)
+        shutil.rmtree(discarded, ignore_errors=True)
+        return Output(self.folder, manifest)
+
+
+class Store:
+    """Finished stage outputs below one folder, found by what they were made from."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, stage: Stage, key: str) -> Path:
+        """Where the output of this key is, or would be."""
+        return self.root / stage / key
+
+    def load(self, stage: Stage, key: str) -> Output | None:
+        """The output of this key as its manifest describes it, its files unverified; None if there is none."""
+        return _read(self.folder(stage, key))
+
+    def outputs(self, stage: Stage) -> list[Output]:
+        """All finished outputs of a stage, oldest first."""
+        folders = sorted((self.root / stage).glob("*/"))
+        found = [_read(folder) for folder in folders if not folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX))]
+        return sorted((output for output in found if output), key=lambda output: output.manifest.created)
+
+    def leftovers(self) -> list[Path]:
+        """Folders of stages that did not finish, or whose replacement was cut off."""
+        return sorted(
+            folder
+            for stage in STAGES
+            for folder in (self.root / stage).glob("*/")
+            if folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX)) or not (folder / MANIFEST_NAME).exists()
+        )
+
+    @contextmanager
+    def claim(
+        self, stage: Stage, ingredients: Ingredients, *, force: bool = False, say: Callable[[str], object] = print
+    ) -> Iterator[Claim]:
+        """Hold the key of these ingredients: wait for whoever holds it, then reuse its output or make it.
+
+        `done` of the claim is the finished, verified output, unless `force` asks for the work again. Otherwise the
+        claim's `partial` folder exists, with what a killed predecessor left in it; `force` starts it afresh.
+        `say` is told when another process is waited for and when a finished output turns out to be damaged.
+        """
+        key = stage_key(stage, ingredients)
+        folder = self.folder(stage, key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked(f"{stage}-{key}", say):
+            _restore_discarded(folder)
+            done = None if force else _read(folder)
+            if done and (damage := done.damage()):
+                say(f"{stage}: {damage}; doing the work again")
+                done = None
+            claim = Claim(folder, stage, key, ingredients, done)
+            if done or force:
+                shutil.rmtree(claim.partial, ignore_errors=True)
+            if not done:
+                claim.partial.mkdir(exist_ok=True)
+            yield claim
+
+    def remove(self, folder: Path) -> None:
+        """Delete an output or a leftover; a half-deleted one is never taken for a finished one."""
+        discarded = folder.with_name(folder.name.removesuffix(_DISCARDED_SUFFIX) + _DISCARDED_SUFFIX)
+        if folder != discarded:
+            # Without its manifest, a discarded folder cannot be restored.
+            (folder / MANIFEST_NAME).unlink(missing_ok=True)
+            folder.rename(discarded)
+        shutil.rmtree(discarded)
+
+    def in_use(self, stage: Stage, key: str) -> bool:
+        """Whether some process works on this key right now."""
+        try:
+            with self._lock_file(f"{stage}-{key}") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+    @contextmanager
+    def _lock_file(self, name: str) -> Iterator[int]:
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        handle = os.open(locks / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def _locked(self, name: str, say: Callable[[str], object]) -> Iterator[None]:
+        with self._lock_file(name) as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"{name.split('-')[0]}: waiting for another run that is doing the same work")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def stage_key(stage: Stage, ingredients: Ingredients) -> str:
+    """The name of a stage's output: a SHA-256 over the stage and all that its result depends on."""
+    return _canonical_digest({"stage": stage, "ingredients": ingredients})
+
+
+def _canonical_digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(folder: Path) -> Output | None:
+    try:
+        text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+        manifest = Manifest.model_validate_json(text)
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+    return Output(folder, manifest) if manifest.key == folder.name else None
+
+
+def _restore_discarded(folder: Path) -> None:
+    """Undo a replacement that was killed between its two renames."""
+    discarded = folder.with_name(folder.name + _DISCARDED_SUFFIX)
+    if _read(folder) is None and (discarded / MANIFEST_NAME).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        discarded.rename(folder)
+    shutil.rmtree(discarded, ignore_errors=True)
