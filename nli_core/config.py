@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from nli_core.errors import UserError
 
 Stage = Literal["download", "pack", "finetune", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-PLACE = {"changes_result": False}
+PLACE: JsonDict = {"changes_result": False}
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -73,11 +74,17 @@ class FileCorpus(Section):
     hypothesis: str | None = Field("hypothesis", description="column of the hypothesis; null for single texts")
     label: str = Field("label", description="column of the label")
     labels: tuple[str, ...] = Field(
-        min_length=2, max_length=65_536, description="the label names as they stand in the files, in order of class number"
+        min_length=2,
+        max_length=65_536,
+        description="the label names as they stand in the files, in order of class number",
     )
-    drop_labels: tuple[str, ...] = Field((), description="values in the label column whose rows are dropped and counted")
+    drop_labels: tuple[str, ...] = Field(
+        (), description="values in the label column whose rows are dropped and counted"
+    )
     dev_fraction: Fraction = Field(0.05, description="part of train, by class, that becomes dev where no file is given")
-    test_fraction: Fraction = Field(0.1, description="part of train, by class, that becomes test where no file is given")
+    test_fraction: Fraction = Field(
+        0.1, description="part of train, by class, that becomes test where no file is given"
+    )
     carve_seed: int = Field(0, ge=0, lt=2**32, description="seed of the choice of carved examples")
 
     @model_validator(mode="after")

@@ -5,35 +5,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nli_core.data.ragged import RaggedExamples
 from nli_core.data.tokenizer import Tokenizer
 from nli_core.data.truncation import IntArray, longest_first
 
 
 @dataclass(frozen=True)
-class EncodedExamples:
-    """Examples one after the other, without padding.
+class EncodedTexts:
+    """Examples ready for the encoder, and how many of them and of their tokens truncation touched."""
 
-    `input_ids` [tokens] holds all ids, `lengths` [examples] how many belong to each; `boundaries` [examples] is the
-    place within an example where its hypothesis begins (its length where it has none).
-    """
-
-    input_ids: IntArray
-    lengths: IntArray
-    boundaries: IntArray
+    examples: RaggedExamples
     truncated_examples: int
     truncated_tokens: int
 
 
-def encode_examples(
+def encode_texts(
     tokenizer: Tokenizer, premises: Sequence[str], hypotheses: Sequence[str] | None, max_length: int
-) -> EncodedExamples:
+) -> EncodedTexts:
     """Tokenize, truncate to `max_length` tokens (special ones included) and add the special tokens."""
     premise_ids, premise_lengths = tokenizer.encode(premises)
     if hypotheses is None:
         kept = np.minimum(premise_lengths, max_length - 2)
         pieces = [_Piece.constant(tokenizer.cls_id, kept), _Piece(premise_ids, premise_lengths, kept)]
         pieces.append(_Piece.constant(tokenizer.sep_id, kept))
-        boundaries = kept + 2
         cut = premise_lengths - kept
     else:
         hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses)
@@ -41,10 +35,10 @@ def encode_examples(
         separator = _Piece.constant(tokenizer.sep_id, kept)
         pieces = [_Piece.constant(tokenizer.cls_id, kept), _Piece(premise_ids, premise_lengths, kept), separator]
         pieces += [_Piece(hypothesis_ids, hypothesis_lengths, hypothesis_kept), separator]
-        boundaries = kept + 2
         cut = premise_lengths - kept + hypothesis_lengths - hypothesis_kept
     input_ids, lengths = _interleave(pieces)
-    return EncodedExamples(input_ids, lengths, boundaries, int(np.count_nonzero(cut)), int(cut.sum()))
+    examples = RaggedExamples(input_ids, lengths, kept + 2, tokenizer.pad_id)
+    return EncodedTexts(examples, int(np.count_nonzero(cut)), int(cut.sum()))
 
 
 @dataclass(frozen=True)

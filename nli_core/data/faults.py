@@ -5,6 +5,7 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from nli_core.data.layout import TableFormat
 from nli_core.errors import UserError
@@ -35,7 +36,7 @@ def check_utf8(path: Path) -> None:
 
 
 def position_of(path: Path, format_: TableFormat, row: int) -> str:
-    """Where row number `row` (from 0, without the header) of a table begins: "line 12", or "row 12" of a Parquet file."""
+    """Where row number `row` of a table begins, from 0 after the header: "line 12", or "row 12" of a Parquet file."""
     if format_ == "parquet":
         return f"row {row}"
     for index, (line, _) in enumerate(_records(path, format_)):
@@ -73,7 +74,7 @@ def _records(path: Path, format_: TableFormat) -> Iterator[tuple[int, str | list
 
 
 def _rows(path: Path, format_: TableFormat) -> Iterator[tuple[int, list[str]]]:
-    quoting = csv.QUOTE_NONE if format_ == "raw_tsv" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if format_ == "raw_tsv" else csv.QUOTE_MINIMAL
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=_DELIMITERS[format_], quoting=quoting)
         begin = 1

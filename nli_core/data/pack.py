@@ -13,7 +13,7 @@ import polars as pl
 from nli_core import durable
 from nli_core.config import PackConfig
 from nli_core.data.carving import carve, shared_examples
-from nli_core.data.encoding import encode_examples
+from nli_core.data.encoding import encode_texts
 from nli_core.data.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.shards import ShardMetadata, ShardSet, shard_name, write_shard
 from nli_core.data.tables import CleanTable, clean_tables
@@ -80,7 +80,7 @@ def pack_shard(job: ShardJob) -> Path:
     tokenizer = Tokenizer(job.encoder)
     rows = pl.scan_ipc(job.table).slice(job.start, job.rows).collect()
     hypotheses = rows["hypothesis"].to_list() if "hypothesis" in rows.columns else None
-    encoded = encode_examples(tokenizer, rows["premise"].to_list(), hypotheses, job.config.max_length)
+    encoded = encode_texts(tokenizer, rows["premise"].to_list(), hypotheses, job.config.max_length)
     metadata = ShardMetadata(
         split=job.split,
         labels=job.labels,
@@ -123,10 +123,10 @@ def _check_encoder(encoder: Path, config: PackConfig) -> None:
 def _split_facts(folder: Path, split: Split) -> dict[str, Any]:
     shards = ShardSet(folder, split)
     counts = np.bincount(shards.label_ids, minlength=len(shards.labels))
-    percentiles = np.percentile(shards.lengths, _PERCENTILES, method="higher")
+    percentiles = np.percentile(shards.examples.lengths, _PERCENTILES, method="higher")
     return {
         "rows": len(shards),
-        "tokens": int(shards.lengths.sum()),
+        "tokens": int(shards.examples.lengths.sum()),
         "length_percentiles": {str(place): int(value) for place, value in zip(_PERCENTILES, percentiles, strict=True)},
         "truncated_examples": sum(shard.truncated_examples for shard in shards.metadata),
         "truncated_tokens": sum(shard.truncated_tokens for shard in shards.metadata),

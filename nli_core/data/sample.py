@@ -53,7 +53,9 @@ _SUBJECTS = (
     _family("person", child="girl, boy, toddler", man="grandfather, fisherman, groom", woman="grandmother, bride, nun"),
     _family("animal handler", farmer="shepherd, rancher", vet="horse doctor", trainer="dog trainer, lion tamer"),
 )
-_COLOURS = (_family("colourful", red="crimson, scarlet", blue="navy blue, sky blue", green="olive green, emerald green"),)
+_COLOURS = (
+    _family("colourful", red="crimson, scarlet", blue="navy blue, sky blue", green="olive green, emerald green"),
+)
 _ACTIONS = (
     _family(
         "eating something",

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
-from nli_core.data.encoding import EncodedExamples
+from nli_core.data.encoding import EncodedTexts
 from nli_core.data.layout import Split
+from nli_core.data.ragged import RaggedExamples
 from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError
 
@@ -43,33 +42,19 @@ class ShardMetadata(BaseModel):
     truncated_tokens: int
 
 
-class Batch(BaseModel):
-    """A padded batch.
-
-    input_ids, token_type_ids: int64 [batch, length]; lengths, labels: int64 [batch].
-    """
-
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
-
-    input_ids: Tensor
-    token_type_ids: Tensor
-    lengths: Tensor
-    labels: Tensor
-
-
 def shard_name(split: Split, index: int) -> str:
     return f"{split}-{index:05d}.arrow"
 
 
-def write_shard(path: Path, ids: IntArray, labels: IntArray, encoded: EncodedExamples, metadata: ShardMetadata) -> None:
+def write_shard(path: Path, ids: IntArray, labels: IntArray, encoded: EncodedTexts, metadata: ShardMetadata) -> None:
     """Write one shard. Its bytes depend on the arguments alone."""
     id_type = np.uint16 if metadata.vocabulary_size <= 2**16 else np.uint32
     boundary_type = np.uint8 if metadata.max_length < 2**8 else np.uint16
-    offsets = np.concatenate([[0], np.cumsum(encoded.lengths)]).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(encoded.examples.lengths)]).astype(np.int32)
     columns: dict[str, pa.Array[Any]] = {
         "id": pa.array(ids.astype(np.uint32)),
-        "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(encoded.input_ids.astype(id_type))),
-        "boundary": pa.array(encoded.boundaries.astype(boundary_type)),
+        "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(encoded.examples.input_ids.astype(id_type))),
+        "boundary": pa.array(encoded.examples.boundaries.astype(boundary_type)),
         "label": pa.array(labels.astype(np.uint16)),
     }
     batch = pa.RecordBatch.from_pydict(columns)
@@ -79,7 +64,7 @@ def write_shard(path: Path, ids: IntArray, labels: IntArray, encoded: EncodedExa
 
 
 class ShardSet:
-    """All shards of one split, as flat arrays over their examples."""
+    """All shards of one split: its `examples`, and their `ids` and `label_ids` [examples]."""
 
     def __init__(self, folder: Path, split: Split) -> None:
         """Open the shards of a split in the folder that pack left.
@@ -94,37 +79,27 @@ class ShardSet:
         self.metadata = [_metadata(table) for table in tables]
         first = self.metadata[0]
         for path, other in zip(paths, self.metadata, strict=True):
-            if (other.labels, other.tokenizer_sha256, other.pad_id) != (first.labels, first.tokenizer_sha256, first.pad_id):
+            if (other.labels, other.tokenizer_sha256, other.pad_id) != (
+                first.labels,
+                first.tokenizer_sha256,
+                first.pad_id,
+            ):
                 raise UserError(f"{path}: was packed with other labels or another tokenizer than {paths[0].name}")
         self.split = split
         self.labels = first.labels
         self.ids = _joined(tables, "id").astype(np.int64)
         self.label_ids = _joined(tables, "label").astype(np.int64)
-        self._boundaries = _joined(tables, "boundary").astype(np.int64)
         lists = [table.column("input_ids") for table in tables]
-        self.lengths: IntArray = np.concatenate([np.diff(column.offsets.to_numpy()) for column in lists]).astype(np.int64)
-        self._starts = np.cumsum(self.lengths) - self.lengths
-        self._values = np.concatenate([column.values.to_numpy() for column in lists]) if len(lists) > 1 else (
-            lists[0].values.to_numpy()
+        values = [column.values.to_numpy() for column in lists]
+        self.examples = RaggedExamples(
+            input_ids=values[0] if len(values) == 1 else np.concatenate(values),
+            lengths=np.concatenate([np.diff(column.offsets.to_numpy()) for column in lists]).astype(np.int64),
+            boundaries=_joined(tables, "boundary").astype(np.int64),
+            pad_id=first.pad_id,
         )
 
     def __len__(self) -> int:
-        return len(self.lengths)
-
-    def batch(self, examples: IntArray) -> Batch:
-        """The examples at these places, padded to the longest of them."""
-        lengths = self.lengths[examples]
-        positions = np.arange(int(lengths.max()))
-        inside = positions < lengths[:, None]
-        places = np.where(inside, self._starts[examples][:, None] + positions, 0)
-        input_ids = np.where(inside, self._values[places], self.metadata[0].pad_id).astype(np.int64)
-        second = inside & (positions >= self._boundaries[examples][:, None])
-        return Batch(
-            input_ids=torch.from_numpy(input_ids),
-            token_type_ids=torch.from_numpy(second.astype(np.int64)),
-            lengths=torch.from_numpy(lengths),
-            labels=torch.from_numpy(self.label_ids[examples]),
-        )
+        return len(self.examples)
 
 
 def _read(path: Path) -> pa.RecordBatch:

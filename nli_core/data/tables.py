@@ -21,7 +21,7 @@ _Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class CleanTable:
-    """One split's text: `path` is an Arrow IPC file with columns id, label and the texts; `dropped` counts by reason."""
+    """One split's text: `path` is an Arrow IPC file with id, label and the texts; `dropped` counts rows by reason."""
 
     path: Path
     rows: int

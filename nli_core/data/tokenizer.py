@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import tokenizers
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers import BertWordPieceTokenizer
 
 from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError

@@ -14,7 +14,7 @@ from nli_core.config import CorpusConfig, FileCorpus, SampleCorpus, SnliCorpus
 from nli_core.data import sample
 from nli_core.data.layout import SPLITS, CorpusLayout, Split, TableFormat
 from nli_core.download import archives
-from nli_core.download.fetch import fetch, is_remote, public_address
+from nli_core.download.fetch import fetch, is_remote, without_password
 from nli_core.errors import UserError
 
 SNLI_ADDRESS = "https://nlp.stanford.edu/projects/snli/snli_1.0.zip"
@@ -109,7 +109,7 @@ def _download_snli(config: SnliCorpus, out: Path, cache: Path, scratch: Path) ->
     archives.extract(archive, _SNLI_LAYOUT.files.values(), out, remedy=_SNLI_REMEDY)
     _SNLI_LAYOUT.save(out)
     digest = durable.file_sha256(archive)
-    return Origin(source=public_address(address), sha256=digest, verified=sha256 is not None)
+    return Origin(source=without_password(address), sha256=digest, verified=sha256 is not None)
 
 
 def _copy_user_files(config: FileCorpus, out: Path) -> Origin:

@@ -6,7 +6,7 @@ pooch does the transfer, with its progress bar and back-off; the errors say what
 import logging
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pooch
 import requests
@@ -24,13 +24,12 @@ def is_remote(address: str) -> bool:
     return urlsplit(address).scheme in ("http", "https")
 
 
-def public_address(address: str) -> str:
-    """The address without user name, password, query and fragment, fit for logs and manifests."""
-    if not is_remote(address):
-        return address
+def without_password(address: str) -> str:
+    """The address without user name and password, fit for logs, manifests and error lines."""
     parts = urlsplit(address)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    if "@" not in parts.netloc:
+        return address
+    return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]))
 
 
 def fetch(address: str, *, sha256: str | None, cache: Path, scratch: Path, remedy: str) -> Path:
@@ -53,7 +52,7 @@ def fetch(address: str, *, sha256: str | None, cache: Path, scratch: Path, remed
     if sha256 and kept.is_file() and durable.file_sha256(kept) == sha256:
         return kept
     arrived = _download(address, name, scratch, remedy)
-    _check(arrived, sha256, public_address(address), remedy)
+    _check(arrived, sha256, without_password(address), remedy)
     cache.mkdir(parents=True, exist_ok=True)
     durable.sync(arrived)
     arrived.replace(kept)
@@ -68,25 +67,23 @@ class _RefusingDownloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch 
             return super().__call__(url, output_file, pooch, check_only=check_only)
         except requests.exceptions.HTTPError as error:
             if 400 <= error.response.status_code < 500:
-                raise _FinalAnswer(error.response.status_code) from error
+                raise _FinalAnswerError(error.response.status_code) from error
             raise
 
 
-class _FinalAnswer(Exception):
+class _FinalAnswerError(Exception):
     """An HTTP status that repeating the request would not change."""
 
 
 def _download(address: str, name: str, scratch: Path, remedy: str) -> Path:
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = _RefusingDownloader(progressbar=True, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_SECONDS)
-    shown = public_address(address)
+    shown = without_password(address)
     # The digest is checked by the caller: pooch would take a wrong one for a transfer that is worth repeating.
-    source = pooch.create(
-        scratch, base_url="", registry={name: None}, urls={name: address}, retry_if_failed=_RETRIES
-    )
+    source = pooch.create(scratch, base_url="", registry={name: None}, urls={name: address}, retry_if_failed=_RETRIES)
     try:
         return Path(source.fetch(name, downloader=downloader))
-    except _FinalAnswer as error:
+    except _FinalAnswerError as error:
         raise UserError(f"{shown}: expected a file, the server answered HTTP {error}; {remedy}") from None
     except requests.exceptions.HTTPError as error:
         status = error.response.status_code

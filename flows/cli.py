@@ -1,0 +1,139 @@
+"""`nli`: the same flows from a terminal, without a worker.
+
+Prefect, MLflow and torch are imported when a command needs them, so that help and listings are quick.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from flows.recipes import find_recipe, override, read_recipes
+from flows.store_cli import store_app
+from nli_core.config import RunConfig, Stage, parse_config
+from nli_core.errors import UserError
+from tasks.settings import RECIPE_BOOK, Settings, project_root
+
+USER_ERROR = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Fine-tune BERT on pairs of sentences or on single texts: download, pack, finetune, evaluate.",
+)
+app.add_typer(store_app, name="store")
+
+
+def main() -> None:
+    """Entry point of the console script: a user's error is one line on stderr and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"nli: {error}")
+        sys.exit(USER_ERROR)
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes of prefect.yaml.
+
+    Example: nli recipes
+    """
+    table = Table("recipe", "what", box=None, pad_edge=False)
+    for recipe in read_recipes(project_root() / RECIPE_BOOK).values():
+        table.add_row(recipe.name, recipe.description)
+    Console().print(table)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; the value is YAML.")
+    ] = None,
+    rerun: Annotated[list[Stage] | None, typer.Option("--rerun", help="Do this stage again, and all after it.")] = None,
+    until: Annotated[Stage, typer.Option("--until", help="Stop after this stage.")] = "evaluate",
+    explain: Annotated[bool, typer.Option("--explain", help="Say which stages would run, and why; run none.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show Prefect's own log too.")] = False,
+) -> None:
+    """Run a recipe here, reusing every stage that is finished already.
+
+    Example: nli run sample --set finetune.epochs=1 --set finetune.learning_rate=1e-4
+    """
+    recipe = find_recipe(project_root() / RECIPE_BOOK, name)
+    config = parse_config(override(recipe.config, settings or ()))
+    if explain:
+        _explain(config, tuple(rerun or ()), until)
+        return
+    _quiet_libraries(debug)
+    from flows.pipeline import pipeline
+    from flows.report import print_json, print_summary
+
+    with _lines_of_log():
+        summary = pipeline(config, recipe=name, rerun=rerun, until=until)
+    if json:
+        print_json(summary)
+    else:
+        print_summary(summary)
+
+
+@app.command()
+def ui(
+    prefect_port: Annotated[int, typer.Option(help="Port of Prefect's UI.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's UI.")] = 5000,
+) -> None:
+    """Start the Prefect and MLflow UIs on loopback; Ctrl-C stops both.
+
+    Example: nli ui
+    """
+    from flows.ui import serve
+
+    _quiet_libraries(debug=False)
+    serve(Settings.from_environment(), prefect_port=prefect_port, mlflow_port=mlflow_port)
+
+
+def _explain(config: RunConfig, rerun: tuple[Stage, ...], until: Stage) -> None:
+    from nli_core.plan import explain
+
+    table = Table("stage", "", "why", box=None, pad_edge=False)
+    for verdict in explain(config, Settings.from_environment().store, rerun=rerun, until=until):
+        table.add_row(verdict.stage, "runs" if verdict.runs else "cached", verdict.reason)
+    Console().print(table)
+
+
+def _quiet_libraries(debug: bool) -> None:
+    """Keep the libraries from phoning home and from filling the terminal; what the user set himself stays."""
+    defaults = {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "nli",
+    }
+    if not debug:
+        # Errors reach the terminal as one line of ours; with tracebacks they are in the flow run's log.
+        defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    for library in () if debug else ("mlflow", "alembic"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _lines_of_log() -> Iterator[None]:
+    """Show the stages' own lines on stderr while the block runs."""
+    logger = logging.getLogger("nli")
+    handler = RichHandler(console=Console(stderr=True), show_level=False, show_path=False, log_time_format="%H:%M:%S")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,81 @@
+"""The chain: download → pack → finetune → evaluate."""
+
+import os
+from dataclasses import dataclass
+from typing import Any, cast
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from nli_core.config import STAGES, RunConfig, Stage
+from nli_core.plan import Outputs
+from tasks.download import download
+from tasks.evaluate import evaluate
+from tasks.finetune import finetune
+from tasks.pack import pack
+from tasks.settings import Settings
+from tasks.stage import StageResult
+from tasks.tracking import run_id_of
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did: its stages in order, its metrics, and where to find it."""
+
+    recipe: str
+    flow_run_id: str
+    mlflow_run_id: str | None
+    tracking_uri: str
+    stages: dict[Stage, StageResult]
+    metrics: dict[str, float]
+
+
+def shard_workers() -> TaskRunner[PrefectFuture[Any]]:
+    """As many threads as cores: the tokenizer works outside of Python's lock."""
+    return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=os.cpu_count() or 1))
+
+
+@flow(name="pipeline", flow_run_name="{recipe}", task_runner=shard_workers())
+def pipeline(
+    config: RunConfig, recipe: str = "custom", rerun: list[Stage] | None = None, until: Stage = "evaluate"
+) -> RunSummary:
+    """Run every stage up to `until`, each only if its output is not there yet.
+
+    A stage named in `rerun` is done again, and so is every stage after it.
+    """
+    results: dict[Stage, StageResult] = {}
+    upstream: Outputs = {}
+    forced = [STAGES.index(stage) for stage in rerun or ()]
+    for place, stage in enumerate(STAGES[: STAGES.index(until) + 1]):
+        again = any(first <= place for first in forced)
+        results[stage] = run_stage_task(stage, config, upstream, recipe, again)
+        upstream[stage] = results[stage].output
+    return summarize(recipe, results)
+
+
+def run_stage_task(stage: Stage, config: RunConfig, upstream: Outputs, recipe: str, rerun: bool) -> StageResult:
+    """Run the task of one stage within the current flow."""
+    if stage == "download":
+        return download(config, upstream, rerun).result()
+    if stage == "pack":
+        return pack(config, upstream, rerun).result()
+    if stage == "finetune":
+        return finetune(config, upstream, recipe, rerun).result()
+    return evaluate(config, upstream, recipe, rerun).result()
+
+
+def summarize(recipe: str, results: dict[Stage, StageResult]) -> RunSummary:
+    """What the stages did, for the terminal and for `--json`."""
+    settings = Settings.from_environment()
+    trained = results.get("finetune")
+    measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
+    return RunSummary(
+        recipe=recipe,
+        flow_run_id=str(flow_run.id),
+        mlflow_run_id=run_id_of(settings, trained.output) if trained else None,
+        tracking_uri=settings.shown_tracking_uri,
+        stages=results,
+        metrics=measured,
+    )

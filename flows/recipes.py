@@ -1,0 +1,80 @@
+"""The recipe book: deployments of `prefect.yaml`, read as named configurations."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nli_core.errors import UserError
+
+_PIPELINE = "flows/pipeline.py:pipeline"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named run: its description and the plain, not yet validated, values of its config."""
+
+    name: str
+    description: str
+    config: Mapping[str, Any]
+
+
+def read_recipes(book: Path) -> dict[str, Recipe]:
+    """All deployments of the pipeline in a `prefect.yaml`, by name.
+
+    Raises:
+        UserError: the file is missing or is not valid YAML.
+    """
+    try:
+        described = yaml.safe_load(book.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{book}: there is no recipe book; run nli in the project's folder") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{book}: is not valid YAML ({error})") from None
+    return {
+        deployment["name"]: Recipe(
+            deployment["name"], " ".join(deployment["description"].split()), deployment["parameters"]["config"]
+        )
+        for deployment in described["deployments"]
+        if deployment["entrypoint"] == _PIPELINE
+    }
+
+
+def find_recipe(book: Path, name: str) -> Recipe:
+    """One recipe by name.
+
+    Raises:
+        UserError: there is none of this name; names those that there are.
+    """
+    recipes = read_recipes(book)
+    if name not in recipes:
+        raise UserError(f"there is no recipe {name!r}; there are {', '.join(recipes)}")
+    return recipes[name]
+
+
+def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """The config with `dotted.field=YAML value` settings put in, in order.
+
+    Raises:
+        UserError: a setting is not of that form.
+    """
+    changed = deepcopy(dict(config))
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        section, *names = path.strip().split(".")
+        if not equals or not names or not all(names):
+            raise UserError(f"--set {setting}: write it as section.field=value, such as finetune.epochs=1")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"--set {setting}: the value is not valid YAML; quote it") from None
+        place = changed.setdefault(section, {})
+        for name in names[:-1]:
+            place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise UserError(f"--set {setting}: {path.rpartition('.')[0]} has no fields of its own")
+        place[names[-1]] = value
+    return changed

@@ -1,0 +1,41 @@
+"""Each stage as a flow of its own, for reruns from a worker or the Prefect UI.
+
+A stage flow takes the outputs of the stages before it from the store, found by the same configuration. It does not run
+them: one that is missing is an error that names it.
+"""
+
+from prefect import flow
+
+from flows.pipeline import RunSummary, run_stage_task, shard_workers, summarize
+from nli_core.config import RunConfig, Stage
+from nli_core.plan import finished_upstream
+from tasks.settings import Settings
+
+
+def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> RunSummary:
+    upstream = finished_upstream(stage, config, Settings.from_environment().store)
+    return summarize(recipe, {stage: run_stage_task(stage, config, upstream, recipe, rerun)})
+
+
+@flow(name="download-stage", flow_run_name="download {recipe}")
+def download_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
+    """Fetch and verify the corpus and the encoder."""
+    return _run_alone("download", config, recipe, rerun)
+
+
+@flow(name="pack-stage", flow_run_name="pack {recipe}", task_runner=shard_workers())
+def pack_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
+    """Tokenize and pack a downloaded corpus."""
+    return _run_alone("pack", config, recipe, rerun)
+
+
+@flow(name="finetune-stage", flow_run_name="finetune {recipe}")
+def finetune_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
+    """Fine-tune on packed shards."""
+    return _run_alone("finetune", config, recipe, rerun)
+
+
+@flow(name="evaluate-stage", flow_run_name="evaluate {recipe}")
+def evaluate_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
+    """Measure a fine-tuned model on dev and test."""
+    return _run_alone("evaluate", config, recipe, rerun)

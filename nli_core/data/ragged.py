@@ -1,0 +1,57 @@
+"""Examples of different lengths, one after the other, and padded batches of some of them.
+
+Three examples of 4, 2 and 3 tokens, the second without a hypothesis:
+
+    input_ids   [C a S b | C S | C a S]    C: [CLS], S: [SEP]
+    lengths     [4, 2, 3]
+    boundaries  [3, 2, 3]                  where an example's hypothesis begins; its length if it has none
+"""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nli_core.data.truncation import IntArray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded examples: input_ids and token_type_ids int64 [batch, length], lengths int64 [batch]."""
+
+    input_ids: Tensor
+    token_type_ids: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class RaggedExamples:
+    """Token ids [tokens] of all examples, with lengths and boundaries [examples]; `pad_id` fills batches."""
+
+    input_ids: "np.ndarray[Any, Any]"
+    lengths: IntArray
+    boundaries: IntArray
+    pad_id: int
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        return np.cumsum(self.lengths) - self.lengths
+
+    def batch(self, examples: IntArray) -> Batch:
+        """The examples at these places, padded to the longest of them."""
+        lengths = self.lengths[examples]
+        positions = np.arange(int(lengths.max()))
+        inside = positions < lengths[:, None]
+        places = np.where(inside, self._starts[examples][:, None] + positions, 0)
+        input_ids = np.where(inside, self.input_ids[places], self.pad_id).astype(np.int64)
+        second = inside & (positions >= self.boundaries[examples][:, None])
+        return Batch(torch.from_numpy(input_ids), torch.from_numpy(second.astype(np.int64)), torch.from_numpy(lengths))

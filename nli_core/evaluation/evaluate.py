@@ -1,0 +1,93 @@
+"""The evaluate stage: a fine-tuned model on dev, which chose it, and on test, which reports."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from nli_core.config import EvaluateConfig
+from nli_core.data.layout import Split
+from nli_core.data.shards import ShardSet
+from nli_core.errors import UserError
+from nli_core.evaluation.figures import save_confusion_matrix, save_learning_curves, save_reliability_diagram
+from nli_core.evaluation.metrics import Floats, calibration_bins, classification_metrics, confusion
+from nli_core.evaluation.predict import predict_logits
+from nli_core.model.classifier import Classifier
+from nli_core.model.device import Device, choose_device
+from nli_core.model.export import load_classifier
+from nli_core.progress import Point, Progress
+
+FIGURES = "figures"
+METRICS_NAME = "metrics.json"
+_SPLITS: tuple[Split, ...] = ("dev", "test")
+
+
+def predictions_name(split: Split) -> str:
+    """The Parquet file with a split's predictions."""
+    return f"predictions-{split}.parquet"
+
+
+def evaluate(
+    model: Path, shards: Path, curves: list[Point], config: EvaluateConfig, *, out: Path, progress: Progress
+) -> dict[str, Any]:
+    """Leave metrics, per-example predictions and figures of the model in `out`; returns the facts.
+
+    `curves` are the points of the training that made the model.
+
+    Raises:
+        UserError: the model's labels are not those of the shards, in the same order.
+    """
+    shutil.rmtree(out)
+    (out / FIGURES).mkdir(parents=True)
+    classifier, device = load_classifier(model), choose_device(config.precision)
+    classifier.to(device.torch)
+    metrics: dict[str, float] = {}
+    for done, split in enumerate(_SPLITS):
+        progress(done, len(_SPLITS), split)
+        measured = _measure(classifier, ShardSet(shards, split), device, config, out)
+        metrics |= {f"{split}/{name}": value for name, value in measured.items()}
+    progress(len(_SPLITS), len(_SPLITS), f"test accuracy {metrics['test/accuracy']:.4f}")
+    _save_curves(curves, out / FIGURES / "learning_curves.png")
+    (out / METRICS_NAME).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return {"metrics": metrics, "device": str(device.torch), "precision": device.precision}
+
+
+def _measure(
+    model: Classifier, shards: ShardSet, device: Device, config: EvaluateConfig, out: Path
+) -> dict[str, float]:
+    if model.labels != shards.labels:
+        raise UserError(f"the model's labels are {model.labels}, those of the shards {shards.labels}; pack them alike")
+    logits = predict_logits(model, shards.examples, config.batch_size, device)
+    probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
+    _save_predictions(probabilities, shards, out / predictions_name(shards.split))
+    bins = calibration_bins(probabilities, shards.label_ids, bins=config.calibration_bins)
+    counts = confusion(probabilities, shards.label_ids, shards.labels)
+    figures, title = out / FIGURES, f"{shards.split}, {len(shards):,} examples"
+    save_confusion_matrix(counts, shards.labels, title, figures / f"confusion_{shards.split}.png")
+    save_reliability_diagram(*bins, title, figures / f"reliability_{shards.split}.png")
+    return classification_metrics(probabilities, shards.label_ids, shards.labels, bins=config.calibration_bins)
+
+
+def _save_predictions(probabilities: Floats, shards: ShardSet, path: Path) -> None:
+    names = np.array(shards.labels)
+    columns = {
+        "id": shards.ids,
+        "label": names[shards.label_ids],
+        "predicted": names[probabilities.argmax(axis=1)],
+        **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(shards.labels)},
+    }
+    pl.DataFrame(columns).write_parquet(path)
+
+
+def _save_curves(points: list[Point], path: Path) -> None:
+    train = [(point.step, point.metrics["train/loss"]) for point in points if "train/loss" in point.metrics]
+    dev = [
+        (point.step, point.metrics["dev/loss"], point.metrics["dev/accuracy"])
+        for point in points
+        if "dev/loss" in point.metrics
+    ]
+    save_learning_curves(train, dev, path)

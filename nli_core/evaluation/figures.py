@@ -1,0 +1,60 @@
+"""Figures of a run, as PNG files. Uses no pyplot, and so no global state."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from nli_core.evaluation.metrics import Floats, Ints
+
+_DPI = 130
+_ACCENT = "#2f6db5"
+_SECOND = "#c8553d"
+
+
+def save_confusion_matrix(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> None:
+    """Counts [true label, predicted label]; the shade is the share of the true label."""
+    side = max(4.0, 1.1 * len(labels) + 2)
+    figure = Figure(figsize=(side, side * 0.85), layout="constrained")
+    axes = figure.subplots()
+    share = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row in range(len(labels)):
+        for column in range(len(labels)):
+            colour = "white" if share[row, column] > 0.6 else "black"
+            text = f"{counts[row, column]:,}\n{share[row, column]:.0%}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    figure.savefig(path, dpi=_DPI)
+
+
+def save_reliability_diagram(confidence: Floats, accuracy: Floats, share: Floats, title: str, path: Path) -> None:
+    """Accuracy against confidence [bins], with the share of examples in each bin below."""
+    figure = Figure(figsize=(5, 5.4), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
+    above.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, label="calibrated")
+    above.plot(confidence, accuracy, color=_ACCENT, marker="o", markersize=4, label="model")
+    above.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title=title)
+    above.legend(frameon=False)
+    width = 1 / len(share)
+    below.bar([(index + 0.5) * width for index in range(len(share))], share, width=width * 0.9, color=_ACCENT)
+    below.set(xlabel="confidence", ylabel="share")
+    figure.savefig(path, dpi=_DPI)
+
+
+def save_learning_curves(
+    train: Sequence[tuple[int, float]], dev: Sequence[tuple[int, float, float]], path: Path
+) -> None:
+    """Train loss (step, loss) against dev loss and accuracy (step, loss, accuracy), by optimiser step."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    losses.plot([step for step, _ in train], [loss for _, loss in train], color=_ACCENT, linewidth=1, label="train")
+    steps = [step for step, _, _ in dev]
+    losses.plot(steps, [loss for _, loss, _ in dev], color=_SECOND, marker="o", label="dev")
+    losses.set(xlabel="step", ylabel="loss", title="Loss")
+    losses.legend(frameon=False)
+    accuracies.plot(steps, [accuracy for _, _, accuracy in dev], color=_SECOND, marker="o", label="dev")
+    accuracies.set(xlabel="step", ylabel="accuracy", title="Dev accuracy by epoch")
+    figure.savefig(path, dpi=_DPI)

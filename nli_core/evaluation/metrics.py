@@ -1,0 +1,74 @@
+"""What a set of predictions is worth.
+
+Metric names have the shape `<split>/<metric>`, and `<split>/<metric>/<label>` for what belongs to one class.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+CONFIDENCE = 0.95
+
+
+def classification_metrics(
+    probabilities: Floats, label_ids: Ints, labels: tuple[str, ...], *, bins: int
+) -> dict[str, float]:
+    """Accuracy with its interval, macro-F1, NLL and ECE, and precision, recall and F1 of each class.
+
+    `probabilities` [examples, labels] has rows that sum to 1; `label_ids` [examples] are places in `labels`. A class
+    that is never predicted has precision 0, and one without examples recall 0.
+    """
+    predicted = probabilities.argmax(axis=1)
+    correct = int((predicted == label_ids).sum())
+    low, high = accuracy_interval(correct, len(label_ids))
+    every = np.arange(len(labels))
+    precision, recall, f1, _ = precision_recall_fscore_support(label_ids, predicted, labels=every, zero_division=0.0)
+    metrics = {
+        "examples": float(len(label_ids)),
+        "accuracy": correct / len(label_ids),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "macro_f1": float(np.mean(f1)),
+        "nll": float(log_loss(label_ids, probabilities, labels=every)),
+        "ece": calibration_error(probabilities, label_ids, bins=bins),
+    }
+    for index, label in enumerate(labels):
+        metrics[f"precision/{label}"] = float(precision[index])
+        metrics[f"recall/{label}"] = float(recall[index])
+        metrics[f"f1/{label}"] = float(f1[index])
+    return metrics
+
+
+def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion after Wilson (1927), which stays within [0, 1] and suits small samples."""
+    interval = stats.binomtest(correct, examples).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def confusion(probabilities: Floats, label_ids: Ints, labels: tuple[str, ...]) -> Ints:
+    """Counts [true label, predicted label]."""
+    counts: Ints = confusion_matrix(label_ids, probabilities.argmax(axis=1), labels=np.arange(len(labels)))
+    return counts
+
+
+def calibration_bins(probabilities: Floats, label_ids: Ints, *, bins: int) -> tuple[Floats, Floats, Floats]:
+    """Mean confidence, accuracy and share of examples [bins] over equal bins of confidence; NaN in empty bins."""
+    confidence = probabilities.max(axis=1)
+    correct = (probabilities.argmax(axis=1) == label_ids).astype(float)
+    places = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean_confidence = np.bincount(places, weights=confidence, minlength=bins) / counts
+        accuracy = np.bincount(places, weights=correct, minlength=bins) / counts
+    return mean_confidence, accuracy, counts / len(label_ids)
+
+
+def calibration_error(probabilities: Floats, label_ids: Ints, *, bins: int) -> float:
+    """Expected calibration error (Guo et al., 2017): how far confidence and accuracy lie apart, weighted by bins."""
+    confidence, accuracy, share = calibration_bins(probabilities, label_ids, bins=bins)
+    return float(np.nansum(np.abs(confidence - accuracy) * share))

@@ -1,0 +1,37 @@
+"""A fine-tuned model that answers raw text: what is served."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nli_core.data.encoding import encode_texts
+from nli_core.data.tokenizer import Tokenizer
+from nli_core.evaluation.predict import predict_logits
+from nli_core.model.device import choose_device
+from nli_core.model.export import load_classifier, read_max_length
+
+_BATCH_SIZE = 128
+
+
+class Predictor:
+    """Label probabilities for premise/hypothesis pairs, or for single texts."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the folder that `export_classifier` wrote."""
+        self._device = choose_device("auto")
+        self._model = load_classifier(folder).to(self._device.torch)
+        self._tokenizer = Tokenizer(folder)
+        self._max_length = read_max_length(folder)
+        self.labels = self._model.labels
+
+    def probabilities(
+        self, premises: Sequence[str], hypotheses: Sequence[str] | None = None
+    ) -> "np.ndarray[Any, np.dtype[np.float64]]":
+        """Probabilities [texts, labels] in the order of the texts; columns are in the order of `labels`."""
+        encoded = encode_texts(self._tokenizer, premises, hypotheses, self._max_length)
+        logits = predict_logits(self._model, encoded.examples, _BATCH_SIZE, self._device)
+        probabilities: np.ndarray[Any, np.dtype[np.float64]] = torch.softmax(logits.double(), dim=1).numpy()
+        return probabilities

@@ -1,0 +1,38 @@
+"""Where a model computes, and with which numbers."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device, the precision of its matrix products, and why that was chosen."""
+
+    torch: torch.device
+    precision: Literal["fp32", "bf16"]
+    reason: str
+
+    @contextlib.contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Within the block, matrix products are computed in the chosen precision; weights stay fp32."""
+        with torch.autocast(self.torch.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            yield
+
+
+def choose_device(precision: Literal["auto", "fp32", "bf16"]) -> Device:
+    """The first GPU, or else the CPU, and the precision that `auto` means on it."""
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    if precision != "auto":
+        return Device(device, precision, "as configured")
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return Device(device, "bf16" if fast else "fp32", torch.cuda.get_device_name(device))
+    capabilities = torch.cpu.get_capabilities()
+    for feature in ("amx_bf16", "avx512_bf16"):
+        if capabilities.get(feature):
+            return Device(device, "bf16", f"the CPU has {feature}")
+    return Device(device, "fp32", "the CPU has neither amx_bf16 nor avx512_bf16")

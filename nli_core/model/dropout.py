@@ -1,0 +1,34 @@
+"""Dropout whose random numbers are cheap on a CPU.
+
+One random byte an element decides, where `torch.nn.functional.dropout` draws a number of 32 bits and compares floats;
+on a CPU the drawing is a large part of a small model's step. The rate is thereby rounded to a multiple of 1/256
+(`applied_rate`), and kept elements are scaled by the rate that really applies, so that expectations are exact.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_LEVELS = 256
+_BYTES_PER_DRAW = 8
+
+
+def applied_rate(rate: float, device: torch.device) -> float:
+    """The rate at which elements are really dropped on this device."""
+    return round(rate * _LEVELS) / _LEVELS if device.type == "cpu" else rate
+
+
+def dropout(values: Tensor, rate: float, *, training: bool) -> Tensor:
+    """Drop elements of `values` at `rate` while training; on a GPU, torch's own dropout.
+
+    Consumes torch's global random state, so that a seed, or a checkpoint's random state, decides the mask.
+    """
+    if not training or rate == 0:
+        return values
+    if values.device.type != "cpu":
+        return functional.dropout(values, rate)
+    threshold = round(rate * _LEVELS)
+    count = values.numel()
+    draws = torch.empty(-(-count // _BYTES_PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.uint8)[:count].view(values.shape) >= threshold
+    return values * (kept.to(values.dtype) * (_LEVELS / (_LEVELS - threshold)))

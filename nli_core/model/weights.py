@@ -1,0 +1,138 @@
+"""Weights on disk in Hugging Face's names, and their way into and out of our modules.
+
+Our layers keep query, key and value in one matrix; on disk they are three.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nli_core.errors import UserError
+from nli_core.model.architecture import BertArchitecture
+from nli_core.model.bert import Bert
+from nli_core.model.classifier import Classifier
+
+WEIGHTS_NAME = "model.safetensors"
+_PICKLED_NAME = "pytorch_model.bin"
+_PREFIX = "bert."
+_HEAD = "classifier"
+
+
+def _name_pairs(architecture: BertArchitecture) -> dict[str, tuple[str, ...]]:
+    """Our parameter names without `.weight` and `.bias`, to the names on disk that they are stacked from."""
+    pairs: dict[str, tuple[str, ...]] = {"embeddings.norm": ("embeddings.LayerNorm",), "pooler": ("pooler.dense",)}
+    for ours in ("word", "position", "token_type"):
+        pairs[f"embeddings.{ours}"] = (f"embeddings.{ours}_embeddings",)
+    for index in range(architecture.num_hidden_layers):
+        ours, theirs = f"layers.{index}", f"encoder.layer.{index}"
+        attention = f"{theirs}.attention"
+        pairs[f"{ours}.query_key_value"] = tuple(f"{attention}.self.{part}" for part in ("query", "key", "value"))
+        pairs[f"{ours}.attention_output"] = (f"{attention}.output.dense",)
+        pairs[f"{ours}.attention_norm"] = (f"{attention}.output.LayerNorm",)
+        pairs[f"{ours}.inner"] = (f"{theirs}.intermediate.dense",)
+        pairs[f"{ours}.output"] = (f"{theirs}.output.dense",)
+        pairs[f"{ours}.output_norm"] = (f"{theirs}.output.LayerNorm",)
+    return pairs
+
+
+def load_encoder(folder: Path) -> tuple[Bert, list[str]]:
+    """The encoder in a folder of the Hugging Face layout, and the names of tensors there that it has no use for.
+
+    Raises:
+        UserError: a file is damaged, or a tensor is missing or of another shape than `config.json` implies.
+    """
+    encoder = Bert(BertArchitecture.from_folder(folder))
+    unused = _fill(encoder, _read_tensors(folder), folder)
+    return encoder, unused
+
+
+def fill_classifier(model: Classifier, folder: Path) -> None:
+    """Copy the weights in `folder`, encoder and head, into the model.
+
+    Raises:
+        UserError: as `load_encoder`, or the head is missing.
+    """
+    tensors = _read_tensors(folder)
+    with torch.no_grad():
+        for name, parameter in model.head.named_parameters():
+            parameter.copy_(_take(tensors, f"{_HEAD}.{name}", parameter.shape, folder))
+    _fill(model.encoder, tensors, folder)
+
+
+def classifier_tensors(model: Classifier) -> dict[str, Tensor]:
+    """All weights of the model on the CPU, under the names of transformers' BertForSequenceClassification."""
+    tensors: dict[str, Tensor] = {}
+    pairs = _name_pairs(model.encoder.architecture)
+    for name, parameter in model.encoder.named_parameters():
+        stem, kind = name.rsplit(".", 1)
+        theirs = pairs[stem]
+        for part, values in zip(theirs, parameter.detach().cpu().chunk(len(theirs)), strict=True):
+            tensors[f"{_PREFIX}{part}.{kind}"] = values.contiguous()
+    for name, parameter in model.head.named_parameters():
+        tensors[f"{_HEAD}.{name}"] = parameter.detach().cpu().contiguous()
+    return tensors
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a safetensors file; equal tensors give equal bytes."""
+    save_file(dict(sorted(tensors.items())), path, metadata={"format": "pt"})
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    path = folder / WEIGHTS_NAME
+    pickled = folder / _PICKLED_NAME
+    try:
+        if path.exists():
+            tensors = load_file(path)
+        elif pickled.exists():
+            path = pickled
+            tensors = torch.load(pickled, map_location="cpu", weights_only=True)
+        else:
+            raise UserError(f"{folder}: has neither {WEIGHTS_NAME} nor {_PICKLED_NAME}")
+    except (
+        SafetensorError,
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        UnpicklingError,
+    ) as error:
+        raise UserError(f"{path}: cannot be read as weights ({error}); fetch it again") from None
+    return {_canonical(name): tensor for name, tensor in tensors.items()}
+
+
+def _canonical(name: str) -> str:
+    """Without the prefix that models with a head put before the encoder; TensorFlow's names of a norm in torch's."""
+    return (
+        name.removeprefix(_PREFIX)
+        .replace("LayerNorm.gamma", "LayerNorm.weight")
+        .replace("LayerNorm.beta", "LayerNorm.bias")
+    )
+
+
+def _fill(encoder: Bert, tensors: Mapping[str, Tensor], folder: Path) -> list[str]:
+    """Copy the tensors into the encoder; returns the names that were not needed."""
+    pairs = _name_pairs(encoder.architecture)
+    used: set[str] = set()
+    with torch.no_grad():
+        for name, parameter in encoder.named_parameters():
+            stem, kind = name.rsplit(".", 1)
+            parts = [f"{part}.{kind}" for part in pairs[stem]]
+            shape = torch.Size([parameter.shape[0] // len(parts), *parameter.shape[1:]])
+            parameter.copy_(torch.cat([_take(tensors, part, shape, folder) for part in parts]))
+            used.update(parts)
+    return sorted(set(tensors) - used)
+
+
+def _take(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, folder: Path) -> Tensor:
+    if name not in tensors:
+        raise UserError(f"{folder}: the weights lack the tensor {name}")
+    if tensors[name].shape != shape:
+        found, expected = list(tensors[name].shape), list(shape)
+        raise UserError(f"{folder}: the tensor {name} has shape {found}, config.json implies {expected}")
+    return tensors[name].float()

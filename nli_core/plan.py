@@ -1,0 +1,161 @@
+"""What each stage of a run is made from, and why it would run.
+
+The ingredients of a stage are the config fields that change its result, the digests of the files that it consumes, and
+the digests of the core code that it runs. From them the store derives the key. Since a stage is known by what it
+consumes and not by how that came about, a stage that ran again and left the same bytes invalidates nothing after it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nli_core.config import STAGES, RunConfig, Stage
+from nli_core.download.corpora import corpus_identity
+from nli_core.download.encoders import encoder_identity
+from nli_core.errors import UserError
+from nli_core.fingerprint import code_digests
+from nli_core.store import Output, Store, stage_key
+
+_CORPUS, _ENCODER, _MODEL = "corpus/", "encoder/", "model/"
+_PACK_READS = (_CORPUS, "encoder/tokenizer", "encoder/vocab.txt", "encoder/special_tokens_map.json")
+_ENTRY_MODULES: dict[Stage, str] = {
+    "download": "nli_core.download.stage",
+    "pack": "nli_core.data.pack",
+    "finetune": "nli_core.training.finetune",
+    "evaluate": "nli_core.evaluation.evaluate",
+}
+UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
+    "download": (),
+    "pack": ("download",),
+    "finetune": ("download", "pack"),
+    "evaluate": ("pack", "finetune"),
+}
+
+Outputs = dict[Stage, Output]
+
+
+def ingredients(stage: Stage, config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    """All that the stage's result depends on, as JSON-ready values; `upstream` holds the outputs that it consumes."""
+    return {**_INGREDIENTS[stage](config, upstream), "code": code_digests(_ENTRY_MODULES[stage])}
+
+
+def _download(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    return {"corpus": corpus_identity(config.corpus), "encoder": encoder_identity(config.encoder)}
+
+
+def _pack(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    return {"files": upstream["download"].digest(*_PACK_READS), "pack": config.pack.result_fields()}
+
+
+def _finetune(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    return {
+        "shards": upstream["pack"].digest(),
+        "encoder": upstream["download"].digest(_ENCODER),
+        "finetune": config.finetune.result_fields(),
+    }
+
+
+def _evaluate(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    return {
+        "model": upstream["finetune"].digest(_MODEL, "history.jsonl"),
+        "shards": upstream["pack"].digest("dev-", "test-"),
+        "evaluate": config.evaluate.result_fields(),
+    }
+
+
+_INGREDIENTS = {"download": _download, "pack": _pack, "finetune": _finetune, "evaluate": _evaluate}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a stage would run, and why, in words."""
+
+    stage: Stage
+    runs: bool
+    reason: str
+
+
+def finished_upstream(stage: Stage, config: RunConfig, store: Store) -> Outputs:
+    """The finished outputs that the stage would consume, found by their keys.
+
+    Raises:
+        UserError: one of them is not there; names the stage to run.
+    """
+    found: Outputs = {}
+    for needed in STAGES[: STAGES.index(stage)]:
+        output = store.load(needed, stage_key(needed, ingredients(needed, config, found)))
+        if output is None:
+            raise UserError(
+                f"{stage}: there is no output of the stage {needed} for this configuration in {store.root}; "
+                f"run {needed} first, or the whole pipeline"
+            )
+        if damage := output.damage():
+            raise UserError(f"{stage}: {damage}; run {needed} again, or the whole pipeline")
+        found[needed] = output
+    return found
+
+
+def explain(
+    config: RunConfig, store: Store, *, rerun: tuple[Stage, ...] = (), until: Stage = "evaluate"
+) -> list[Verdict]:
+    """For each stage up to `until`, whether it would run now and which ingredient makes it so."""
+    verdicts: list[Verdict] = []
+    found: Outputs = {}
+    forced = False
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        forced = forced or stage in rerun
+        waiting = [needed for needed in UPSTREAM[stage] if needed not in found]
+        if waiting:
+            verdicts.append(Verdict(stage, True, f"{waiting[0]} runs before it, and may leave something else"))
+            continue
+        made_from = ingredients(stage, config, found)
+        output = store.load(stage, stage_key(stage, made_from))
+        if output is None:
+            verdicts.append(Verdict(stage, True, _difference(made_from, store.outputs(stage))))
+        elif damage := output.damage():
+            verdicts.append(Verdict(stage, True, damage))
+        elif forced:
+            verdicts.append(Verdict(stage, True, "asked for with --rerun, directly or by a stage before it"))
+        else:
+            found[stage] = output
+            verdicts.append(Verdict(stage, False, f"finished {output.manifest.created}"))
+    return verdicts
+
+
+def _difference(made_from: dict[str, Any], earlier: list[Output]) -> str:
+    """What sets these ingredients apart from the most similar earlier output, the newest of equals."""
+    if not earlier:
+        return "no earlier output"
+    wanted = _flat(made_from)
+    differences = []
+    for output in reversed(earlier):
+        had = _flat(output.manifest.ingredients)
+        differences.append(sorted(name for name in wanted.keys() | had.keys() if wanted.get(name) != had.get(name)))
+    nearest = min(range(len(differences)), key=lambda index: len(differences[index]))
+    had = _flat(earlier[-1 - nearest].manifest.ingredients)
+    if not differences[nearest]:
+        return f"its output {earlier[-1 - nearest].key[:12]} is not where it should be"
+    return "; ".join(_change(name, had.get(name), wanted.get(name)) for name in differences[nearest])
+
+
+def _change(name: str, before: object, after: object) -> str:
+    if name.startswith("code."):
+        verb = "changed" if before and after else "is new" if after else "is no longer used"
+        return f"the code of {name.removeprefix('code.')} {verb}"
+    return f"{name}: {_short(before)} → {_short(after)}"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 else text
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "code":
+            flat |= {f"code.{module}": digest for module, digest in value.items()}
+        elif isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,0 +1,234 @@
+"""The finetune stage: train an encoder and a new head on packed examples."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from nli_core.config import FinetuneConfig
+from nli_core.data.batches import training_batches
+from nli_core.data.shards import ShardSet
+from nli_core.errors import UserError
+from nli_core.evaluation.predict import predict_logits
+from nli_core.model.classifier import Classifier
+from nli_core.model.device import choose_device
+from nli_core.model.dropout import applied_rate
+from nli_core.model.export import export_classifier
+from nli_core.model.weights import load_encoder
+from nli_core.progress import LogMetrics, Progress
+from nli_core.training.checkpoint import resume, save_checkpoint
+from nli_core.training.history import History
+from nli_core.training.optimizer import build_optimizer, learning_rate
+
+MODEL = "model"
+CHECKPOINTS = "checkpoints"
+_DEV_BATCH_SIZE = 256
+
+
+def finetune(
+    shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, log_metrics: LogMetrics, progress: Progress
+) -> dict[str, Any]:
+    """Fine-tune `encoder` on the train shards; leave the best epoch by dev in `out/model`, and the last checkpoint.
+
+    Goes on from the newest checkpoint in `out`, if there is one. The same config on the same device gives the same
+    weights, interrupted or not. Returns the facts.
+
+    Raises:
+        UserError: the encoder's files do not fit together, or the loss became infinite or NaN.
+    """
+    training = _Training(shards, encoder, config, out=out, log_metrics=log_metrics, progress=progress)
+    return training.run()
+
+
+class _Training:
+    def __init__(
+        self,
+        shards: Path,
+        encoder: Path,
+        config: FinetuneConfig,
+        *,
+        out: Path,
+        log_metrics: LogMetrics,
+        progress: Progress,
+    ) -> None:
+        self.config = config
+        self.out = out
+        self.encoder_folder = encoder
+        self.log_metrics = log_metrics
+        self.progress = progress
+        self.train, self.dev = ShardSet(shards, "train"), ShardSet(shards, "dev")
+        self.device = choose_device(config.precision)
+        pretrained, self.unused_tensors = load_encoder(encoder)
+        torch.manual_seed(config.seed)
+        self.model = Classifier(
+            pretrained, self.train.labels, head_dropout=config.head_dropout, frozen=config.freeze_encoder
+        ).to(self.device.torch)
+        self.optimizer = build_optimizer(self.model, config)
+        self.position = resume(out / CHECKPOINTS, self.model, self.optimizer)
+        self.history = History(out, self.position.history_rows)
+        self.window = _Window(self.position.window)
+        self.steps_per_epoch = -(-len(self.train) // config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.resumed_at = self.position.step
+        self.seconds = 0.0
+        self.examples = 0
+
+    def run(self) -> dict[str, Any]:
+        while not self.position.finished:
+            self._run_epoch()
+        return self._facts()
+
+    def _run_epoch(self) -> None:
+        config, position = self.config, self.position
+        batches = training_batches(
+            self.train.examples.lengths, config.batch_size, seed=config.seed, epoch=position.epoch
+        )
+        self.model.train()
+        for examples in batches[position.batch :]:
+            self._step(examples)
+            last_of_epoch = position.batch == self.steps_per_epoch
+            if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:
+                self._save()
+        self._end_epoch()
+
+    def _step(self, examples: Any) -> None:
+        config, position = self.config, self.position
+        started = time.perf_counter()
+        rate = learning_rate(position.step, self.total_steps, config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        batch = self.train.examples.batch(examples).to(self.device.torch)
+        labels = torch.from_numpy(self.train.label_ids[examples]).to(self.device.torch)
+        with self.device.autocast():
+            logits = self.model(batch.input_ids, batch.token_type_ids, batch.lengths)
+        loss = functional.cross_entropy(logits.float(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        limit = config.clip_norm or float("inf")
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        position.step += 1
+        position.batch += 1
+        tokens = int(self.train.examples.lengths[examples].sum())
+        self.window.add(loss, norm, examples=len(examples), tokens=tokens, places=batch.input_ids.numel())
+        self.seconds += time.perf_counter() - started
+        self.examples += len(examples)
+        if position.step % config.log_every == 0:
+            self._log_window(rate)
+
+    def _log_window(self, rate: float) -> None:
+        position = self.position
+        metrics, speeds = self.window.close()
+        if not metrics["train/loss"] < float("inf"):
+            raise UserError(
+                f"finetune: the loss became {metrics['train/loss']} in the steps up to {position.step}; "
+                "lower finetune.learning_rate, or set finetune.precision=fp32"
+            )
+        metrics["train/learning_rate"] = rate
+        self.history.add(metrics, position.step)
+        self.log_metrics({**metrics, **speeds}, position.step)
+        note = f"loss {metrics['train/loss']:.3f}, {speeds['train/examples_per_second']:.0f} examples/s"
+        self.progress(position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}")
+
+    def _end_epoch(self) -> None:
+        config, position = self.config, self.position
+        logits = predict_logits(self.model, self.dev.examples, _DEV_BATCH_SIZE, self.device)
+        labels = torch.from_numpy(self.dev.label_ids)
+        dev = {
+            "dev/loss": float(functional.cross_entropy(logits, labels)),
+            "dev/accuracy": float((logits.argmax(dim=1) == labels).float().mean()),
+        }
+        position.epoch += 1
+        position.batch = 0
+        self.history.add({**dev, "epoch": position.epoch}, position.step)
+        self.log_metrics({**dev, "epoch": position.epoch}, position.step)
+        note = f"epoch {position.epoch}/{config.epochs}, dev accuracy {dev['dev/accuracy']:.4f}"
+        self.progress(position.step, self.total_steps, note)
+        if _is_better(dev, position.best_dev, config):
+            position.best_epoch, position.best_dev = position.epoch, dev
+            self._export()
+        waited = position.epoch - (position.best_epoch or 0)
+        position.finished = position.epoch == config.epochs or (
+            config.patience is not None and waited >= config.patience
+        )
+        self._save()
+
+    def _export(self) -> None:
+        fresh, final = self.out / f"{MODEL}.fresh", self.out / MODEL
+        shutil.rmtree(fresh, ignore_errors=True)
+        max_length = self.train.metadata[0].max_length
+        export_classifier(self.model, self.encoder_folder, fresh, max_length=max_length)
+        shutil.rmtree(final, ignore_errors=True)
+        fresh.rename(final)
+
+    def _save(self) -> None:
+        self.position.history_rows = self.history.rows
+        self.position.window = self.window.totals()
+        save_checkpoint(self.out / CHECKPOINTS, self.model, self.optimizer, self.position)
+
+    def _facts(self) -> dict[str, Any]:
+        parameters = list(self.model.parameters())
+        architecture = self.model.encoder.architecture
+        return {
+            "steps": self.position.step,
+            "epochs": self.position.epoch,
+            "best_epoch": self.position.best_epoch,
+            "best_dev": self.position.best_dev,
+            "resumed_at_step": self.resumed_at,
+            "training_seconds": round(self.seconds, 3),
+            "examples_per_second": round(self.examples / self.seconds, 1) if self.seconds else None,
+            "device": str(self.device.torch),
+            "precision": self.device.precision,
+            "precision_reason": self.device.reason,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "parameters": sum(parameter.numel() for parameter in parameters),
+            "trainable_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+            "applied_dropout": applied_rate(architecture.hidden_dropout_prob, self.device.torch),
+            "unused_tensors": self.unused_tensors,
+        }
+
+
+def _is_better(dev: dict[str, float], best: dict[str, float], config: FinetuneConfig) -> bool:
+    if not best:
+        return True
+    if config.best_by == "loss":
+        return dev["dev/loss"] < best["dev/loss"]
+    return dev["dev/accuracy"] > best["dev/accuracy"]
+
+
+class _Window:
+    """Sums since the last point of the curves; stays on the device until the point is due."""
+
+    _NAMES = ("loss", "norm", "steps", "examples", "tokens", "places")
+
+    def __init__(self, totals: dict[str, float]) -> None:
+        self._sums: dict[str, float | torch.Tensor] = {name: totals.get(name, 0.0) for name in self._NAMES}
+        self._timed = {"examples": 0, "tokens": 0}
+        self._started = time.perf_counter()
+
+    def add(self, loss: torch.Tensor, norm: torch.Tensor, *, examples: int, tokens: int, places: int) -> None:
+        added: dict[str, float | torch.Tensor] = {"loss": loss.detach().double() * examples, "norm": norm.double()}
+        added.update(steps=1, examples=examples, tokens=tokens, places=places)
+        for name, value in added.items():
+            self._sums[name] = self._sums[name] + value
+        self._timed["examples"] += examples
+        self._timed["tokens"] += tokens
+
+    def totals(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self._sums.items()}
+
+    def close(self) -> tuple[dict[str, float], dict[str, float]]:
+        """What the seed decides, what the clock decides; then begins anew."""
+        sums, seconds = self.totals(), time.perf_counter() - self._started
+        metrics = {
+            "train/loss": sums["loss"] / sums["examples"],
+            "train/grad_norm": sums["norm"] / sums["steps"],
+            "train/padding_fraction": 1 - sums["tokens"] / sums["places"],
+        }
+        speeds = {f"train/{name}_per_second": count / seconds for name, count in self._timed.items()}
+        self.__init__({})  # type: ignore[misc]
+        return metrics, speeds

@@ -1,0 +1,41 @@
+"""The task of the evaluate stage."""
+
+from prefect import State, task
+from prefect.artifacts import create_markdown_artifact
+
+from nli_core.config import RunConfig
+from nli_core.evaluation.evaluate import evaluate as measure
+from nli_core.plan import Outputs
+from nli_core.store import Claim
+from nli_core.training.finetune import MODEL
+from nli_core.training.history import read_history
+from tasks import tracking
+from tasks.headline import headline_markdown
+from tasks.progress import StageProgress, artifact_key
+from tasks.settings import Settings
+from tasks.stage import StageResult, final_state, run_stage
+
+
+@task(name="evaluate", tags=["evaluate"])
+def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = False) -> State[StageResult]:
+    """Have the model's metrics, predictions and figures in the store, in its MLflow run and in a Prefect artifact."""
+    trained = upstream["finetune"]
+
+    def work(claim: Claim, settings: Settings) -> dict[str, object]:
+        with StageProgress("evaluate") as progress:
+            return measure(
+                trained.folder / MODEL,
+                upstream["pack"].folder,
+                read_history(trained.folder),
+                config.evaluate,
+                out=claim.partial,
+                progress=progress,
+            )
+
+    result = run_stage("evaluate", config, upstream, rerun, work)
+    about = tracking.About(config, recipe, upstream)
+    run = tracking.publish_evaluation(Settings.from_environment(), trained, result.output, about)
+    where = f"[{run.run_id}]({run.address})" if run.address else f"`{run.run_id}` (`make ui` shows it)"
+    markdown = f"{headline_markdown(recipe, result.output.facts['metrics'], trained.facts)}\n\nMLflow run {where}"
+    create_markdown_artifact(markdown, key=artifact_key(recipe, "headline"), description=f"{recipe}: headline")
+    return final_state(result)

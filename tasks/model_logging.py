@@ -1,0 +1,37 @@
+"""Logging a fine-tuned model to MLflow, so that it answers raw text wherever it is loaded."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow.pyfunc
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+import nli_core
+from nli_core.model.export import read_labels
+
+MODEL_NAME = "model"
+FOLDER_ARTIFACT = "huggingface"
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "tokenizers", "torch")
+
+
+def log_model(run_id: str, folder: Path, *, pairs: bool) -> None:
+    """Log the exported model in `folder` to a run: as a pyfunc, and within it as a folder for `transformers`.
+
+    The pyfunc takes string columns `premise` and `hypothesis` (`text` unless `pairs`) and gives `label` and one
+    `probability/<label>` a class. It carries the core's code.
+    """
+    inputs = ("premise", "hypothesis") if pairs else ("text",)
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "label")]
+    outputs += [ColSpec(DataType.double, f"probability/{label}") for label in read_labels(folder)]
+    Model.log(
+        artifact_path=None,
+        name=MODEL_NAME,
+        flavor=mlflow.pyfunc,
+        run_id=run_id,
+        python_model=str(Path(__file__).with_name("served_model.py")),
+        artifacts={FOLDER_ARTIFACT: str(folder)},
+        code_paths=[str(Path(nli_core.__file__).parent)],
+        pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in _REQUIREMENTS],
+        signature=ModelSignature(Schema([ColSpec(DataType.string, name) for name in inputs]), Schema(outputs)),
+    )

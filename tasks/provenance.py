@@ -1,0 +1,23 @@
+"""Where the code of a run comes from."""
+
+import subprocess
+
+from tasks.settings import project_root
+
+
+def code_tags() -> dict[str, str]:
+    """MLflow tags with the checkout's commit and whether it had changes; none where there is no checkout."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    return {"mlflow.source.git.commit": commit, "nli.git.dirty": str(bool(_git("status", "--porcelain"))).lower()}
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

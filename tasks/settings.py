@@ -1,0 +1,46 @@
+"""Where things are kept: read from the environment when asked for, never at import."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nli_core.download.fetch import without_password
+from nli_core.store import Store
+
+RECIPE_BOOK = "prefect.yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The stage store and the MLflow tracking server of this process."""
+
+    store: Store
+    tracking_uri: str
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """`NLI_STORE` (default `.nli/store` below the project) and `MLFLOW_TRACKING_URI` (default SQLite beside it)."""
+        root = Path(os.environ.get("NLI_STORE") or project_root() / ".nli" / "store").expanduser().resolve()
+        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.parent / 'mlflow.db'}"
+        return cls(Store(root), tracking_uri)
+
+    @property
+    def downloads(self) -> Path:
+        """Where fetched archives are kept for the next time."""
+        return self.store.root / "downloads"
+
+    @property
+    def shown_tracking_uri(self) -> str:
+        """The tracking address without user name and password."""
+        return without_password(self.tracking_uri)
+
+    @property
+    def artifacts(self) -> str | None:
+        """Where MLflow keeps files, if the tracking store is a local database; a server decides for itself."""
+        return (self.store.root.parent / "mlartifacts").as_uri() if self.tracking_uri.startswith("sqlite:") else None
+
+
+def project_root() -> Path:
+    """The folder with the recipe book: the checkout that this package runs from, or else the working directory."""
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / RECIPE_BOOK).exists() else Path.cwd()

@@ -1,0 +1,291 @@
+"""The only module that speaks to MLflow's run API.
+
+One MLflow run stands for one training. It is found again by the tag that holds the training's key, so a resumed
+training goes on in its run, and evaluate adds to it through the client, without ever opening it: an evaluation that
+fails does not mark the training failed. What a run holds can be told from the stage store alone; `publish_training` and
+`publish_evaluation` bring a run up to it and do nothing where it is already there.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from prefect.runtime import flow_run
+
+from nli_core.config import RunConfig
+from nli_core.data.layout import SPLITS
+from nli_core.download.fetch import without_password
+from nli_core.evaluation.evaluate import FIGURES, METRICS_NAME, predictions_name
+from nli_core.plan import Outputs
+from nli_core.store import Output
+from nli_core.training.finetune import MODEL
+from nli_core.training.history import read_history
+from tasks.headline import headline_markdown
+from tasks.model_logging import log_model
+from tasks.provenance import code_tags
+from tasks.settings import Settings
+
+EXPERIMENT = "nli"
+KEY_TAG = "nli.key.finetune"
+_PUBLISHED_TAG = "nli.published.finetune"
+_EVALUATED_TAG = "nli.key.evaluate"
+_FLUSH_SECONDS = 5.0
+_FLUSH_METRICS = 500  # MLflow takes 1,000 in a request
+
+
+@dataclass(frozen=True)
+class About:
+    """What a training was asked for: its config, the recipe's name, and the outputs that it consumes."""
+
+    config: RunConfig
+    recipe: str
+    upstream: Outputs
+
+
+@dataclass(frozen=True)
+class RunLink:
+    """A run of MLflow and, where a server shows it, the address of its page."""
+
+    run_id: str
+    address: str | None
+
+
+class TrainingRun:
+    """Sends metrics in batches to a run; passes by what the run has already, after a resumed training."""
+
+    def __init__(self, client: MlflowClient, run_id: str, *, resumes: bool) -> None:
+        self.run_id = run_id
+        self._client = client
+        self._resumes = resumes
+        self._last_steps: dict[str, int] = {}
+        self._waiting: list[Metric] = []
+        self._sent = time.monotonic()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Take metrics of a step; they arrive at the latest when the run ends."""
+        now = int(time.time() * 1000)
+        self._waiting += [
+            Metric(metric_name(name), value, now, step)
+            for name, value in metrics.items()
+            if step > self._last_step(metric_name(name))
+        ]
+        if len(self._waiting) >= _FLUSH_METRICS or time.monotonic() - self._sent >= _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        for first in range(0, len(self._waiting), _FLUSH_METRICS):
+            self._client.log_batch(self.run_id, metrics=self._waiting[first : first + _FLUSH_METRICS])
+        self._waiting.clear()
+        self._sent = time.monotonic()
+
+    def _last_step(self, name: str) -> int:
+        if not self._resumes:
+            return -1
+        if name not in self._last_steps:
+            history = self._client.get_metric_history(self.run_id, name)
+            self._last_steps[name] = max((metric.step for metric in history), default=-1)
+        return self._last_steps[name]
+
+
+@contextmanager
+def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -> Iterator[TrainingRun]:
+    """The run of the training with this key, marked RUNNING; FAILED or KILLED if the block does not end well.
+
+    The caller holds the key's lock, so any other run of this key that says RUNNING is dead: it is taken over when
+    `resumes`, and marked KILLED otherwise.
+    """
+    client = _client(settings)
+    earlier = _runs_of(client, key)
+    taken_over = earlier[0] if resumes and earlier else None
+    for run in earlier:
+        if run is not taken_over and run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+    run_id = taken_over.info.run_id if taken_over else _create(client, settings, key, about)
+    client.update_run(run_id, status="RUNNING")
+    training = TrainingRun(client, run_id, resumes=taken_over is not None)
+    try:
+        yield training
+        training.flush()
+    except BaseException as error:
+        training.flush()
+        client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+
+
+def publish_training(settings: Settings, output: Output, about: About) -> None:
+    """Have the finished training in a run that is FINISHED: the model, the facts, and if need be its curves."""
+    client = _client(settings)
+    run = _run_of(client, output.key)
+    if run is not None and run.data.tags.get(_PUBLISHED_TAG) == output.manifest.created:
+        return
+    if run is None or run.data.tags.get(_PUBLISHED_TAG) is not None:
+        # The curves were sent to another tracking store, or belong to an earlier output of the same key.
+        run_id = _create(client, settings, output.key, about)
+        curves = TrainingRun(client, run_id, resumes=False)
+        for point in read_history(output.folder):
+            curves.log_metrics(point.metrics, point.step)
+        curves.flush()
+    else:
+        run_id = run.info.run_id
+    facts = {f"nli.finetune.{name}": str(value) for name, value in output.facts.items()}
+    log_model(run_id, output.folder / MODEL, pairs=_has_hypotheses(about))
+    facts[_PUBLISHED_TAG] = output.manifest.created
+    client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in facts.items()])
+    client.set_terminated(run_id, "FINISHED")
+
+
+def publish_evaluation(settings: Settings, trained: Output, output: Output, about: About) -> RunLink:
+    """Have the metrics, predictions and figures of an evaluation in the run of its training."""
+    client = _client(settings)
+    run = _run_of(client, trained.key)
+    assert run is not None, "publish_training comes first"
+    run_id = run.info.run_id
+    if run.data.tags.get(_EVALUATED_TAG) != output.key:
+        now = int(time.time() * 1000)
+        step = int(trained.facts["steps"])
+        metrics = [Metric(metric_name(name), value, now, step) for name, value in output.facts["metrics"].items()]
+        for first in range(0, len(metrics), _FLUSH_METRICS):
+            client.log_batch(run_id, metrics=metrics[first : first + _FLUSH_METRICS])
+        client.log_artifacts(run_id, str(output.folder / FIGURES), FIGURES)
+        client.log_artifact(run_id, str(output.folder / METRICS_NAME))
+        for split in ("dev", "test"):
+            client.log_artifact(run_id, str(output.folder / predictions_name(split)), "predictions")
+        headline = headline_markdown(about.recipe, output.facts["metrics"], trained.facts)
+        client.set_tag(run_id, "mlflow.note.content", headline)
+        client.set_tag(run_id, _EVALUATED_TAG, output.key)
+    served = settings.tracking_uri.startswith(("http://", "https://"))
+    path = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
+    return RunLink(run_id, f"{settings.shown_tracking_uri}/{path}" if served else None)
+
+
+def run_id_of(settings: Settings, trained: Output) -> str:
+    """The run that holds a finished training."""
+    run = _run_of(_client(settings), trained.key)
+    assert run is not None, "publish_training comes first"
+    return str(run.info.run_id)
+
+
+def referenced_keys(settings: Settings) -> set[str]:
+    """Keys of all stage outputs that any existing run names in its tags."""
+    client = _client(settings)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    keys: set[str] = set()
+    page: str | None = None
+    while experiment is not None:
+        runs = client.search_runs([experiment.experiment_id], page_token=page)
+        keys |= {value for run in runs for name, value in run.data.tags.items() if name.startswith("nli.key.")}
+        page = runs.token
+        if not page:
+            break
+    return keys
+
+
+def metric_name(name: str) -> str:
+    """The name with everything replaced that MLflow does not take in one."""
+    return re.sub(r"[^\w\-. /:]", "_", name)
+
+
+def _client(settings: Settings) -> MlflowClient:
+    settings.store.root.parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    return MlflowClient(settings.tracking_uri)
+
+
+def _experiment_id(client: MlflowClient, settings: Settings) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    return str(client.create_experiment(EXPERIMENT, artifact_location=settings.artifacts))
+
+
+def _runs_of(client: MlflowClient, key: str) -> list[Run]:
+    """All runs of a training, newest first."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return []
+    wanted = f"tags.`{KEY_TAG}` = '{key}'"
+    return list(client.search_runs([experiment.experiment_id], wanted, order_by=["attributes.start_time DESC"]))
+
+
+def _run_of(client: MlflowClient, key: str) -> Run | None:
+    return next(iter(_runs_of(client, key)), None)
+
+
+def _create(client: MlflowClient, settings: Settings, key: str, about: About) -> str:
+    """A new run with everything that is known before the training begins."""
+    facts = about.upstream["download"].facts
+    tags = {
+        KEY_TAG: key,
+        "nli.recipe": about.recipe,
+        "nli.key.download": about.upstream["download"].key,
+        "nli.key.pack": about.upstream["pack"].key,
+        "nli.corpus.source": facts["corpus"]["source"],
+        "nli.corpus.sha256": facts["corpus"]["sha256"] or about.upstream["download"].digest("corpus/"),
+        "nli.corpus.verified": _verified(facts["corpus"]),
+        "nli.encoder.sha256": facts["encoder"]["sha256"],
+        "nli.encoder.verified": _verified(facts["encoder"]),
+        "nli.flow_run_id": str(flow_run.id),
+        **code_tags(),
+    }
+    run = client.create_run(_experiment_id(client, settings), tags=tags, run_name=about.recipe)
+    params = [Param(name, str(value)[:6000]) for name, value in flat_config(about.config).items()]
+    client.log_batch(run.info.run_id, params=params, metrics=_data_metrics(about))
+    client.log_inputs(run.info.run_id, _datasets(about))
+    return str(run.info.run_id)
+
+
+def _verified(origin: Mapping[str, Any]) -> str:
+    return "verified" if origin["verified"] else "unverified"
+
+
+def flat_config(config: RunConfig) -> dict[str, Any]:
+    """Every field by its dotted name: `finetune.learning_rate`. Addresses are without user names and passwords."""
+    flat: dict[str, Any] = {}
+    for section, fields in config.model_dump(mode="json").items():
+        for name, value in fields.items():
+            is_text = isinstance(value, str)
+            flat[f"{section}.{name}"] = without_password(value) if is_text else value
+    return flat
+
+
+def _data_metrics(about: About) -> list[Metric]:
+    """The facts of packing as metrics, so that runs can be compared and charted by them."""
+    facts, now = about.upstream["pack"].facts, int(time.time() * 1000)
+    values: dict[str, float] = {}
+    for split, known in facts["splits"].items():
+        for name in ("rows", "tokens", "truncated_examples", "truncated_tokens"):
+            values[f"data/{split}/{name}"] = known[name]
+        values |= {f"data/{split}/length_p{place}": length for place, length in known["length_percentiles"].items()}
+        values |= {f"data/{split}/label/{label}": count for label, count in known["labels"].items()}
+        values |= {f"data/{split}/dropped/{reason}": count for reason, count in known["dropped"].items()}
+    for split, count in facts["examples_in_earlier_split"].items():
+        values[f"data/{split}/examples_in_earlier_split"] = count
+    return [Metric(metric_name(name), float(value), now, 0) for name, value in values.items()]
+
+
+def _datasets(about: About) -> list[DatasetInput]:
+    download, packed = about.upstream["download"], about.upstream["pack"]
+    contexts = {"train": "training", "dev": "validation", "test": "testing"}
+    return [
+        DatasetInput(
+            Dataset(
+                name=f"{about.config.corpus.name}-{split}",
+                digest=packed.digest(f"{split}-")[:16],
+                source_type="local",
+                source=f'{{"uri": "{download.facts["corpus"]["source"]}"}}',
+                profile=f'{{"num_rows": {packed.facts["splits"][split]["rows"]}}}',
+            ),
+            [InputTag("mlflow.data.context", contexts[split])],
+        )
+        for split in SPLITS
+    ]
+
+
+def _has_hypotheses(about: About) -> bool:
+    return getattr(about.config.corpus, "hypothesis", "hypothesis") is not None
