@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -17,7 +17,7 @@ from rich.table import Table
 
 from flows.recipes import find_recipe, override, read_recipes
 from flows.store_cli import store_app
-from nli_core.config import RunConfig, Stage, parse_config
+from nli_core.config import STAGES, RunConfig, Stage, parse_config
 from nli_core.errors import UserError
 from tasks.settings import RECIPE_BOOK, Settings, project_root
 
@@ -58,7 +58,7 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; the value is YAML.")
     ] = None,
-    rerun: Annotated[list[Stage] | None, typer.Option("--rerun", help="Do this stage again, and all after it.")] = None,
+    rerun: Annotated[list[str] | None, typer.Option("--rerun", metavar="STAGE", help="Do this stage again, and all after it.")] = None,
     until: Annotated[Stage, typer.Option("--until", help="Stop after this stage.")] = "evaluate",
     explain: Annotated[bool, typer.Option("--explain", help="Say which stages would run, and why; run none.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
@@ -70,15 +70,16 @@ def run(
     """
     recipe = find_recipe(project_root() / RECIPE_BOOK, name)
     config = parse_config(override(recipe.config, settings or ()))
+    again = [_stage(word) for word in rerun or ()]
     if explain:
-        _explain(config, tuple(rerun or ()), until)
+        _explain(config, again, until)
         return
     _quiet_libraries(debug)
     from flows.pipeline import pipeline
     from flows.report import print_json, print_summary
 
     with _lines_of_log():
-        summary = pipeline(config, recipe=name, rerun=rerun, until=until)
+        summary = pipeline(config, recipe=name, rerun=again, until=until)
     if json:
         print_json(summary)
     else:
@@ -100,7 +101,7 @@ def ui(
     serve(Settings.from_environment(), prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 
-def _explain(config: RunConfig, rerun: tuple[Stage, ...], until: Stage) -> None:
+def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage) -> None:
     from nli_core.plan import explain
 
     table = Table("stage", "", "why", box=None, pad_edge=False)
@@ -109,21 +110,29 @@ def _explain(config: RunConfig, rerun: tuple[Stage, ...], until: Stage) -> None:
     Console().print(table)
 
 
+def _stage(word: str) -> Stage:
+    """The stage of this name; typer itself takes no lists of choices."""
+    for stage in STAGES:
+        if stage == word:
+            return stage
+    raise UserError(f"--rerun {word}: there is no such stage; there are {', '.join(STAGES)}")
+
+
 def _quiet_libraries(debug: bool) -> None:
     """Keep the libraries from phoning home and from filling the terminal; what the user set himself stays."""
     defaults = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "nli",
     }
     if not debug:
         # Errors reach the terminal as one line of ours; with tracebacks they are in the flow run's log.
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}
+        defaults |= {"MLFLOW_LOGGING_LEVEL": "ERROR"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    for library in () if debug else ("mlflow", "alembic"):
-        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ the digests of the core code that it runs. From them the store derives the key. 
 consumes and not by how that came about, a stage that ran again and left the same bytes invalidates nothing after it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,7 @@ def finished_upstream(stage: Stage, config: RunConfig, store: Store) -> Outputs:
 
 
 def explain(
-    config: RunConfig, store: Store, *, rerun: tuple[Stage, ...] = (), until: Stage = "evaluate"
+    config: RunConfig, store: Store, *, rerun: Sequence[Stage] = (), until: Stage = "evaluate"
 ) -> list[Verdict]:
     """For each stage up to `until`, whether it would run now and which ingredient makes it so."""
     verdicts: list[Verdict] = []

@@ -4,6 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import mlflow.pyfunc
+import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
@@ -12,6 +13,11 @@ from nli_core.model.export import read_labels
 
 MODEL_NAME = "model"
 FOLDER_ARTIFACT = "huggingface"
+_EXAMPLES = {
+    "premise": "A man plays a guitar on a stage.",
+    "hypothesis": "Somebody makes music.",
+    "text": "Shares rose after the bank raised its forecast.",
+}
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "tokenizers", "torch")
 
 
@@ -33,5 +39,6 @@ def log_model(run_id: str, folder: Path, *, pairs: bool) -> None:
         artifacts={FOLDER_ARTIFACT: str(folder)},
         code_paths=[str(Path(nli_core.__file__).parent)],
         pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in _REQUIREMENTS],
+        input_example=pd.DataFrame([{name: _EXAMPLES[name] for name in inputs}]),
         signature=ModelSignature(Schema([ColSpec(DataType.string, name) for name in inputs]), Schema(outputs)),
     )

@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-import httpx
+import httpx2
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -117,6 +117,6 @@ def _download_from_hub(repository: str, revision: str, endpoint: str | None, out
         raise UserError(f"{place}: expected an encoder, the hub answered HTTP {status}; {_REMEDY}") from None
     except HFValidationError as error:
         raise UserError(f"encoder.name: {error}; {_REMEDY}") from None
-    except (OSError, httpx.HTTPError) as error:
+    except (OSError, httpx2.HTTPError) as error:
         raise UserError(f"{place}: no connection ({type(error).__name__}), is there a network? {_REMEDY}") from None
     return place

@@ -1,15 +1,15 @@
 """Fetching one file over HTTP(S): verified before anybody sees it, whole or not at all.
 
-pooch does the transfer, with its progress bar and back-off; the errors say what to do about them.
+pooch does the bookkeeping and the back-off; the errors say what to do about them.
 """
 
 import logging
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pooch
 import requests
+from tqdm import tqdm
 
 from nli_core import durable
 from nli_core.errors import UserError
@@ -59,16 +59,16 @@ def fetch(address: str, *, sha256: str | None, cache: Path, scratch: Path, remed
     return kept
 
 
-class _RefusingDownloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch has no types
-    """pooch's HTTP downloader, except that an answer of 4xx is final: trying again would not change it."""
-
-    def __call__(self, url: str, output_file: Any, pooch: Any, check_only: bool = False) -> Any:
-        try:
-            return super().__call__(url, output_file, pooch, check_only=check_only)
-        except requests.exceptions.HTTPError as error:
-            if 400 <= error.response.status_code < 500:
-                raise _FinalAnswerError(error.response.status_code) from error
-            raise
+def _transfer(url: str, output_file: str, _pooch: object) -> None:
+    """A downloader for pooch that closes what it opens, and for which an answer of 4xx is final."""
+    with requests.get(url, stream=True, timeout=_TIMEOUT_SECONDS) as response:
+        if 400 <= response.status_code < 500:
+            raise _FinalAnswerError(response.status_code)
+        response.raise_for_status()
+        total = int(response.headers.get("Content-Length", 0)) or None
+        with Path(output_file).open("wb") as file, tqdm(total=total, unit="B", unit_scale=True, leave=False) as bar:
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                bar.update(file.write(chunk))
 
 
 class _FinalAnswerError(Exception):
@@ -77,12 +77,11 @@ class _FinalAnswerError(Exception):
 
 def _download(address: str, name: str, scratch: Path, remedy: str) -> Path:
     pooch.get_logger().setLevel(logging.WARNING)
-    downloader = _RefusingDownloader(progressbar=True, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_SECONDS)
     shown = without_password(address)
     # The digest is checked by the caller: pooch would take a wrong one for a transfer that is worth repeating.
     source = pooch.create(scratch, base_url="", registry={name: None}, urls={name: address}, retry_if_failed=_RETRIES)
     try:
-        return Path(source.fetch(name, downloader=downloader))
+        return Path(source.fetch(name, downloader=_transfer))
     except _FinalAnswerError as error:
         raise UserError(f"{shown}: expected a file, the server answered HTTP {error}; {remedy}") from None
     except requests.exceptions.HTTPError as error:

@@ -1,0 +1,95 @@
+"""What tests of all three packages share: a small encoder, small corpora, and the place of the real data."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nli_core.config import RunConfig, parse_config
+from nli_core.data import sample
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the checkout, or where NLI_TEST_DATA points."""
+    folder = Path(os.environ.get("NLI_TEST_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set NLI_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT of 2 layers x 32 in the Hugging Face layout, whose vocabulary covers the sample corpus."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    texts = (text for pair in sample.generate(3600, 0)["train"] for text in (pair.premise, pair.hypothesis))
+    words = sorted({word for text in texts for word in text.lower().replace(".", " .").split()})
+    letters = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(word for word in words if len(word) > 1), "."]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_config(tiny_encoder: Path) -> Callable[..., RunConfig]:
+    """Builds the config of a run of seconds: 360 sample pairs and the tiny encoder; sections can be overridden."""
+
+    def build(**sections: dict[str, Any]) -> RunConfig:
+        values: dict[str, dict[str, Any]] = {
+            "corpus": {"name": "sample", "pairs": 360},
+            "encoder": {"name": str(tiny_encoder)},
+            "pack": {"max_length": 64, "rows_per_shard": 100},
+            "finetune": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32"},
+            "evaluate": {"precision": "fp32"},
+        }
+        for section, fields in sections.items():
+            replaces = section == "corpus" and "name" in fields
+            values[section] = fields if replaces else {**values[section], **fields}
+        return parse_config(values)
+
+    return build
+
+
+@pytest.fixture
+def write_rows(tmp_path: Path) -> Callable[..., Path]:
+    """Writes rows of plain values as a CSV, TSV, JSONL or Parquet file."""
+    import polars as pl
+
+    def write(name: str, rows: list[dict[str, Any]]) -> Path:
+        path = tmp_path / name
+        frame = pl.DataFrame(rows)
+        match path.suffix:
+            case ".csv":
+                frame.write_csv(path)
+            case ".tsv":
+                frame.write_csv(path, separator="\t")
+            case ".parquet":
+                frame.write_parquet(path)
+            case _:
+                path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    return write

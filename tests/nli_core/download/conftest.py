@@ -1,0 +1,56 @@
+"""A local HTTP server that serves a folder, or misbehaves on purpose."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+
+@dataclass
+class Server:
+    """`folder` is served below `address`; `faults` maps a path to how the server answers it instead."""
+
+    address: str
+    folder: Path
+    faults: dict[str, str] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            state.requests.append(self.path)
+            fault = state.faults.get(self.path)
+            file = folder / self.path.lstrip("/")
+            if fault == "503 once":
+                del state.faults[self.path]
+                self.send_error(503)
+            elif fault is not None and fault.isdigit():
+                self.send_error(int(fault))
+            elif not file.is_file():
+                self.send_error(404)
+            else:
+                body = file.read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: len(body) // 2] if fault == "truncate" else body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state = Server(f"http://127.0.0.1:{httpd.server_port}", folder)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield state
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()

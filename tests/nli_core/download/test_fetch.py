@@ -1,0 +1,111 @@
+import hashlib
+import socket
+from pathlib import Path
+
+import pytest
+
+from nli_core.download.fetch import fetch, without_password
+from nli_core.errors import UserError
+
+BODY = b"some bytes " * 5000
+SHA256 = hashlib.sha256(BODY).hexdigest()
+REMEDY = "set corpus.source=..."
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)
+
+
+def _fetch(address: str, folder: Path, sha256: str | None = SHA256) -> Path:
+    scratch = folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return fetch(address, sha256=sha256, cache=folder / "cache", scratch=scratch, remedy=REMEDY)
+
+
+def _refusal(address: str, folder: Path, sha256: str | None = SHA256) -> str:
+    with pytest.raises(UserError) as error:
+        _fetch(address, folder, sha256)
+    message = str(error.value)
+    assert address in message
+    assert REMEDY in message
+    assert "\n" not in message
+    assert not list((folder / "cache").glob("*"))
+    return message
+
+
+def test_a_verified_file_is_fetched_once(server, tmp_path: Path) -> None:
+    (server.folder / "corpus.zip").write_bytes(BODY)
+    first = _fetch(f"{server.address}/corpus.zip", tmp_path)
+    assert first.read_bytes() == BODY
+    assert _fetch(f"{server.address}/corpus.zip", tmp_path) == first
+    assert len(server.requests) == 1
+
+
+def test_a_kept_file_that_was_altered_is_fetched_again(server, tmp_path: Path) -> None:
+    (server.folder / "corpus.zip").write_bytes(BODY)
+    _fetch(f"{server.address}/corpus.zip", tmp_path).write_bytes(b"altered")
+    assert _fetch(f"{server.address}/corpus.zip", tmp_path).read_bytes() == BODY
+
+
+def test_without_a_digest_the_file_is_fetched_anew_each_time(server, tmp_path: Path) -> None:
+    (server.folder / "corpus.zip").write_bytes(BODY)
+    _fetch(f"{server.address}/corpus.zip", tmp_path, sha256=None)
+    (server.folder / "corpus.zip").write_bytes(b"newer")
+    assert _fetch(f"{server.address}/corpus.zip", tmp_path, sha256=None).read_bytes() == b"newer"
+
+
+def test_a_passing_fault_is_tried_again(server, tmp_path: Path) -> None:
+    (server.folder / "corpus.zip").write_bytes(BODY)
+    server.faults["/corpus.zip"] = "503 once"
+    assert _fetch(f"{server.address}/corpus.zip", tmp_path).read_bytes() == BODY
+    assert len(server.requests) == 2
+
+
+def test_four_faults_have_four_messages(server, tmp_path: Path) -> None:
+    (server.folder / "wrong.zip").write_bytes(b"something else")
+    (server.folder / "short.zip").write_bytes(BODY)
+    server.faults["/short.zip"] = "truncate"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed_port = unused.getsockname()[1]
+    messages = [
+        _refusal(f"{server.address}/wrong.zip", tmp_path),
+        _refusal(f"{server.address}/missing.zip", tmp_path),
+        _refusal(f"{server.address}/short.zip", tmp_path),
+        _refusal(f"http://127.0.0.1:{closed_port}/corpus.zip", tmp_path),
+    ]
+    wrong, missing, short, unreachable = messages
+    assert f"expected sha256 {SHA256}, got {hashlib.sha256(b'something else').hexdigest()}" in wrong
+    assert "404" in missing
+    assert "ended before the announced length" in short
+    assert "no connection" in unreachable
+    assert len(server.requests) == 1 + 1 + 4  # a wrong digest and a 404 are final; a short body is tried again
+
+
+def test_a_server_that_stays_down_is_named_with_its_status(server, tmp_path: Path) -> None:
+    server.faults["/corpus.zip"] = "500"
+    assert "500" in _refusal(f"{server.address}/corpus.zip", tmp_path)
+
+
+def test_a_local_path_is_used_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.zip"
+    path.write_bytes(BODY)
+    assert _fetch(str(path), tmp_path) == path
+    with pytest.raises(UserError, match="expected sha256"):
+        _fetch(str(path), tmp_path, sha256="0" * 64)
+    with pytest.raises(UserError, match="there is no such file"):
+        _fetch(str(tmp_path / "missing.zip"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://user:secret@host:8080/a/b.zip", "https://host:8080/a/b.zip"),
+        ("https://host/a.zip", "https://host/a.zip"),
+        ("/a/local@path.zip", "/a/local@path.zip"),
+        ("postgresql://me:secret@db/mlflow", "postgresql://db/mlflow"),
+    ],
+)
+def test_passwords_are_not_shown(address: str, shown: str) -> None:
+    assert without_password(address) == shown
