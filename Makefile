@@ -1,13 +1,12 @@
-# Thin: every target is one line that a person could type. On a machine with an NVIDIA GPU: make CONSTRAINTS= run
+# Thin: every target is one line that a person could type. On a machine with an NVIDIA GPU: make GPU=1 run
 PYTHON ?= python3
-CONSTRAINTS ?= -c constraints.txt
 BIN := .venv/bin
-NLI := $(BIN)/nli
+INSTALL := $(BIN)/pip install --quiet --constraint .venv/constraints.txt
 
 .PHONY: run test test-slow check ui
 
 run: .venv/installed
-	$(NLI) run sample
+	$(BIN)/nli run sample
 
 test: .venv/installed-test
 	$(BIN)/pytest
@@ -19,13 +18,19 @@ check: .venv/installed-check
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 ui: .venv/installed
-	$(NLI) ui
+	$(BIN)/nli ui
 
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet $(CONSTRAINTS) -e . && touch $@
+# Without GPU=1 torch is the CPU build: from the configured index if it has one, else from PyTorch's own.
+.venv/constraints.txt: constraints.txt
+	$(PYTHON) -m venv .venv
+	sed '$(if $(GPU),s/+cpu//)' constraints.txt > $@
+
+.venv/installed: pyproject.toml .venv/constraints.txt
+	$(INSTALL) torch || $(INSTALL) torch --extra-index-url https://download.pytorch.org/whl/cpu
+	$(INSTALL) --editable . && touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/pip install --quiet $(CONSTRAINTS) -e '.[test]' && touch $@
+	$(INSTALL) --editable '.[test]' && touch $@
 
 .venv/installed-check: .venv/installed
-	$(BIN)/pip install --quiet $(CONSTRAINTS) -e '.[check]' && touch $@
+	$(INSTALL) --editable '.[check]' && touch $@

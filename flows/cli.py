@@ -58,7 +58,9 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; the value is YAML.")
     ] = None,
-    rerun: Annotated[list[str] | None, typer.Option("--rerun", metavar="STAGE", help="Do this stage again, and all after it.")] = None,
+    rerun: Annotated[
+        list[str] | None, typer.Option("--rerun", metavar="STAGE", help="Do this stage again, and all after it.")
+    ] = None,
     until: Annotated[Stage, typer.Option("--until", help="Stop after this stage.")] = "evaluate",
     explain: Annotated[bool, typer.Option("--explain", help="Say which stages would run, and why; run none.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,

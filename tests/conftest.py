@@ -2,7 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,16 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = (text for pair in sample.generate(3600, 0)["train"] for text in (pair.premise, pair.hypothesis))
     words = sorted({word for text in texts for word in text.lower().replace(".", " .").split()})
     letters = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(word for word in words if len(word) > 1), "."]
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(word for word in words if len(word) > 1),
+        ".",
+    ]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     torch.manual_seed(0)
     config = BertConfig(
@@ -93,3 +105,48 @@ def write_rows(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """A real Prefect server with a database of its own, for the whole session; gives the address of its API."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def empty_tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables, which take seconds to create."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, empty_tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a stage store and a tracking database of its own, named in the environment."""
+    shutil.copyfile(empty_tracking_database, tmp_path / "mlflow.db")
+    monkeypatch.setenv("NLI_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    return tmp_path
+
+
+@pytest.fixture
+def nli(prefect_server: str, workplace: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs the `nli` command in a process of its own."""
+
+    def run(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+        command = [str(Path(sys.executable).with_name("nli")), *arguments]
+        environment = {**os.environ, "PREFECT_API_URL": prefect_server, "COLUMNS": "200"}
+        return subprocess.run(
+            command, cwd=cwd or workplace, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run

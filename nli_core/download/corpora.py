@@ -20,7 +20,7 @@ from nli_core.errors import UserError
 SNLI_ADDRESS = "https://nlp.stanford.edu/projects/snli/snli_1.0.zip"
 SNLI_SHA256 = "afb3d70a5af5d8de0d9d81e2637e0fb8c22d1235c2749d83125ca43dab0dbd3e"
 # The order of labels is Dive into Deep Learning's (15.4): entailment 0, contradiction 1, neutral 2.
-_SNLI_LAYOUT = CorpusLayout(
+SNLI_LAYOUT = CorpusLayout(
     format="raw_tsv",
     files={split: f"snli_1.0_{split}.txt" for split in SPLITS},
     premise="sentence1",
@@ -106,8 +106,8 @@ def _expected_sha256(config: SnliCorpus) -> str | None:
 def _download_snli(config: SnliCorpus, out: Path, cache: Path, scratch: Path) -> Origin:
     address, sha256 = config.source or SNLI_ADDRESS, _expected_sha256(config)
     archive = fetch(address, sha256=sha256, cache=cache, scratch=scratch, remedy=_SNLI_REMEDY)
-    archives.extract(archive, _SNLI_LAYOUT.files.values(), out, remedy=_SNLI_REMEDY)
-    _SNLI_LAYOUT.save(out)
+    archives.extract(archive, SNLI_LAYOUT.files.values(), out, remedy=_SNLI_REMEDY)
+    SNLI_LAYOUT.save(out)
     digest = durable.file_sha256(archive)
     return Origin(source=without_password(address), sha256=digest, verified=sha256 is not None)
 

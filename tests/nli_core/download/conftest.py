@@ -43,7 +43,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
                 self.end_headers()
                 self.wfile.write(body[: len(body) // 2] if fault == "truncate" else body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             """Quiet."""
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

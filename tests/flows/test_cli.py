@@ -1,0 +1,119 @@
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Nli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_recipes_are_listed(nli: Nli) -> None:
+    done = nli("recipes")
+    assert done.returncode == 0
+    assert {"sample", "snli-minilm", "file-example"} <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["run", "smaple"], "no recipe 'smaple'"),
+        (["run", "sample", "--set", "finetune.lr=1"], "finetune.lr: there is no such field"),
+        (["run", "sample", "--set", "finetune.epochs=0"], "finetune.epochs"),
+        (["run", "sample", "--rerun", "training"], "no such stage"),
+        (["run", "snli-minilm", "--set", "corpus.source=nowhere.zip"], "corpus.source: there is no file nowhere.zip"),
+        (["run", "file-example"], "corpus.train: there is no file examples.csv"),
+        (["run", "sample", "--set", "encoder.name=nothing"], "encoder.name: 'nothing'"),
+        (["run", "sample", "--set", "pack.max_length=600"], "pack.max_length: 600 is above the encoder's 512"),
+    ],
+)
+def test_a_users_error_is_one_line_and_status_2(nli: Nli, arguments: list[str], named: str) -> None:
+    done = nli(*arguments)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("nli: ")] == [done.stderr.splitlines()[-1]]
+
+
+def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
+    nli: Nli, tiny_settings: list[str], workplace: Path
+) -> None:
+    done = nli("run", "sample", *tiny_settings, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary.keys() == {
+        "recipe",
+        "status",
+        "flow_run_id",
+        "mlflow_run_id",
+        "tracking_uri",
+        "stages",
+        "metrics",
+    }
+    assert (summary["recipe"], summary["status"]) == ("sample", "Completed")
+    for stage in ("download", "pack", "finetune", "evaluate"):
+        told = summary["stages"][stage]
+        assert told.keys() == {"key", "state", "seconds", "path"}
+        assert told["state"] == "Completed"
+        assert Path(told["path"]) == workplace / "store" / stage / told["key"]
+    assert {"dev/accuracy", "test/accuracy", "test/accuracy_low", "test/f1/neutral"} <= summary["metrics"].keys()
+
+    explained = nli("run", "sample", *tiny_settings, "--explain")
+    assert re.findall(r"^(\w+) +(cached|runs)", explained.stdout, re.MULTILINE) == [
+        (stage, "cached") for stage in ("download", "pack", "finetune", "evaluate")
+    ]
+    changed = nli("run", "sample", *tiny_settings, "--set", "finetune.learning_rate=0.5", "--explain")
+    assert "finetune.learning_rate: 0.0001 → 0.5" in changed.stdout
+
+    again = nli("run", "sample", *tiny_settings)
+    assert again.returncode == 0
+    assert "Nothing to do: every stage was cached." in again.stdout
+    assert "95 % interval" in again.stdout
+    assert "make ui" in again.stdout
+
+    listed = nli("store", "ls").stdout
+    assert all(told["key"][:12] in listed for told in summary["stages"].values())
+    assert "4 outputs, all as their manifests say" in nli("store", "verify").stdout
+    assert "nothing to prune" in nli("store", "prune").stdout
+
+    shard = next(Path(summary["stages"]["pack"]["path"]).glob("*.arrow"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    damaged = nli("store", "verify")
+    assert damaged.returncode == 2
+    assert str(shard) in damaged.stdout
+
+
+def test_pruning_is_a_dry_run_unless_told_and_keeps_what_mlflow_refers_to(
+    nli: Nli, tiny_settings: list[str], workplace: Path
+) -> None:
+    nli("run", "sample", *tiny_settings, "--until", "pack")
+    kept = list(workplace.glob("store/*/*/manifest.json"))
+    assert len(kept) == 2
+    dry = nli("store", "prune")
+    assert dry.stdout.count("would delete") == 2
+    assert "--delete" in dry.stdout
+    assert all(path.exists() for path in kept)
+    assert nli("store", "prune", "--delete").stdout.count("deleted ") >= 2
+    assert not any(path.exists() for path in kept)
+
+
+def test_the_users_own_file_trains_from_end_to_end(nli: Nli, tiny_settings: list[str], workplace: Path) -> None:
+    rows = [
+        f'"{"good" if place % 2 else "bad"} a{"b" * (place % 7)} c",{"yes" if place % 2 else "no"}'
+        for place in range(200)
+    ]
+    (workplace / "mine.csv").write_text("text,class\n" + "\n".join(rows) + "\n")
+    fields = {"corpus.train": "mine.csv", "corpus.label": "class", "corpus.labels": "[no, yes]", "finetune.epochs": "4"}
+    settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
+    encoder = [
+        word
+        for pair in zip(tiny_settings[::2], tiny_settings[1::2], strict=True)
+        if "encoder" in pair[1]
+        for word in pair
+    ]
+    done = nli("run", "file-example", *settings, *encoder, "--set", "finetune.learning_rate=0.003", "--json")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(done.stdout.splitlines()[-1])["metrics"]
+    assert metrics["test/examples"] == 20
+    assert metrics["test/accuracy"] > 0.9

@@ -1,0 +1,122 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from flows.pipeline import RunSummary
+from nli_core.errors import UserError
+
+Run = Callable[..., RunSummary]
+
+
+def _states(summary: RunSummary) -> dict[str, str]:
+    return {stage: result.state_name for stage, result in summary.stages.items()}
+
+
+def _runs(workplace: Path) -> list[Any]:
+    client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("nli")
+    return list(client.search_runs([experiment.experiment_id])) if experiment else []
+
+
+def test_a_second_run_does_nothing_and_a_change_does_only_what_depends_on_it(
+    run_pipeline: Run, workplace: Path
+) -> None:
+    first = run_pipeline()
+    assert set(_states(first).values()) == {"Completed"}
+    second = run_pipeline()
+    assert set(_states(second).values()) == {"Cached"}
+    assert second.metrics == first.metrics
+    assert second.mlflow_run_id == first.mlflow_run_id
+    assert len(_runs(workplace)) == 1
+
+    faster = run_pipeline(finetune={"learning_rate": 2e-3})
+    assert _states(faster) == {"download": "Cached", "pack": "Cached", "finetune": "Completed", "evaluate": "Completed"}
+    shorter = run_pipeline(pack={"max_length": 24})
+    assert _states(shorter) == {
+        "download": "Cached",
+        "pack": "Completed",
+        "finetune": "Completed",
+        "evaluate": "Completed",
+    }
+    assert len(_runs(workplace)) == 3
+
+
+def test_fields_that_do_not_change_the_result_do_not_run_anything(run_pipeline: Run) -> None:
+    run_pipeline()
+    assert set(_states(run_pipeline(finetune={"checkpoint_every": 3})).values()) == {"Cached"}
+
+
+def test_a_forced_stage_runs_and_so_does_what_follows(run_pipeline: Run, workplace: Path) -> None:
+    first = run_pipeline()
+    forced = run_pipeline(rerun=["finetune"])
+    assert _states(forced) == {"download": "Cached", "pack": "Cached", "finetune": "Completed", "evaluate": "Completed"}
+    assert forced.metrics == first.metrics
+    assert forced.mlflow_run_id != first.mlflow_run_id
+    assert {run.info.status for run in _runs(workplace)} == {"FINISHED"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "file", "redone"),
+    [("pack", "train-00000.arrow", ["pack"]), ("finetune", "model/model.safetensors", ["finetune"])],
+)
+def test_an_altered_file_is_made_again_and_what_depends_on_equal_bytes_stays(
+    run_pipeline: Run, stage: Any, file: str, redone: list[str]
+) -> None:
+    path = run_pipeline().stages[stage].output.folder / file
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    states = _states(run_pipeline())
+    assert [name for name, state in states.items() if state == "Completed"] == redone
+    assert path.read_bytes() == good
+
+
+def test_until_stops_early(run_pipeline: Run, workplace: Path) -> None:
+    summary = run_pipeline(until="pack")
+    assert list(summary.stages) == ["download", "pack"]
+    assert summary.mlflow_run_id is None
+    assert _runs(workplace) == []
+
+
+def test_a_training_that_fails_is_marked_failed_and_leaves_no_output(run_pipeline: Run, workplace: Path) -> None:
+    diverging = {"learning_rate": 1.0, "clip_norm": None, "schedule": "constant", "warmup_fraction": 0, "epochs": 60}
+    with pytest.raises(UserError, match="the loss became"):
+        run_pipeline(finetune=diverging)
+    assert [run.info.status for run in _runs(workplace)] == ["FAILED"]
+    assert not any((workplace / "store" / "finetune").glob("*/manifest.json"))
+
+
+def test_an_evaluation_that_fails_leaves_the_training_finished(
+    run_pipeline: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.evaluate.measure", fail)
+        with pytest.raises(OSError, match="no space left"):
+            run_pipeline()
+    assert [run.info.status for run in _runs(workplace)] == ["FINISHED"]
+    summary = run_pipeline()
+    assert _states(summary)["finetune"] == "Cached"
+    (run,) = _runs(workplace)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test/accuracy"] == summary.metrics["test/accuracy"]
+
+
+def test_a_lost_tracking_store_is_filled_again_from_the_stage_store(
+    run_pipeline: Run, workplace: Path, empty_tracking_database: Path
+) -> None:
+    first = run_pipeline()
+    (before,) = _runs(workplace)
+    (workplace / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
+    second = run_pipeline()
+    assert set(_states(second).values()) == {"Cached"}
+    (after,) = _runs(workplace)
+    assert after.info.run_id == second.mlflow_run_id != first.mlflow_run_id
+    timed = {"train/examples_per_second", "train/tokens_per_second"}
+    expected = {name: value for name, value in before.data.metrics.items() if name not in timed}
+    assert after.data.metrics == expected
+    assert after.data.params == before.data.params

@@ -1,0 +1,36 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows import stages
+from flows.pipeline import RunSummary
+from nli_core.config import RunConfig
+from nli_core.errors import UserError
+
+
+@pytest.mark.usefixtures("prefect_server", "workplace")
+def test_stages_run_alone_in_order_and_name_what_is_missing(tiny_config: Callable[..., RunConfig]) -> None:
+    config = tiny_config()
+    with pytest.raises(UserError, match="no output of the stage download"):
+        stages.pack_stage(config)
+    stages.download_stage(config)
+    with pytest.raises(UserError, match="no output of the stage pack"):
+        stages.evaluate_stage(config)
+    stages.pack_stage(config)
+    stages.finetune_stage(config)
+    summary = stages.evaluate_stage(config)
+    assert summary.stages["evaluate"].state_name == "Completed"
+    assert 0 <= summary.metrics["test/accuracy"] <= 1
+    assert stages.evaluate_stage(config).stages["evaluate"].state_name == "Cached"
+    assert stages.evaluate_stage(config, rerun=True).stages["evaluate"].state_name == "Completed"
+
+
+def test_a_stage_finds_what_the_pipeline_left_and_refuses_it_damaged(
+    run_pipeline: Callable[..., RunSummary], tiny_config: Callable[..., RunConfig], workplace: Path
+) -> None:
+    run_pipeline(until="pack")
+    (shard,) = workplace.glob("store/pack/*/dev-00000.arrow")
+    shard.write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"dev-00000\.arrow .*run pack again"):
+        stages.finetune_stage(tiny_config())

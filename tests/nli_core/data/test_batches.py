@@ -1,0 +1,44 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from nli_core.data.batches import evaluation_batches, training_batches
+
+LENGTHS = np.random.default_rng(0).integers(5, 60, size=5_003)
+
+
+def test_every_example_stands_in_exactly_one_batch() -> None:
+    for batches in (training_batches(LENGTHS, 32, seed=0, epoch=0), evaluation_batches(LENGTHS, 32)):
+        assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
+        assert sorted(map(len, batches))[1:] == [32] * (len(LENGTHS) // 32)
+
+
+def test_batches_are_a_function_of_seed_and_epoch() -> None:
+    def take(seed: int, epoch: int) -> list[list[int]]:
+        return [batch.tolist() for batch in training_batches(LENGTHS, 32, seed=seed, epoch=epoch)]
+
+    assert take(0, 0) == take(0, 0)
+    assert take(0, 0) != take(0, 1) != take(1, 1)
+
+
+def test_little_of_a_training_batch_is_padding() -> None:
+    batches = training_batches(LENGTHS, 32, seed=0, epoch=0)
+    places = sum(int(LENGTHS[batch].max()) * len(batch) for batch in batches)
+    assert 1 - LENGTHS.sum() / places < 0.05
+    blind = LENGTHS.reshape(-1)[: 5_000 // 32 * 32].reshape(-1, 32)
+    assert 1 - blind.sum() / (blind.max(axis=1).sum() * 32) > 0.3
+
+
+def test_lengths_come_in_no_order_and_neighbours_change_between_epochs() -> None:
+    first, second = (training_batches(LENGTHS, 32, seed=0, epoch=epoch) for epoch in (0, 1))
+    means = np.array([LENGTHS[batch].mean() for batch in first])
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
+    together = {frozenset(pair) for batch in first for pair in itertools.pairwise(batch)}
+    again = {frozenset(pair) for batch in second for pair in itertools.pairwise(batch)}
+    assert len(together & again) < 0.05 * len(together)
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_a_corpus_smaller_than_a_batch_is_one_batch(examples: int) -> None:
+    assert [len(batch) for batch in training_batches(LENGTHS[:examples], 32, seed=0, epoch=0)] == [examples]

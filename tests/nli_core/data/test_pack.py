@@ -1,0 +1,144 @@
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nli_core.config import PackConfig, SampleCorpus, SnliCorpus
+from nli_core.data.layout import CorpusLayout
+from nli_core.data.pack import ShardJob, pack, pack_shard
+from nli_core.data.shards import ShardSet
+from nli_core.download.corpora import download_corpus
+from nli_core.errors import UserError
+
+
+def _in_turn(jobs: Sequence[ShardJob]) -> None:
+    for job in jobs:
+        pack_shard(job)
+
+
+def _on_threads_backwards(jobs: Sequence[ShardJob]) -> None:
+    with ThreadPoolExecutor(3) as executor:
+        list(executor.map(pack_shard, reversed(jobs)))
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    out = tmp_path / "corpus"
+    out.mkdir()
+    download_corpus(SampleCorpus(pairs=360), out=out, cache=tmp_path, scratch=tmp_path)
+    return out
+
+
+def _pack(corpus: Path, encoder: Path, out: Path, run_jobs: Any = _in_turn, **fields: Any) -> dict[str, Any]:
+    out.mkdir()
+    return pack(corpus, encoder, PackConfig(**{"max_length": 64, **fields}), out=out, run_jobs=run_jobs)
+
+
+def test_bytes_do_not_depend_on_the_workers(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    one = _pack(corpus, tiny_encoder, tmp_path / "one", rows_per_shard=50)
+    many = _pack(corpus, tiny_encoder, tmp_path / "many", _on_threads_backwards, rows_per_shard=50)
+    assert one == many
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "many").iterdir()}
+    assert sorted(files) == [
+        *(f"dev-0000{i}.arrow" for i in (0, 1)),
+        *(f"test-0000{i}.arrow" for i in (0, 1)),
+        *(f"train-0000{i}.arrow" for i in range(5)),
+    ]
+
+
+def test_the_number_of_shards_does_not_change_the_examples(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    _pack(corpus, tiny_encoder, tmp_path / "one")
+    _pack(corpus, tiny_encoder, tmp_path / "many", rows_per_shard=7)
+    one, many = ShardSet(tmp_path / "one", "train"), ShardSet(tmp_path / "many", "train")
+    assert len(one) == len(many) == 240
+    for name in ("ids", "label_ids"):
+        assert np.array_equal(getattr(one, name), getattr(many, name))
+    for name in ("input_ids", "lengths", "boundaries"):
+        assert np.array_equal(getattr(one.examples, name), getattr(many.examples, name))
+
+
+def test_a_shard_is_ragged_and_small_and_says_what_it_is(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    facts = _pack(corpus, tiny_encoder, tmp_path / "out")
+    with pa.memory_map(str(tmp_path / "out" / "train-00000.arrow")) as source:
+        schema = pa.ipc.open_file(source).schema
+    assert schema.field("input_ids").type == pa.list_(pa.uint16())
+    assert schema.field("boundary").type == pa.uint8()
+    shards = ShardSet(tmp_path / "out", "train")
+    assert shards.labels == ("entailment", "contradiction", "neutral")
+    assert facts["splits"]["train"] == {
+        "rows": 240,
+        "tokens": int(shards.examples.lengths.sum()),
+        "length_percentiles": {
+            "50": int(np.percentile(shards.examples.lengths, 50, method="higher")),
+            "90": int(np.percentile(shards.examples.lengths, 90, method="higher")),
+            "99": int(np.percentile(shards.examples.lengths, 99, method="higher")),
+            "100": int(shards.examples.lengths.max()),
+        },
+        "truncated_examples": 0,
+        "truncated_tokens": 0,
+        "labels": {"entailment": 80, "contradiction": 80, "neutral": 80},
+        "dropped": {},
+    }
+    assert facts["examples_in_earlier_split"] == {"dev": 0, "test": 0}
+
+
+def test_a_padded_batch_holds_the_ragged_examples(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    _pack(corpus, tiny_encoder, tmp_path / "out")
+    examples = ShardSet(tmp_path / "out", "dev").examples
+    starts = np.cumsum(examples.lengths) - examples.lengths
+    batch = examples.batch(np.array([5, 0, 11]))
+    for row, place in enumerate((5, 0, 11)):
+        length, boundary = int(examples.lengths[place]), int(examples.boundaries[place])
+        ids = examples.input_ids[starts[place] : starts[place] + length].tolist()
+        padding = batch.input_ids.shape[1] - length
+        assert batch.input_ids[row].tolist() == ids + [examples.pad_id] * padding
+        assert batch.token_type_ids[row].tolist() == [0] * boundary + [1] * (length - boundary) + [0] * padding
+        assert batch.lengths[row] == length
+
+
+def test_truncation_is_counted(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    facts = _pack(corpus, tiny_encoder, tmp_path / "out", max_length=16)["splits"]["train"]
+    assert facts["length_percentiles"]["100"] == 16
+    assert 0 < facts["truncated_examples"] <= 240
+    assert facts["truncated_tokens"] > facts["truncated_examples"]
+
+
+def test_the_real_counts_of_snli(tmp_path: Path, shared_data: Path, tiny_encoder: Path) -> None:
+    source = SnliCorpus(source=str(shared_data / "snli_1.0_subset.zip"))
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    download_corpus(source, out=corpus, cache=tmp_path, scratch=tmp_path)
+    facts = _pack(corpus, tiny_encoder, tmp_path / "out", max_length=128)["splits"]
+    assert {split: known["rows"] for split, known in facts.items()} == {"train": 21_638, "dev": 9_842, "test": 9_824}
+    assert {split: known["dropped"] for split, known in facts.items()} == {
+        "train": {},
+        "dev": {"label -": 158},
+        "test": {"label -": 176},
+    }
+
+
+def test_a_length_above_the_encoders_positions_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    with pytest.raises(UserError, match=r"pack\.max_length: 256 is above the encoder's 128 positions"):
+        _pack(corpus, tiny_encoder, tmp_path / "out", max_length=256)
+
+
+def test_a_tokenizer_that_does_not_fit_the_encoder_is_refused(tmp_path: Path, corpus: Path, shared_data: Path) -> None:
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    (encoder / "vocab.txt").write_bytes((shared_data / "bert-base-uncased" / "vocab.txt").read_bytes())
+    (encoder / "config.json").write_text('{"vocab_size": 100, "max_position_embeddings": 512}')
+    with pytest.raises(UserError, match="knows 30522 tokens, the encoder only 100"):
+        _pack(corpus, encoder, tmp_path / "out")
+
+
+def test_a_missing_split_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    layout = CorpusLayout.load(corpus)
+    files = {split: name for split, name in layout.files.items() if split != "dev"}
+    layout.model_copy(update={"files": files}).save(corpus)
+    with pytest.raises(UserError, match="there is no dev split"):
+        _pack(corpus, tiny_encoder, tmp_path / "out")

@@ -1,0 +1,131 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from nli_core.data.layout import CorpusLayout, TableFormat
+from nli_core.data.tables import CleanTable, clean_tables
+from nli_core.errors import UserError
+
+HEADER = "premise,hypothesis,label\n"
+
+
+def _layout(name: str, format_: TableFormat = "csv", **fields: Any) -> CorpusLayout:
+    values = {"premise": "premise", "hypothesis": "hypothesis", "label": "label", "labels": ("no", "yes"), **fields}
+    return CorpusLayout(format=format_, files={"train": name}, **values)
+
+
+def _clean(folder: Path, layout: CorpusLayout, empty_text: Any = "error") -> CleanTable:
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    return clean_tables(layout, folder, out, empty_text=empty_text)["train"]
+
+
+def _refusal(folder: Path, text: str | bytes, layout: CorpusLayout | None = None) -> str:
+    layout = layout or _layout("t.csv")
+    path = folder / layout.files["train"]
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(UserError) as error:
+        _clean(folder, layout)
+    message = str(error.value)
+    assert message.startswith(path.name)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("name", "format_"), [("t.csv", "csv"), ("t.tsv", "tsv"), ("t.jsonl", "jsonl"), ("t.parquet", "parquet")]
+)
+def test_every_format_gives_the_same_rows(
+    tmp_path: Path, write_rows: Callable[..., Path], name: str, format_: TableFormat
+) -> None:
+    rows = [
+        {"premise": 'Quotes " and, commas', "hypothesis": "tab\tinside", "label": "yes"},
+        {"premise": "Umlauts äöü", "hypothesis": "two\nlines", "label": "no"},
+    ]
+    write_rows(name, rows)
+    table = pl.read_ipc(_clean(tmp_path, _layout(name, format_)).path)
+    expected = [{"id": 0, "label": 1, **rows[0]}, {"id": 1, "label": 0, **rows[1]}]
+    assert table.to_dicts() == [{**row, "label": expected[i]["label"]} for i, row in enumerate(expected)]
+    assert table.schema["label"] == pl.UInt16
+
+
+def test_numbers_can_be_labels(tmp_path: Path, write_rows: Callable[..., Path]) -> None:
+    write_rows("t.jsonl", [{"text": "a", "label": 1}, {"text": "b", "label": 0}])
+    layout = _layout("t.jsonl", "jsonl", premise="text", hypothesis=None, labels=("0", "1"))
+    assert pl.read_ipc(_clean(tmp_path, layout).path)["label"].to_list() == [1, 0]
+
+
+def test_a_column_named_id_does_not_disturb(tmp_path: Path, write_rows: Callable[..., Path]) -> None:
+    write_rows("t.csv", [{"id": "x", "premise": "a", "hypothesis": "b", "label": "no"}])
+    assert pl.read_ipc(_clean(tmp_path, _layout("t.csv")).path)["id"].to_list() == [0]
+
+
+def test_an_unknown_label_is_named_with_its_line(tmp_path: Path) -> None:
+    message = _refusal(tmp_path, HEADER + '"two\nlines",b,yes\na,b,maybe\n')
+    assert "line 4" in message
+    assert "'maybe' is none of 'no', 'yes'" in message
+
+
+def test_a_missing_label_is_named_with_its_line(tmp_path: Path) -> None:
+    assert "line 3" in _refusal(tmp_path, HEADER + "a,b,yes\na,b,\n")
+
+
+def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    message = _refusal(tmp_path, "premise,text,label\na,b,yes\n")
+    assert "no column 'hypothesis'" in message
+    assert "'text'" in message
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_an_empty_text_is_an_error_or_dropped_and_counted(tmp_path: Path, text: str) -> None:
+    message = _refusal(tmp_path, f"{HEADER}a,b,yes\na,{text},no\n")
+    assert "line 3" in message
+    assert "empty hypothesis" in message
+    assert "pack.empty_text=drop" in message
+    table = _clean(tmp_path, _layout("t.csv"), "drop")
+    assert (table.rows, table.dropped) == (1, {"empty text": 1})
+
+
+def test_unlabelled_rows_are_dropped_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HEADER + "a,b,-\na,b,yes\n,,-\n")
+    table = _clean(tmp_path, _layout("t.csv", drop_labels=("-",)))
+    assert (table.rows, table.dropped) == (1, {"label -": 2})
+    assert pl.read_ipc(table.path)["id"].to_list() == [1]
+
+
+def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> None:
+    message = _refusal(tmp_path, HEADER.encode() + b"a,b,yes\na,caf\xe9,no\n")
+    assert "line 3" in message
+    assert "0xe9" in message
+
+
+def test_a_row_with_too_many_fields_is_named_with_its_line(tmp_path: Path) -> None:
+    message = _refusal(tmp_path, HEADER + "a,b,yes\na,b,c,no\n")
+    assert "line 3" in message
+    assert "4 fields, the header 3" in message
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+    good = '{"premise": "a", "hypothesis": "b", "label": "yes"}\n'
+    assert "line 2" in _refusal(tmp_path, good + '{"premise": \n', _layout("t.jsonl", "jsonl"))
+
+
+@pytest.mark.parametrize("text", ["", HEADER])
+def test_a_table_without_rows_is_refused(tmp_path: Path, text: str) -> None:
+    _refusal(tmp_path, text)
+
+
+def test_snli_rows_are_read_raw_with_their_parses(shared_data: Path, tmp_path: Path) -> None:
+    from nli_core.download.corpora import SNLI_LAYOUT
+
+    release = shared_data / "snli_release_fixtures" / "snli_1.0_dev.partA.txt"
+    (tmp_path / "snli_1.0_train.txt").write_bytes(release.read_bytes())
+    table = _clean(tmp_path, SNLI_LAYOUT.model_copy(update={"files": {"train": "snli_1.0_train.txt"}}))
+    assert (table.rows, table.dropped) == (1273, {"label -": 16})
+    first = pl.read_ipc(table.path).row(0, named=True)
+    assert first["premise"] == "Two women are embracing while holding to go packages."
+    assert first["premise_parse"].startswith("( ( Two women )")
+    assert first["label"] == SNLI_LAYOUT.labels.index("neutral")

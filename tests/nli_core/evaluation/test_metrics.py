@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from nli_core.evaluation.metrics import accuracy_interval, calibration_error, classification_metrics, confusion
+
+LABELS = ("a", "b", "c")
+# Six examples; four are right. The confidences are 0.8, 0.6, 0.6, 0.8, 0.8 and 0.6.
+PROBABILITIES = np.array(
+    [[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.2, 0.6, 0.2], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]
+)
+LABEL_IDS = np.array([0, 1, 1, 1, 2, 0])
+
+
+def test_metrics_of_an_example_worked_out_by_hand() -> None:
+    metrics = classification_metrics(PROBABILITIES, LABEL_IDS, LABELS, bins=10)
+    assert metrics["examples"] == 6
+    assert metrics["accuracy"] == pytest.approx(4 / 6)
+    assert metrics["precision/a"] == pytest.approx(1 / 2)
+    assert metrics["recall/a"] == pytest.approx(1 / 2)
+    assert metrics["precision/b"] == pytest.approx(1)
+    assert metrics["recall/b"] == pytest.approx(2 / 3)
+    assert metrics["f1/b"] == pytest.approx(0.8)
+    assert metrics["precision/c"] == pytest.approx(1 / 2)
+    assert metrics["macro_f1"] == pytest.approx((0.5 + 0.8 + 2 / 3) / 3)
+    assert metrics["nll"] == pytest.approx(-np.log([0.8, 0.2, 0.6, 0.8, 0.8, 0.2]).mean())
+    # Of the three with confidence 0.8 all are right, of the three with 0.6 one is.
+    assert metrics["ece"] == pytest.approx((abs(0.8 - 1) + abs(0.6 - 1 / 3)) / 2)
+
+
+def test_rows_of_the_confusion_matrix_are_the_true_labels() -> None:
+    assert confusion(PROBABILITIES, LABEL_IDS, LABELS).tolist() == [[1, 0, 1], [1, 2, 0], [0, 0, 1]]
+
+
+def test_wilsons_interval() -> None:
+    # Newcombe (1998), table I: 81 of 263 gives 0.2553 to 0.3662 by Wilson's method without continuity correction.
+    assert accuracy_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    low, high = accuracy_interval(10, 10)
+    assert (low < 1, high) == (True, pytest.approx(1.0))
+
+
+def test_a_class_that_does_not_occur_is_no_error() -> None:
+    metrics = classification_metrics(PROBABILITIES[:2], np.array([0, 0]), LABELS, bins=10)
+    assert metrics["recall/c"] == metrics["precision/c"] == 0.0
+
+
+def test_a_calibrated_model_has_no_calibration_error() -> None:
+    random = np.random.default_rng(0)
+    confidence = random.uniform(0.5, 1.0, size=200_000)
+    right = random.uniform(size=len(confidence)) < confidence
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    assert calibration_error(probabilities, np.where(right, 0, 1), bins=15) < 0.01
+    overconfident = np.stack([np.full(1000, 0.99), np.full(1000, 0.01)], axis=1)
+    assert calibration_error(overconfident, np.arange(1000) % 2, bins=15) == pytest.approx(0.49)

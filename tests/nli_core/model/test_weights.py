@@ -1,0 +1,132 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from nli_core.errors import UserError
+from nli_core.model.classifier import Classifier
+from nli_core.model.export import export_classifier, load_classifier, read_labels, read_max_length
+from nli_core.model.weights import load_encoder
+
+LABELS = ("entailment", "contradiction", "neutral")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_encoder: Path) -> Path:
+    return shutil.copytree(tiny_encoder, tmp_path / "encoder")
+
+
+def _same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
+    theirs = two.state_dict()
+    return all(torch.equal(value, theirs[name]) for name, value in one.state_dict().items())
+
+
+def _edit(folder: Path, **tensors: torch.Tensor | None) -> None:
+    known = load_file(folder / "model.safetensors")
+    for name, tensor in tensors.items():
+        known.pop(name)
+        if tensor is not None:
+            known[name] = tensor
+    save_file(known, folder / "model.safetensors")
+
+
+def _replaced(text: str, names: dict[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(old, new)
+    return text
+
+
+def test_prefixes_old_norm_names_and_heads_are_understood(folder: Path) -> None:
+    plain, unused = load_encoder(folder)
+    assert unused == []
+    known = load_file(folder / "model.safetensors")
+    names = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    renamed = {f"bert.{_replaced(name, names)}": tensor for name, tensor in known.items()}
+    save_file({**renamed, "cls.predictions.bias": torch.zeros(3)}, folder / "model.safetensors")
+    again, unused = load_encoder(folder)
+    assert unused == ["cls.predictions.bias"]
+    assert _same(plain, again)
+
+
+def test_a_pickled_checkpoint_is_loaded_as_weights_only(folder: Path) -> None:
+    plain, _ = load_encoder(folder)
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(tensors, folder / "pytorch_model.bin")
+    assert _same(load_encoder(folder)[0], plain)
+
+
+class _Explodes:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("raise SystemExit('the pickle ran')",))
+
+
+def test_code_in_a_pickle_does_not_run(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"weights": _Explodes()}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="cannot be read as weights"):
+        load_encoder(folder)
+
+
+def test_a_damaged_file_is_named(folder: Path) -> None:
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"model\.safetensors: cannot be read as weights"):
+        load_encoder(folder)
+
+
+def test_a_missing_tensor_is_named(folder: Path) -> None:
+    _edit(folder, **{"pooler.dense.weight": None})
+    with pytest.raises(UserError, match=r"lack the tensor pooler\.dense\.weight"):
+        load_encoder(folder)
+
+
+def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> None:
+    _edit(folder, **{"pooler.dense.weight": torch.zeros(32, 16)})
+    with pytest.raises(UserError, match=r"pooler\.dense\.weight has shape \[32, 16\], config\.json implies \[32, 32\]"):
+        load_encoder(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model_type", "roberta", "only BERT"),
+        ("hidden_act", "swish", "hidden_act 'swish'"),
+        ("position_embedding_type", "relative_key", "must be absolute"),
+        ("num_attention_heads", 5, "not a multiple"),
+    ],
+)
+def test_what_the_encoder_cannot_do_is_refused(folder: Path, field: str, value: object, message: str) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(UserError, match=message):
+        load_encoder(folder)
+
+
+def test_an_exported_model_loads_in_transformers_with_equal_logits(tmp_path: Path, tiny_encoder: Path) -> None:
+    torch.manual_seed(0)
+    ours = Classifier(load_encoder(tiny_encoder)[0], LABELS).eval()
+    export_classifier(ours, tiny_encoder, tmp_path / "model", max_length=64)
+    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model", attn_implementation="eager").eval()
+    assert theirs.config.id2label == dict(enumerate(LABELS))
+    encoded = AutoTokenizer.from_pretrained(tmp_path / "model")(
+        "a girl is here", "a child is here", return_tensors="pt"
+    )
+    with torch.no_grad():
+        expected = theirs(**encoded).logits
+        found = ours(encoded["input_ids"], encoded["token_type_ids"], encoded["attention_mask"].sum(dim=1))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_an_exported_model_comes_back_whole(tmp_path: Path, tiny_encoder: Path) -> None:
+    torch.manual_seed(0)
+    model = Classifier(load_encoder(tiny_encoder)[0], LABELS)
+    export_classifier(model, tiny_encoder, tmp_path / "model", max_length=64)
+    again = load_classifier(tmp_path / "model")
+    assert _same(model, again)
+    assert again.labels == read_labels(tmp_path / "model") == LABELS
+    assert read_max_length(tmp_path / "model") == 64

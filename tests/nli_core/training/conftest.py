@@ -1,0 +1,39 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nli_core.config import FinetuneConfig, PackConfig, SampleCorpus
+from nli_core.data.pack import pack, pack_shard
+from nli_core.download.corpora import download_corpus
+from nli_core.training.finetune import finetune
+
+Finetune = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    corpus, out = tmp_path_factory.mktemp("corpus"), tmp_path_factory.mktemp("shards")
+    download_corpus(SampleCorpus(pairs=360), out=corpus, cache=corpus, scratch=corpus)
+    pack(corpus, tiny_encoder, PackConfig(max_length=64), out=out, run_jobs=lambda jobs: list(map(pack_shard, jobs)))
+    return out
+
+
+@pytest.fixture
+def run_finetune(shards: Path, tiny_encoder: Path) -> Finetune:
+    """Fine-tunes the tiny encoder for 2 epochs of 15 steps; fields of the config can be overridden."""
+
+    def run(out: Path, *, log_metrics: Any = None, progress: Any = None, **fields: Any) -> dict[str, Any]:
+        out.mkdir(exist_ok=True)
+        values = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32", **fields}
+        return finetune(
+            shards,
+            tiny_encoder,
+            FinetuneConfig(**values),
+            out=out,
+            log_metrics=log_metrics or (lambda _metrics, _step: None),
+            progress=progress or (lambda _done, _total, _note: None),
+        )
+
+    return run

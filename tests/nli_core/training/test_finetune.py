@@ -1,0 +1,138 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nli_core.errors import UserError
+from nli_core.training.finetune import CHECKPOINTS, MODEL
+from nli_core.training.history import read_history
+
+Finetune = Callable[..., dict[str, Any]]
+
+
+def _bytes(out: Path) -> dict[str, bytes]:
+    """Everything that training leaves, by relative path."""
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, run_finetune: Finetune) -> None:
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        run_finetune(tmp_path / name, seed=seed)
+    assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
+    weights = [load_file(tmp_path / name / MODEL / "model.safetensors") for name in ("one", "three")]
+    assert not torch.equal(weights[0]["classifier.weight"], weights[1]["classifier.weight"])
+
+
+class _StopError(Exception):
+    """Ends a training from within, as a crash would."""
+
+
+@pytest.mark.parametrize("stop_at", [4, 12, 20, 28])
+def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, run_finetune: Finetune, stop_at: int) -> None:
+    run_finetune(tmp_path / "whole", checkpoint_every=5)
+
+    def stop(_metrics: Mapping[str, float], step: int) -> None:
+        if step == stop_at:
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        run_finetune(tmp_path / "cut", checkpoint_every=5, log_metrics=stop)
+    facts = run_finetune(tmp_path / "cut", checkpoint_every=5)
+    assert facts["resumed_at_step"] == stop_at // 5 * 5
+    assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from nli_core.config import FinetuneConfig
+from nli_core.training.finetune import finetune
+shards, encoder, out, fields = sys.argv[1:]
+def kill(metrics, step):
+    if step == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+finetune(Path(shards), Path(encoder), FinetuneConfig.model_validate_json(fields), out=Path(out),
+         log_metrics=kill, progress=lambda done, total, note: None)
+"""
+
+
+def test_a_training_killed_with_sigkill_goes_on_bit_for_bit(
+    tmp_path: Path, run_finetune: Finetune, shards: Path, tiny_encoder: Path
+) -> None:
+    run_finetune(tmp_path / "whole", checkpoint_every=7)
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    fields = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32"}
+    arguments = [str(shards), str(tiny_encoder), str(cut), json.dumps({**fields, "checkpoint_every": 7})]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False)
+    assert done.returncode == -9
+    run_finetune(cut, checkpoint_every=7)
+    assert _bytes(cut) == _bytes(tmp_path / "whole")
+
+
+def test_one_checkpoint_is_left_and_no_partial_one(tmp_path: Path, run_finetune: Finetune) -> None:
+    facts = run_finetune(tmp_path / "out", checkpoint_every=2)
+    assert [path.name for path in (tmp_path / "out" / CHECKPOINTS).iterdir()] == [f"step-{facts['steps']:08d}"]
+
+
+def test_the_curves_arrive_by_their_names(tmp_path: Path, run_finetune: Finetune) -> None:
+    logged: list[tuple[dict[str, float], int]] = []
+    run_finetune(tmp_path / "out", log_metrics=lambda metrics, step: logged.append((dict(metrics), step)))
+    train = [(metrics, step) for metrics, step in logged if "train/loss" in metrics]
+    dev = [(metrics, step) for metrics, step in logged if "dev/loss" in metrics]
+    assert [step for _, step in train] == list(range(4, 31, 4))
+    assert [step for _, step in dev] == [15, 30]
+    assert train[0][0].keys() == {
+        "train/loss",
+        "train/learning_rate",
+        "train/grad_norm",
+        "train/examples_per_second",
+        "train/tokens_per_second",
+        "train/padding_fraction",
+    }
+    assert train[-1][0]["train/loss"] < train[0][0]["train/loss"]
+    assert [point.step for point in read_history(tmp_path / "out")] == [step for _, step in logged]
+
+
+def test_the_exported_epoch_is_the_best_on_dev(tmp_path: Path, run_finetune: Finetune) -> None:
+    dev: list[Mapping[str, float]] = []
+    facts = run_finetune(
+        tmp_path / "out",
+        epochs=4,
+        best_by="loss",
+        learning_rate=0.02,
+        log_metrics=lambda metrics, step: dev.append(metrics) if "dev/loss" in metrics else None,
+    )
+    losses = [metrics["dev/loss"] for metrics in dev]
+    assert facts["best_epoch"] == losses.index(min(losses)) + 1
+    assert facts["best_dev"]["dev/loss"] == min(losses)
+
+
+def test_training_stops_when_dev_gets_no_better(tmp_path: Path, run_finetune: Finetune) -> None:
+    facts = run_finetune(tmp_path / "out", epochs=50, best_by="loss", patience=2, learning_rate=0.02)
+    assert facts["epochs"] == facts["best_epoch"] + 2 < 50
+    assert (
+        run_finetune(tmp_path / "out", epochs=50, best_by="loss", patience=2, learning_rate=0.02)["steps"]
+        == facts["steps"]
+    )
+
+
+def test_a_frozen_encoder_keeps_its_weights(tmp_path: Path, run_finetune: Finetune, tiny_encoder: Path) -> None:
+    facts = run_finetune(tmp_path / "out", freeze_encoder=True)
+    assert facts["trainable_parameters"] == 3 * 32 + 3
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_encoder, tmp_path / "out" / MODEL))
+    assert all(torch.equal(tensor, after[f"bert.{name}"]) for name, tensor in before.items())
+    assert after["classifier.weight"].abs().sum() > 0
+
+
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path, run_finetune: Finetune) -> None:
+    with pytest.raises(UserError, match=r"the loss became .* lower finetune\.learning_rate"):
+        run_finetune(
+            tmp_path / "out", learning_rate=1.0, clip_norm=None, schedule="constant", warmup_fraction=0, epochs=60
+        )

@@ -1,0 +1,33 @@
+import itertools
+
+import pytest
+import torch
+
+from nli_core.config import FinetuneConfig
+from nli_core.training.optimizer import build_optimizer, learning_rate
+
+
+def _rates(total: int = 100, **fields: object) -> list[float]:
+    config = FinetuneConfig(**{"learning_rate": 1.0, **fields})
+    return [learning_rate(step, total, config) for step in range(total)]
+
+
+def test_the_rate_rises_over_the_warm_up_steps_and_falls_to_almost_zero() -> None:
+    rates = _rates(schedule="linear", warmup_fraction=0.1)
+    assert rates[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
+    assert rates[10] == max(rates) == 1.0
+    assert rates[-1] == pytest.approx(1 / 90)
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[10:]))
+
+
+def test_a_constant_rate_stays() -> None:
+    assert set(_rates(schedule="constant", warmup_fraction=0)) == {1.0}
+
+
+def test_biases_and_norms_do_not_decay_and_frozen_weights_are_left_out() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3), torch.nn.Linear(3, 1))
+    model[2].requires_grad_(False)
+    decaying, plain = build_optimizer(model, FinetuneConfig(weight_decay=0.1)).param_groups
+    assert (decaying["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    assert [parameter is model[0].weight for parameter in decaying["params"]] == [True]
+    assert len(plain["params"]) == 3
