@@ -66,6 +66,18 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def nan_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
+    """The tiny encoder with a weight that is no number."""
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_encoder, tmp_path / "nan-encoder")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["pooler.dense.bias"][0] = float("nan")
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture
 def tiny_config(tiny_encoder: Path) -> Callable[..., RunConfig]:
     """Builds the config of a run of seconds: 360 sample pairs and the tiny encoder; sections can be overridden."""
 

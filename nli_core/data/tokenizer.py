@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import tokenizers
-from tokenizers import BertWordPieceTokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
+_SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class Tokenizer:
@@ -57,10 +60,12 @@ def _load(folder: Path) -> tokenizers.Tokenizer:
         raise UserError(f"{folder}: has neither tokenizer.json nor vocab.txt")
     settings_file = folder / "tokenizer_config.json"
     settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file.exists() else {}
-    built = BertWordPieceTokenizer(
-        str(vocabulary),
+    built = tokenizers.Tokenizer(WordPiece.from_file(str(vocabulary), unk_token="[UNK]"))
+    built.add_special_tokens([token for token in _SPECIAL_TOKENS if built.token_to_id(token) is not None])
+    built.normalizer = BertNormalizer(
         lowercase=settings.get("do_lower_case", True),
         strip_accents=settings.get("strip_accents"),
         handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
     )
-    return tokenizers.Tokenizer.from_str(built.to_str())
+    built.pre_tokenizer = BertPreTokenizer()
+    return built

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from nli_core.model.bert import Bert
 from nli_core.model.dropout import dropout
 
-_HEAD_DEVIATION = 0.02  # of the normal distribution that BERT's own weights begin with (Devlin et al., 2019)
+INITIAL_DEVIATION = 0.02  # of the normal distribution that BERT's own weights begin with (Devlin et al., 2019)
 
 
 class Classifier(nn.Module):
@@ -22,7 +22,7 @@ class Classifier(nn.Module):
         self.head_dropout = head_dropout
         self.frozen = frozen
         self.head = nn.Linear(encoder.architecture.hidden_size, len(labels))
-        nn.init.normal_(self.head.weight, std=_HEAD_DEVIATION)
+        nn.init.normal_(self.head.weight, std=INITIAL_DEVIATION)
         nn.init.zeros_(self.head.bias)
         encoder.requires_grad_(not frozen)
 

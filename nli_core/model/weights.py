@@ -4,28 +4,30 @@ Our layers keep query, key and value in one matrix; on disk they are three.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from nli_core.errors import UserError
 from nli_core.model.architecture import BertArchitecture
 from nli_core.model.bert import Bert
-from nli_core.model.classifier import Classifier
+from nli_core.model.classifier import INITIAL_DEVIATION, Classifier
 
 WEIGHTS_NAME = "model.safetensors"
 _PICKLED_NAME = "pytorch_model.bin"
 _PREFIX = "bert."
 _HEAD = "classifier"
+_POOLER = "pooler.dense"
 
 
 def _name_pairs(architecture: BertArchitecture) -> dict[str, tuple[str, ...]]:
     """Our parameter names without `.weight` and `.bias`, to the names on disk that they are stacked from."""
-    pairs: dict[str, tuple[str, ...]] = {"embeddings.norm": ("embeddings.LayerNorm",), "pooler": ("pooler.dense",)}
+    pairs: dict[str, tuple[str, ...]] = {"embeddings.norm": ("embeddings.LayerNorm",), "pooler": (_POOLER,)}
     for ours in ("word", "position", "token_type"):
         pairs[f"embeddings.{ours}"] = (f"embeddings.{ours}_embeddings",)
     for index in range(architecture.num_hidden_layers):
@@ -40,15 +42,30 @@ def _name_pairs(architecture: BertArchitecture) -> dict[str, tuple[str, ...]]:
     return pairs
 
 
-def load_encoder(folder: Path) -> tuple[Bert, list[str]]:
-    """The encoder in a folder of the Hugging Face layout, and the names of tensors there that it has no use for.
+@dataclass(frozen=True)
+class LoadReport:
+    """Names of tensors on disk that the encoder has no use for, and of those that it had to begin from scratch."""
+
+    unused: list[str]
+    fresh: list[str]
+
+
+def load_encoder(folder: Path) -> tuple[Bert, LoadReport]:
+    """The encoder in a folder of the Hugging Face layout. A pooler that is not there begins from scratch.
 
     Raises:
         UserError: a file is damaged, or a tensor is missing or of another shape than `config.json` implies.
     """
     encoder = Bert(BertArchitecture.from_folder(folder))
-    unused = _fill(encoder, _read_tensors(folder), folder)
-    return encoder, unused
+    tensors = _read_tensors(folder)
+    fresh = [name for name in (f"{_POOLER}.weight", f"{_POOLER}.bias") if name not in tensors]
+    if len(fresh) == 2:
+        nn.init.normal_(encoder.pooler.weight, std=INITIAL_DEVIATION)
+        nn.init.zeros_(encoder.pooler.bias)
+        tensors |= {f"{_POOLER}.{kind}": parameter for kind, parameter in encoder.pooler.named_parameters()}
+    else:
+        fresh = []
+    return encoder, LoadReport(unused=_fill(encoder, tensors, folder), fresh=fresh)
 
 
 def fill_classifier(model: Classifier, folder: Path) -> None:

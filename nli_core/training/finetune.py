@@ -61,8 +61,8 @@ class _Training:
         self.progress = progress
         self.train, self.dev = ShardSet(shards, "train"), ShardSet(shards, "dev")
         self.device = choose_device(config.precision)
-        pretrained, self.unused_tensors = load_encoder(encoder)
         torch.manual_seed(config.seed)
+        pretrained, self.load_report = load_encoder(encoder)
         self.model = Classifier(
             pretrained, self.train.labels, head_dropout=config.head_dropout, frozen=config.freeze_encoder
         ).to(self.device.torch)
@@ -125,7 +125,7 @@ class _Training:
         if not metrics["train/loss"] < float("inf"):
             raise UserError(
                 f"finetune: the loss became {metrics['train/loss']} in the steps up to {position.step}; "
-                "lower finetune.learning_rate, or set finetune.precision=fp32"
+                "lower finetune.learning_rate, set finetune.precision=fp32, or check the encoder's weights"
             )
         metrics["train/learning_rate"] = rate
         self.history.add(metrics, position.step)
@@ -188,7 +188,8 @@ class _Training:
             "parameters": sum(parameter.numel() for parameter in parameters),
             "trainable_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
             "applied_dropout": applied_rate(architecture.hidden_dropout_prob, self.device.torch),
-            "unused_tensors": self.unused_tensors,
+            "unused_tensors": self.load_report.unused,
+            "fresh_tensors": self.load_report.fresh,
         }
 
 

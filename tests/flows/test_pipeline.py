@@ -80,10 +80,11 @@ def test_until_stops_early(run_pipeline: Run, workplace: Path) -> None:
     assert _runs(workplace) == []
 
 
-def test_a_training_that_fails_is_marked_failed_and_leaves_no_output(run_pipeline: Run, workplace: Path) -> None:
-    diverging = {"learning_rate": 1.0, "clip_norm": None, "schedule": "constant", "warmup_fraction": 0, "epochs": 60}
-    with pytest.raises(UserError, match="the loss became"):
-        run_pipeline(finetune=diverging)
+def test_a_training_that_fails_is_marked_failed_and_leaves_no_output(
+    run_pipeline: Run, workplace: Path, nan_encoder: Path
+) -> None:
+    with pytest.raises(UserError, match="the loss became nan"):
+        run_pipeline(encoder={"name": str(nan_encoder)})
     assert [run.info.status for run in _runs(workplace)] == ["FAILED"]
     assert not any((workplace / "store" / "finetune").glob("*/manifest.json"))
 

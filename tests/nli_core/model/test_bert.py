@@ -30,6 +30,7 @@ def _batch(vocabulary: int, *, rows: int = 7, length: int = 23) -> Batch:
 def _theirs(folder: Path, ours: Classifier) -> BertForSequenceClassification:
     theirs = BertForSequenceClassification.from_pretrained(folder, num_labels=len(LABELS), attn_implementation="eager")
     theirs.classifier.load_state_dict(ours.head.state_dict())
+    theirs.bert.pooler.dense.load_state_dict(ours.encoder.pooler.state_dict())  # not every checkpoint has one
     return theirs.eval()
 
 

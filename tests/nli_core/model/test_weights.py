@@ -41,14 +41,14 @@ def _replaced(text: str, names: dict[str, str]) -> str:
 
 
 def test_prefixes_old_norm_names_and_heads_are_understood(folder: Path) -> None:
-    plain, unused = load_encoder(folder)
-    assert unused == []
+    plain, report = load_encoder(folder)
+    assert report.unused == report.fresh == []
     known = load_file(folder / "model.safetensors")
     names = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
     renamed = {f"bert.{_replaced(name, names)}": tensor for name, tensor in known.items()}
     save_file({**renamed, "cls.predictions.bias": torch.zeros(3)}, folder / "model.safetensors")
-    again, unused = load_encoder(folder)
-    assert unused == ["cls.predictions.bias"]
+    again, report = load_encoder(folder)
+    assert report.unused == ["cls.predictions.bias"]
     assert _same(plain, again)
 
 
@@ -83,6 +83,14 @@ def test_a_missing_tensor_is_named(folder: Path) -> None:
     _edit(folder, **{"pooler.dense.weight": None})
     with pytest.raises(UserError, match=r"lack the tensor pooler\.dense\.weight"):
         load_encoder(folder)
+
+
+def test_a_pooler_that_is_not_there_begins_from_scratch(folder: Path) -> None:
+    _edit(folder, **{"pooler.dense.weight": None, "pooler.dense.bias": None})
+    torch.manual_seed(0)
+    encoder, report = load_encoder(folder)
+    assert report.fresh == ["pooler.dense.weight", "pooler.dense.bias"]
+    assert float(encoder.pooler.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
 
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> None:
