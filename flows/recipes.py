@@ -1,5 +1,6 @@
 """The recipe book: deployments of `prefect.yaml`, read as named configurations."""
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,6 +12,18 @@ import yaml
 from nli_core.errors import UserError
 
 _PIPELINE = "flows/pipeline.py:pipeline"
+_BOOL = "tag:yaml.org,2002:bool"
+
+
+class _ValueLoader(yaml.SafeLoader):
+    """YAML as in its version 1.2, where yes, no, on and off are strings: they are popular names for labels."""
+
+
+_ValueLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_ValueLoader.add_implicit_resolver(_BOOL, re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, An
         if not equals or not names or not all(names):
             raise UserError(f"--set {setting}: write it as section.field=value, such as finetune.epochs=1")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, _ValueLoader)  # a SafeLoader
         except yaml.YAMLError:
             raise UserError(f"--set {setting}: the value is not valid YAML; quote it") from None
         place = changed.setdefault(section, {})

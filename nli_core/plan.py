@@ -14,10 +14,10 @@ from nli_core.download.corpora import corpus_identity
 from nli_core.download.encoders import encoder_identity
 from nli_core.errors import UserError
 from nli_core.fingerprint import code_digests
+from nli_core.outputs import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER_FILES
 from nli_core.store import Output, Store, stage_key
 
-_CORPUS, _ENCODER, _MODEL = "corpus/", "encoder/", "model/"
-_PACK_READS = (_CORPUS, "encoder/tokenizer", "encoder/vocab.txt", "encoder/special_tokens_map.json")
+_PACK_READS = (f"{CORPUS}/", *(f"{ENCODER}/{name}" for name in TOKENIZER_FILES))
 _ENTRY_MODULES: dict[Stage, str] = {
     "download": "nli_core.download.stage",
     "pack": "nli_core.data.pack",
@@ -50,14 +50,14 @@ def _pack(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
 def _finetune(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     return {
         "shards": upstream["pack"].digest(),
-        "encoder": upstream["download"].digest(_ENCODER),
+        "encoder": upstream["download"].digest(f"{ENCODER}/"),
         "finetune": config.finetune.result_fields(),
     }
 
 
 def _evaluate(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     return {
-        "model": upstream["finetune"].digest(_MODEL, "history.jsonl"),
+        "model": upstream["finetune"].digest(f"{MODEL}/", HISTORY),
         "shards": upstream["pack"].digest("dev-", "test-"),
         "evaluate": config.evaluate.result_fields(),
     }

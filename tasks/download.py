@@ -1,24 +1,23 @@
 """The task of the download stage."""
 
+from typing import Any
+
 from prefect import State, task
 
 from nli_core.config import RunConfig
-from nli_core.download.stage import download as download_files
 from nli_core.plan import Outputs
+from nli_core.store import Claim
+from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
 
 
 @task(name="download", tags=["download"])
 def download(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[StageResult]:
     """Have the corpus and the encoder in the store, verified."""
-    return final_state(
-        run_stage(
-            "download",
-            config,
-            upstream,
-            rerun,
-            lambda claim, settings: download_files(
-                config.corpus, config.encoder, out=claim.partial, cache=settings.downloads
-            ),
-        )
-    )
+
+    def work(claim: Claim, settings: Settings) -> dict[str, Any]:
+        from nli_core.download.stage import download as download_files
+
+        return download_files(config.corpus, config.encoder, out=claim.partial, cache=settings.downloads)
+
+    return final_state(run_stage("download", config, upstream, rerun, work))

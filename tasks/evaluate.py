@@ -4,10 +4,9 @@ from prefect import State, task
 from prefect.artifacts import create_markdown_artifact
 
 from nli_core.config import RunConfig
-from nli_core.evaluation.evaluate import evaluate as measure
+from nli_core.outputs import MODEL
 from nli_core.plan import Outputs
 from nli_core.store import Claim
-from nli_core.training.finetune import MODEL
 from nli_core.training.history import read_history
 from tasks import tracking
 from tasks.headline import headline_markdown
@@ -22,6 +21,8 @@ def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
     trained = upstream["finetune"]
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
+        from nli_core.evaluation.evaluate import evaluate as measure
+
         with StageProgress("evaluate") as progress:
             return measure(
                 trained.folder / MODEL,

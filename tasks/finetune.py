@@ -3,11 +3,9 @@
 from prefect import State, task
 
 from nli_core.config import RunConfig
-from nli_core.download.stage import ENCODER
+from nli_core.outputs import CHECKPOINTS, ENCODER
 from nli_core.plan import Outputs
 from nli_core.store import Claim
-from nli_core.training.finetune import CHECKPOINTS
-from nli_core.training.finetune import finetune as train
 from tasks import tracking
 from tasks.progress import StageProgress
 from tasks.settings import Settings
@@ -20,6 +18,8 @@ def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
     about = tracking.About(config, recipe, upstream)
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
+        from nli_core.training.finetune import finetune as train
+
         resumes = (claim.partial / CHECKPOINTS).exists()
         with (
             tracking.training_run(settings, claim.key, about, resumes=resumes) as run,

@@ -1,24 +1,29 @@
 """The task of the pack stage, and the tasks that it hands its shards to."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from prefect import State, task
 from prefect.futures import as_completed
 
 from nli_core.config import RunConfig
-from nli_core.data import pack as packing
-from nli_core.download.stage import CORPUS, ENCODER
+from nli_core.outputs import CORPUS, ENCODER
 from nli_core.plan import Outputs
 from nli_core.store import Claim
 from tasks.progress import StageProgress
 from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
 
+if TYPE_CHECKING:
+    from nli_core.data.pack import ShardJob
+
 
 @task(name="pack shard", task_run_name="pack {job.target.name}", tags=["pack"])
-def pack_shard(job: packing.ShardJob) -> str:
+def pack_shard(job: "ShardJob") -> str:
     """Tokenize and write one shard; returns its name."""
-    return packing.pack_shard(job).name
+    from nli_core.data.pack import pack_shard as write
+
+    return write(job).name
 
 
 @task(name="pack", tags=["pack"])
@@ -27,12 +32,14 @@ def pack(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[Sta
     files = upstream["download"].folder
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
-        return packing.pack(files / CORPUS, files / ENCODER, config.pack, out=claim.partial, run_jobs=_run_jobs)
+        from nli_core.data.pack import pack as write_shards
+
+        return write_shards(files / CORPUS, files / ENCODER, config.pack, out=claim.partial, run_jobs=_run_jobs)
 
     return final_state(run_stage("pack", config, upstream, rerun, work))
 
 
-def _run_jobs(jobs: Sequence[packing.ShardJob]) -> None:
+def _run_jobs(jobs: Sequence["ShardJob"]) -> None:
     with StageProgress("pack") as progress:
         futures = [pack_shard.submit(job) for job in jobs]
         for done, future in enumerate(as_completed(futures), start=1):

@@ -1,4 +1,8 @@
-"""What all stage tasks share: claim the key, reuse or work, and end in a state that says which."""
+"""What all stage tasks share: claim the key, reuse or work, and end in a state that says which.
+
+The tasks import the core's stages where the work is done, so that a run whose stages are all cached starts without
+torch, matplotlib and the like.
+"""
 
 import time
 from collections.abc import Callable, Mapping

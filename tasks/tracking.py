@@ -21,13 +21,11 @@ from prefect.runtime import flow_run
 from nli_core.config import RunConfig
 from nli_core.data.layout import SPLITS
 from nli_core.download.fetch import without_password
-from nli_core.evaluation.evaluate import FIGURES, METRICS_NAME, predictions_name
+from nli_core.outputs import FIGURES, METRICS, MODEL, predictions_name
 from nli_core.plan import Outputs
 from nli_core.store import Output
-from nli_core.training.finetune import MODEL
 from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
-from tasks.model_logging import log_model
 from tasks.provenance import code_tags
 from tasks.settings import Settings
 
@@ -134,6 +132,8 @@ def publish_training(settings: Settings, output: Output, about: About) -> None:
     else:
         run_id = run.info.run_id
     facts = {f"nli.finetune.{name}": str(value) for name, value in output.facts.items()}
+    from tasks.model_logging import log_model  # imports torch and pyfunc, which a cached run does without
+
     log_model(run_id, output.folder / MODEL, pairs=_has_hypotheses(about))
     facts[_PUBLISHED_TAG] = output.manifest.created
     client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in facts.items()])
@@ -153,7 +153,7 @@ def publish_evaluation(settings: Settings, trained: Output, output: Output, abou
         for first in range(0, len(metrics), _FLUSH_METRICS):
             client.log_batch(run_id, metrics=metrics[first : first + _FLUSH_METRICS])
         client.log_artifacts(run_id, str(output.folder / FIGURES), FIGURES)
-        client.log_artifact(run_id, str(output.folder / METRICS_NAME))
+        client.log_artifact(run_id, str(output.folder / METRICS))
         for split in ("dev", "test"):
             client.log_artifact(run_id, str(output.folder / predictions_name(split)), "predictions")
         headline = headline_markdown(about.recipe, output.facts["metrics"], trained.facts)

@@ -17,8 +17,9 @@ from nli_core.data.encoding import encode_texts
 from nli_core.data.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.shards import ShardMetadata, ShardSet, shard_name, write_shard
 from nli_core.data.tables import CleanTable, clean_tables
-from nli_core.data.tokenizer import TOKENIZER_FILES, Tokenizer
+from nli_core.data.tokenizer import Tokenizer
 from nli_core.errors import UserError
+from nli_core.outputs import TOKENIZER_FILES
 
 _TEXT = "text"
 _PERCENTILES = (50, 90, 99, 100)

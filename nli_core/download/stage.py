@@ -8,9 +8,7 @@ from typing import Any
 from nli_core.config import CorpusConfig, EncoderConfig
 from nli_core.download.corpora import download_corpus
 from nli_core.download.encoders import download_encoder
-
-CORPUS = "corpus"
-ENCODER = "encoder"
+from nli_core.outputs import CORPUS, ENCODER
 
 
 def download(corpus: CorpusConfig, encoder: EncoderConfig, *, out: Path, cache: Path) -> dict[str, Any]:

@@ -19,16 +19,10 @@ from nli_core.evaluation.predict import predict_logits
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
 from nli_core.model.export import load_classifier
+from nli_core.outputs import FIGURES, METRICS, predictions_name
 from nli_core.progress import Point, Progress
 
-FIGURES = "figures"
-METRICS_NAME = "metrics.json"
 _SPLITS: tuple[Split, ...] = ("dev", "test")
-
-
-def predictions_name(split: Split) -> str:
-    """The Parquet file with a split's predictions."""
-    return f"predictions-{split}.parquet"
 
 
 def evaluate(
@@ -52,7 +46,7 @@ def evaluate(
         metrics |= {f"{split}/{name}": value for name, value in measured.items()}
     progress(len(_SPLITS), len(_SPLITS), f"test accuracy {metrics['test/accuracy']:.4f}")
     _save_curves(curves, out / FIGURES / "learning_curves.png")
-    (out / METRICS_NAME).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (out / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return {"metrics": metrics, "device": str(device.torch), "precision": device.precision}
 
 

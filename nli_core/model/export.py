@@ -9,8 +9,8 @@ from nli_core.model.architecture import BertArchitecture
 from nli_core.model.bert import Bert
 from nli_core.model.classifier import Classifier
 from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, fill_classifier, save_tensors
+from nli_core.outputs import TOKENIZER_FILES
 
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
 _MAX_LENGTH = "nli_max_length"  # of the shards that the model was trained on; transformers passes it by
 
 
@@ -32,7 +32,7 @@ def export_classifier(model: Classifier, encoder: Path, out: Path, *, max_length
     }
     (out / "config.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     save_tensors(classifier_tensors(model), out / WEIGHTS_NAME)
-    for name in _TOKENIZER_FILES:
+    for name in TOKENIZER_FILES:
         if (encoder / name).exists():
             shutil.copyfile(encoder / name, out / name)
 

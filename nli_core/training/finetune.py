@@ -18,13 +18,12 @@ from nli_core.model.device import choose_device
 from nli_core.model.dropout import applied_rate
 from nli_core.model.export import export_classifier
 from nli_core.model.weights import load_encoder
+from nli_core.outputs import CHECKPOINTS, MODEL
 from nli_core.progress import LogMetrics, Progress
 from nli_core.training.checkpoint import resume, save_checkpoint
 from nli_core.training.history import History
 from nli_core.training.optimizer import build_optimizer, learning_rate
 
-MODEL = "model"
-CHECKPOINTS = "checkpoints"
 _DEV_BATCH_SIZE = 256
 
 

@@ -7,14 +7,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from nli_core.outputs import HISTORY
 from nli_core.progress import Point
-
-HISTORY_NAME = "history.jsonl"
 
 
 def read_history(folder: Path) -> list[Point]:
     """All points of the curves in `folder`, oldest first."""
-    path = folder / HISTORY_NAME
+    path = folder / HISTORY
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]
     return [Point(row.pop("step"), row) for row in rows]
@@ -25,7 +24,7 @@ class History:
 
     def __init__(self, folder: Path, rows: int) -> None:
         """Go on after the first `rows` points; later ones were written after the checkpoint that training resumes."""
-        self._path = folder / HISTORY_NAME
+        self._path = folder / HISTORY
         kept = self._path.read_text(encoding="utf-8").splitlines(keepends=True)[:rows] if rows else []
         self._path.write_text("".join(kept), encoding="utf-8")
         self.rows = len(kept)

@@ -96,7 +96,7 @@ def test_an_evaluation_that_fails_leaves_the_training_finished(
         raise OSError("no space left")
 
     with monkeypatch.context() as patched:
-        patched.setattr("tasks.evaluate.measure", fail)
+        patched.setattr("nli_core.evaluation.evaluate.evaluate", fail)
         with pytest.raises(OSError, match="no space left"):
             run_pipeline()
     assert [run.info.status for run in _runs(workplace)] == ["FINISHED"]

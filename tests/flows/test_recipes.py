@@ -50,8 +50,9 @@ def test_settings_reach_any_field_as_yaml_and_leave_the_recipe_alone() -> None:
     parsed = parse_config(changed)
     assert (parsed.finetune.epochs, parsed.finetune.learning_rate, parsed.finetune.clip_norm) == (1, 1e-4, None)
     assert config == {"corpus": {"name": "sample"}, "finetune": {"epochs": 3}}
-    assert override({}, ["corpus.labels=[a, 'b c']", "corpus.name=file"]) == {
-        "corpus": {"labels": ["a", "b c"], "name": "file"}
+    assert override({}, ["corpus.labels=[no, 'b c', yes]", "finetune.freeze_encoder=true"]) == {
+        "corpus": {"labels": ["no", "b c", "yes"]},
+        "finetune": {"freeze_encoder": True},
     }
 
 

@@ -49,6 +49,12 @@ def test_a_bad_config_is_one_line_that_names_the_field(values: dict[str, object]
     assert "\n" not in str(error.value)
 
 
+def test_labels_may_be_numbers() -> None:
+    config = parse_config({"corpus": {**FILE, "labels": [0, 1]}})
+    assert isinstance(config.corpus, FileCorpus)
+    assert config.corpus.labels == ("0", "1")
+
+
 def test_configs_are_frozen() -> None:
     config = parse_config({"corpus": {"name": "sample"}})
     with pytest.raises(ValidationError):

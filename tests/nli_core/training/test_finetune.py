@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from nli_core.errors import UserError
-from nli_core.training.finetune import CHECKPOINTS, MODEL
+from nli_core.outputs import CHECKPOINTS, MODEL
 from nli_core.training.history import read_history
 
 Finetune = Callable[..., dict[str, Any]]

@@ -1,0 +1,23 @@
+"""The names of what each stage leaves in its folder of the store.
+
+Kept apart from the stages, so that whoever only looks for a file need not import what makes it.
+"""
+
+# download
+CORPUS = "corpus"
+ENCODER = "encoder"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
+
+# finetune
+MODEL = "model"
+CHECKPOINTS = "checkpoints"
+HISTORY = "history.jsonl"
+
+# evaluate
+METRICS = "metrics.json"
+FIGURES = "figures"
+
+
+def predictions_name(split: str) -> str:
+    """The Parquet file with the predictions for a split."""
+    return f"predictions-{split}.parquet"
