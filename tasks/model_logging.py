@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mlflow.pyfunc
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
@@ -21,7 +22,7 @@ _EXAMPLES = {
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "tokenizers", "torch")
 
 
-def log_model(run_id: str, folder: Path, *, pairs: bool) -> None:
+def log_model(client: MlflowClient, run_id: str, folder: Path, *, pairs: bool) -> None:
     """Log the exported model in `folder` to a run: as a pyfunc, and within it as a folder for `transformers`.
 
     The pyfunc takes string columns `premise` and `hypothesis` (`text` unless `pairs`) and gives `label` and one
@@ -30,11 +31,15 @@ def log_model(run_id: str, folder: Path, *, pairs: bool) -> None:
     inputs = ("premise", "hypothesis") if pairs else ("text",)
     outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "label")]
     outputs += [ColSpec(DataType.double, f"probability/{label}") for label in read_labels(folder)]
+    # Created here, since Model.log would put it into the active experiment and not into the run's.
+    experiment_id = client.get_run(run_id).info.experiment_id
+    logged = client.create_logged_model(experiment_id, name=MODEL_NAME, source_run_id=run_id)
     Model.log(
         artifact_path=None,
         name=MODEL_NAME,
         flavor=mlflow.pyfunc,
         run_id=run_id,
+        model_id=logged.model_id,
         python_model=str(Path(__file__).with_name("served_model.py")),
         artifacts={FOLDER_ARTIFACT: str(folder)},
         code_paths=[str(Path(nli_core.__file__).parent)],

@@ -134,7 +134,7 @@ def publish_training(settings: Settings, output: Output, about: About) -> None:
     facts = {f"nli.finetune.{name}": str(value) for name, value in output.facts.items()}
     from tasks.model_logging import log_model  # imports torch and pyfunc, which a cached run does without
 
-    log_model(run_id, output.folder / MODEL, pairs=_has_hypotheses(about))
+    log_model(client, run_id, output.folder / MODEL, pairs=_has_hypotheses(about))
     facts[_PUBLISHED_TAG] = output.manifest.created
     client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in facts.items()])
     client.set_terminated(run_id, "FINISHED")
@@ -162,6 +162,11 @@ def publish_evaluation(settings: Settings, trained: Output, output: Output, abou
     served = settings.tracking_uri.startswith(("http://", "https://"))
     path = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
     return RunLink(run_id, f"{settings.shown_tracking_uri}/{path}" if served else None)
+
+
+def warm_up(settings: Settings) -> None:
+    """Open the tracking store once. It takes seconds, which can pass while Prefect's server starts."""
+    _client(settings).get_experiment_by_name(EXPERIMENT)
 
 
 def run_id_of(settings: Settings, trained: Output) -> str:

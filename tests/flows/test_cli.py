@@ -104,7 +104,8 @@ def test_the_users_own_file_trains_from_end_to_end(nli: Nli, tiny_settings: list
         for place in range(200)
     ]
     (workplace / "mine.csv").write_text("text,class\n" + "\n".join(rows) + "\n")
-    fields = {"corpus.train": "mine.csv", "corpus.label": "class", "corpus.labels": "[no, yes]", "finetune.epochs": "4"}
+    fields = {"corpus.train": "mine.csv", "corpus.label": "class", "corpus.labels": "[no, yes]"}
+    fields |= {"finetune.epochs": "6", "finetune.batch_size": "8", "finetune.learning_rate": "0.003"}
     settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
     encoder = [
         word
@@ -112,7 +113,7 @@ def test_the_users_own_file_trains_from_end_to_end(nli: Nli, tiny_settings: list
         if "encoder" in pair[1]
         for word in pair
     ]
-    done = nli("run", "file-example", *settings, *encoder, "--set", "finetune.learning_rate=0.003", "--json")
+    done = nli("run", "file-example", *settings, *encoder, "--json")
     assert done.returncode == 0, done.stderr
     metrics = json.loads(done.stdout.splitlines()[-1])["metrics"]
     assert metrics["test/examples"] == 20

@@ -84,7 +84,7 @@ def test_the_logged_model_answers_raw_text_as_transformers_does(summary: RunSumm
     answer = mlflow.pyfunc.load_model(address).predict(texts)
     assert list(answer.columns) == ["label", *(f"probability/{label}" for label in LABELS)]
 
-    folder = mlflow.artifacts.download_artifacts(f"{address}/artifacts/huggingface")
+    folder = mlflow.artifacts.download_artifacts(f"{address}/artifacts/model")
     theirs = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     encoded = AutoTokenizer.from_pretrained(folder)(*texts.T.values.tolist(), padding=True, return_tensors="pt")
     with torch.no_grad():
