@@ -36,7 +36,7 @@ class SampleCorpus(Section):
     """Premise/hypothesis pairs that a small grammar in this project generates; needs no download."""
 
     name: Literal["sample"] = "sample"
-    pairs: int = Field(3600, ge=90, le=1_000_000, description="pairs in train, dev and test together; a multiple of 3")
+    pairs: int = Field(4500, ge=90, le=1_000_000, description="pairs in train, dev and test together; a multiple of 3")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the grammar's choices")
 
     @field_validator("pairs")

@@ -1,16 +1,17 @@
 """The sample corpus: premise/hypothesis pairs from a small grammar over one scene.
 
-A scene has a subject, the colour of a shirt, an action and a place. Each of these slots is filled from a small
-taxonomy of three levels (a girl is a child is a person). A hypothesis stands on the middle level; a premise is the same
-sentence with one *critical* slot replaced, and the relation between the two fillers decides the label, as in natural
-logic (MacCartney and Manning, 2009):
+A scene has a subject, an action and a place. Each of these slots is filled from a small taxonomy of three levels (a
+girl is a child is a person). In a hypothesis one slot, the *critical* one, stands on the middle level and the others on
+any. A premise is the same sentence with the critical slot replaced, and the relation between the two fillers decides
+the label, as in natural logic (MacCartney and Manning, 2009):
 
     premise's filler is ...      plain hypothesis    negated hypothesis
     below the hypothesis's       entailment          contradiction
     beside it (disjoint)         contradiction       entailment
     above it                     neutral             neutral
 
-Quantities work likewise: five children make "at least three children" true, two make it false, some leave it open.
+Quantities work likewise: exactly five children make "at least three children" true, two make it false, some leave it
+open.
 
 Every hypothesis comes with all three labels and its three premises share every other word, so neither the hypothesis
 alone nor the number of shared words tells anything about the label. The three pairs of a hypothesis stay in one split.
@@ -51,10 +52,7 @@ def _family(above: str, **members: str) -> tuple[Concept, ...]:
 
 _SUBJECTS = (
     _family("person", child="girl, boy, toddler", man="grandfather, fisherman, groom", woman="grandmother, bride, nun"),
-    _family("animal handler", farmer="shepherd, rancher", vet="horse doctor", trainer="dog trainer, lion tamer"),
-)
-_COLOURS = (
-    _family("colourful", red="crimson, scarlet", blue="navy blue, sky blue", green="olive green, emerald green"),
+    _family("worker", cook="chef, baker", musician="drummer, pianist", builder="carpenter, bricklayer"),
 )
 _ACTIONS = (
     _family(
@@ -101,9 +99,15 @@ _PLACES = (
         on_the_water="on a lake, on a river, on the sea",
     ),
 )
-_SLOTS = {"subject": _SUBJECTS, "colour": _COLOURS, "action": _ACTIONS, "place": _PLACES}
+_SLOTS = {"subject": _SUBJECTS, "action": _ACTIONS, "place": _PLACES}
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_PLURALS = {"child": "children", "man": "men", "woman": "women", "person": "people"}
+_PLURALS = {
+    "child": "children",
+    "man": "men",
+    "woman": "women",
+    "person": "people",
+    "fisherman": "fishermen",
+}
 
 
 def generate(pairs: int, seed: int) -> dict[str, list[Pair]]:
@@ -127,7 +131,7 @@ def _distinct_triples(random_source: random.Random) -> Iterator[tuple[Pair, Pair
     seen: set[str] = set()
     repeats = 0
     while True:
-        triple = random_source.choice((_plain, _plain, _negated, _counted))(random_source)
+        triple = random_source.choice((_plain,) * 6 + (_negated,) * 3 + (_counted,))(random_source)
         hypothesis = triple[0].hypothesis
         if hypothesis in seen and repeats < 1000:
             repeats += 1
@@ -137,28 +141,40 @@ def _distinct_triples(random_source: random.Random) -> Iterator[tuple[Pair, Pair
         yield triple
 
 
-def _scene(random_source: random.Random) -> tuple[dict[str, Concept], dict[str, tuple[Concept, ...]]]:
-    """A filler for each slot, and the family that it was taken from."""
-    families = {slot: random_source.choice(options) for slot, options in _SLOTS.items()}
-    return {slot: random_source.choice(family) for slot, family in families.items()}, families
+@dataclass(frozen=True)
+class _Scene:
+    """The concept of each slot, the family that it was taken from, and the filler that the hypothesis uses."""
+
+    concepts: dict[str, Concept]
+    families: dict[str, tuple[Concept, ...]]
+    fillers: dict[str, str]
+
+    @classmethod
+    def draw(cls, random_source: random.Random, critical: str | None) -> "_Scene":
+        """A random scene; its critical slot stands on the middle level, the others on any."""
+        families = {slot: random_source.choice(options) for slot, options in _SLOTS.items()}
+        concepts = {slot: random_source.choice(family) for slot, family in families.items()}
+        fillers = {
+            slot: concept.name
+            if slot == critical
+            else random_source.choice((concept.name, concept.above, *concept.below))
+            for slot, concept in concepts.items()
+        }
+        return cls(concepts, families, fillers)
 
 
 def _triple(random_source: random.Random, *, negated: bool) -> tuple[Pair, Pair, Pair]:
-    scene, families = _scene(random_source)
-    fillers = {slot: concept.name for slot, concept in scene.items()}
     critical = "action" if negated else random_source.choice(tuple(_SLOTS))
-    concept = scene[critical]
-    sibling = random_source.choice([other for other in families[critical] if other is not concept])
+    scene = _Scene.draw(random_source, critical)
+    concept = scene.concepts[critical]
+    sibling = random_source.choice([other for other in scene.families[critical] if other is not concept])
     below, beside = random_source.choice(concept.below), random_source.choice((sibling.name, *sibling.below))
-    # A word that is more specific in all three premises: being specific must not give the label away.
-    detail = random_source.choice([slot for slot in _SLOTS if slot != critical])
-    shared = {**fillers, detail: random_source.choice((fillers[detail], *scene[detail].below))}
-    hypothesis = _sentence(fillers, verb="is not" if negated else "is")
+    hypothesis = _sentence(scene.fillers, verb="is not" if negated else "is")
     true, false = (beside, below) if negated else (below, beside)
     return (
-        Pair(_sentence({**shared, critical: true}), hypothesis, "entailment"),
-        Pair(_sentence({**shared, critical: false}), hypothesis, "contradiction"),
-        Pair(_sentence({**shared, critical: concept.above}), hypothesis, "neutral"),
+        Pair(_sentence({**scene.fillers, critical: true}), hypothesis, "entailment"),
+        Pair(_sentence({**scene.fillers, critical: false}), hypothesis, "contradiction"),
+        Pair(_sentence({**scene.fillers, critical: concept.above}), hypothesis, "neutral"),
     )
 
 
@@ -171,31 +187,25 @@ def _negated(random_source: random.Random) -> tuple[Pair, Pair, Pair]:
 
 
 def _counted(random_source: random.Random) -> tuple[Pair, Pair, Pair]:
-    scene, _ = _scene(random_source)
-    fillers = {slot: concept.name for slot, concept in scene.items()}
+    fillers = _Scene.draw(random_source, critical=None).fillers
     bound = random_source.randint(3, 8)
     at_least = random_source.random() < 0.5
     more = _NUMBERS[random_source.randint(bound + 1, 10) - 1]
     fewer = _NUMBERS[random_source.randint(2, bound - 1) - 1]
-    detail = random_source.choice(("colour", "action", "place"))
-    shared = {**fillers, detail: random_source.choice((fillers[detail], *scene[detail].below))}
-    amount = f"{'at least' if at_least else 'at most'} {_NUMBERS[bound - 1]}"
-    hypothesis = _sentence(fillers, amount=amount)
+    hypothesis = _sentence(fillers, amount=f"{'at least' if at_least else 'at most'} {_NUMBERS[bound - 1]}")
     true, false = (more, fewer) if at_least else (fewer, more)
     return (
-        Pair(_sentence(shared, amount=f"exactly {true}"), hypothesis, "entailment"),
-        Pair(_sentence(shared, amount=f"exactly {false}"), hypothesis, "contradiction"),
-        Pair(_sentence(shared, amount="quite some"), hypothesis, "neutral"),
+        Pair(_sentence(fillers, amount=f"exactly {true}"), hypothesis, "entailment"),
+        Pair(_sentence(fillers, amount=f"exactly {false}"), hypothesis, "contradiction"),
+        Pair(_sentence(fillers, amount="some"), hypothesis, "neutral"),
     )
 
 
 def _sentence(fillers: dict[str, str], *, verb: str = "is", amount: str | None = None) -> str:
     subject = fillers["subject"]
     if amount is None:
-        start = f"{'an' if subject[0] in 'aeiou' else 'a'} {subject} in"
-        shirt = f"{'an' if fillers['colour'][0] in 'aeiou' else 'a'} {fillers['colour']} shirt"
+        start = f"{'an' if subject[0] in 'aeiou' else 'a'} {subject}"
     else:
-        verb, start = "are", f"{amount} {_PLURALS.get(subject, subject + 's')} in"
-        shirt = f"{fillers['colour']} shirts"
-    text = f"{start} {shirt} {verb} {fillers['action']} {fillers['place']}."
+        verb, start = "are", f"{amount} {_PLURALS.get(subject, subject + 's')}"
+    text = f"{start} {verb} {fillers['action']} {fillers['place']}."
     return text[0].upper() + text[1:]

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from nli_core.data.sample import LABELS, Pair, generate
 
-PAIRS = 3600
+PAIRS = 4500
 
 
 @pytest.fixture(scope="module")
