@@ -25,7 +25,7 @@ def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
             tracking.training_run(settings, claim.key, about, resumes=resumes) as run,
             StageProgress("finetune") as progress,
         ):
-            return train(
+            facts = train(
                 upstream["pack"].folder,
                 upstream["download"].folder / ENCODER,
                 config.finetune,
@@ -33,6 +33,7 @@ def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
                 log_metrics=run.log_metrics,
                 progress=progress,
             )
+            return {**facts, tracking.RUN_ID_FACT: run.run_id}
 
     result = run_stage("finetune", config, upstream, rerun, work)
     tracking.publish_training(Settings.from_environment(), result.output, about)

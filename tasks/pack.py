@@ -15,15 +15,15 @@ from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
 
 if TYPE_CHECKING:
-    from nli_core.data.pack import ShardJob
+    from nli_core.data.pack import ShardFacts, ShardJob
 
 
 @task(name="pack shard", task_run_name="pack {job.target.name}", tags=["pack"])
-def pack_shard(job: "ShardJob") -> str:
-    """Tokenize and write one shard; returns its name."""
+def pack_shard(job: "ShardJob") -> "ShardFacts":
+    """Tokenize and write one shard."""
     from nli_core.data.pack import pack_shard as write
 
-    return write(job).name
+    return write(job)
 
 
 @task(name="pack", tags=["pack"])
@@ -39,8 +39,10 @@ def pack(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[Sta
     return final_state(run_stage("pack", config, upstream, rerun, work))
 
 
-def _run_jobs(jobs: Sequence["ShardJob"]) -> None:
+def _run_jobs(jobs: Sequence["ShardJob"]) -> list["ShardFacts"]:
     with StageProgress("pack") as progress:
         futures = [pack_shard.submit(job) for job in jobs]
         for done, future in enumerate(as_completed(futures), start=1):
-            progress(done, len(jobs), str(future.result()))
+            future.result()  # a fault in one shard need not wait for the others
+            progress(done, len(jobs), "shards")
+        return [future.result() for future in futures]

@@ -6,6 +6,7 @@ fails does not mark the training failed. What a run holds can be told from the s
 `publish_evaluation` bring a run up to it and do nothing where it is already there.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,10 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 from prefect.runtime import flow_run
 
-from nli_core.config import RunConfig
+from nli_core.config import FileCorpus, RunConfig
 from nli_core.data.layout import SPLITS
 from nli_core.download.fetch import without_password
 from nli_core.outputs import FIGURES, METRICS, MODEL, predictions_name
@@ -31,6 +33,7 @@ from tasks.settings import Settings
 
 EXPERIMENT = "nli"
 KEY_TAG = "nli.key.finetune"
+RUN_ID_FACT = "mlflow_run_id"
 _PUBLISHED_TAG = "nli.published.finetune"
 _EVALUATED_TAG = "nli.key.evaluate"
 _FLUSH_SECONDS = 5.0
@@ -111,19 +114,19 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
         yield training
         training.flush()
     except BaseException as error:
-        training.flush()
-        client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        with contextlib.suppress(MlflowException):  # what stopped the training is the news, not what follows from it
+            training.flush()
+            client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
 
 
 def publish_training(settings: Settings, output: Output, about: About) -> None:
     """Have the finished training in a run that is FINISHED: the model, the facts, and if need be its curves."""
     client = _client(settings)
-    run = _run_of(client, output.key)
-    if run is not None and run.data.tags.get(_PUBLISHED_TAG) == output.manifest.created:
+    run = _run_of(client, output)
+    if run is not None and _PUBLISHED_TAG in run.data.tags:
         return
-    if run is None or run.data.tags.get(_PUBLISHED_TAG) is not None:
-        # The curves were sent to another tracking store, or belong to an earlier output of the same key.
+    if run is None:  # the training was tracked elsewhere
         run_id = _create(client, settings, output.key, about)
         curves = TrainingRun(client, run_id, resumes=False)
         for point in read_history(output.folder):
@@ -131,19 +134,19 @@ def publish_training(settings: Settings, output: Output, about: About) -> None:
         curves.flush()
     else:
         run_id = run.info.run_id
-    facts = {f"nli.finetune.{name}": str(value) for name, value in output.facts.items()}
     from tasks.model_logging import log_model  # imports torch and pyfunc, which a cached run does without
 
     log_model(client, run_id, output.folder / MODEL, pairs=_has_hypotheses(about))
-    facts[_PUBLISHED_TAG] = output.manifest.created
-    client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in facts.items()])
+    tags = {f"nli.finetune.{name}": str(value) for name, value in output.facts.items()}
+    tags[_PUBLISHED_TAG] = output.manifest.created
+    client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in tags.items()])
     client.set_terminated(run_id, "FINISHED")
 
 
 def publish_evaluation(settings: Settings, trained: Output, output: Output, about: About) -> RunLink:
     """Have the metrics, predictions and figures of an evaluation in the run of its training."""
     client = _client(settings)
-    run = _run_of(client, trained.key)
+    run = _run_of(client, trained)
     assert run is not None, "publish_training comes first"
     run_id = run.info.run_id
     if run.data.tags.get(_EVALUATED_TAG) != output.key:
@@ -171,7 +174,7 @@ def warm_up(settings: Settings) -> None:
 
 def run_id_of(settings: Settings, trained: Output) -> str:
     """The run that holds a finished training."""
-    run = _run_of(_client(settings), trained.key)
+    run = _run_of(_client(settings), trained)
     assert run is not None, "publish_training comes first"
     return str(run.info.run_id)
 
@@ -218,8 +221,13 @@ def _runs_of(client: MlflowClient, key: str) -> list[Run]:
     return list(client.search_runs([experiment.experiment_id], wanted, order_by=["attributes.start_time DESC"]))
 
 
-def _run_of(client: MlflowClient, key: str) -> Run | None:
-    return next(iter(_runs_of(client, key)), None)
+def _run_of(client: MlflowClient, trained: Output) -> Run | None:
+    """The run that made this output, or the one that was filled from it later."""
+    for run in _runs_of(client, trained.key):
+        published = run.data.tags.get(_PUBLISHED_TAG)
+        if run.info.run_id == trained.facts[RUN_ID_FACT] or published == trained.manifest.created:
+            return run
+    return None
 
 
 def _create(client: MlflowClient, settings: Settings, key: str, about: About) -> str:
@@ -293,4 +301,5 @@ def _datasets(about: About) -> list[DatasetInput]:
 
 
 def _has_hypotheses(about: About) -> bool:
-    return getattr(about.config.corpus, "hypothesis", "hypothesis") is not None
+    corpus = about.config.corpus
+    return not isinstance(corpus, FileCorpus) or corpus.hypothesis is not None

@@ -51,8 +51,10 @@ def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[str, int]:
     for split, table in tables.items():
         hashes = _text_hashes(table.path)
         if earlier:
-            found = hashes.join(pl.concat(earlier), on="hash", how="semi").select(pl.len()).collect(engine="streaming")
-            shared[split] = int(found.item())
+            # The table that a join keeps in memory is its right one: here the later split, not all of train.
+            both = pl.concat(earlier).join(hashes, on="hash", how="semi").unique()
+            count = hashes.join(both, on="hash", how="semi").select(pl.len()).collect(engine="streaming")
+            shared[split] = int(count.item())
         earlier.append(hashes)
     return shared
 

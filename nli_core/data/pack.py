@@ -15,9 +15,10 @@ from nli_core.config import PackConfig
 from nli_core.data.carving import carve, shared_examples
 from nli_core.data.encoding import encode_texts
 from nli_core.data.layout import SPLITS, CorpusLayout, Split
-from nli_core.data.shards import ShardMetadata, ShardSet, shard_name, write_shard
+from nli_core.data.shards import ShardMetadata, shard_name, write_shard
 from nli_core.data.tables import CleanTable, clean_tables
 from nli_core.data.tokenizer import Tokenizer
+from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError
 from nli_core.outputs import TOKENIZER_FILES
 
@@ -39,7 +40,18 @@ class ShardJob:
     config: PackConfig
 
 
-RunJobs = Callable[[Sequence[ShardJob]], object]
+@dataclass(frozen=True)
+class ShardFacts:
+    """What a shard holds: examples by length [max_length + 1] and by label [labels], and what truncation cut."""
+
+    split: Split
+    lengths: IntArray
+    labels: IntArray
+    truncated_examples: int
+    truncated_tokens: int
+
+
+RunJobs = Callable[[Sequence[ShardJob]], Sequence[ShardFacts]]
 
 
 def pack(corpus: Path, encoder: Path, config: PackConfig, *, out: Path, run_jobs: RunJobs) -> dict[str, Any]:
@@ -69,14 +81,20 @@ def pack(corpus: Path, encoder: Path, config: PackConfig, *, out: Path, run_jobs
         for split, table in tables.items()
         for index, start in enumerate(range(0, table.rows, config.rows_per_shard))
     ]
-    run_jobs(jobs)
+    packed = run_jobs(jobs)
     shared = shared_examples(tables)
     shutil.rmtree(out / _TEXT)
-    splits = {split: {**_split_facts(out, split), "dropped": table.dropped} for split, table in tables.items()}
+    splits = {
+        split: {
+            **_split_facts([facts for facts in packed if facts.split == split], layout.labels),
+            "dropped": table.dropped,
+        }
+        for split, table in tables.items()
+    }
     return {"labels": list(layout.labels), "splits": splits, "examples_in_earlier_split": shared, "shards": len(jobs)}
 
 
-def pack_shard(job: ShardJob) -> Path:
+def pack_shard(job: ShardJob) -> ShardFacts:
     """Tokenize, truncate and write one shard."""
     tokenizer = Tokenizer(job.encoder)
     rows = pl.scan_ipc(job.table).slice(job.start, job.rows).collect()
@@ -93,8 +111,15 @@ def pack_shard(job: ShardJob) -> Path:
         truncated_examples=encoded.truncated_examples,
         truncated_tokens=encoded.truncated_tokens,
     )
-    write_shard(job.target, rows["id"].to_numpy(), rows["label"].to_numpy(), encoded, metadata)
-    return job.target
+    labels = rows["label"].to_numpy()
+    write_shard(job.target, rows["id"].to_numpy(), labels, encoded, metadata)
+    return ShardFacts(
+        split=job.split,
+        lengths=np.bincount(encoded.examples.lengths, minlength=job.config.max_length + 1),
+        labels=np.bincount(labels, minlength=len(job.labels)),
+        truncated_examples=encoded.truncated_examples,
+        truncated_tokens=encoded.truncated_tokens,
+    )
 
 
 def tokenizer_sha256(encoder: Path) -> str:
@@ -121,15 +146,18 @@ def _check_encoder(encoder: Path, config: PackConfig) -> None:
         raise UserError(f"{encoder}: the tokenizer knows {size} tokens, the encoder only {vocabulary}; they do not fit")
 
 
-def _split_facts(folder: Path, split: Split) -> dict[str, Any]:
-    shards = ShardSet(folder, split)
-    counts = np.bincount(shards.label_ids, minlength=len(shards.labels))
-    percentiles = np.percentile(shards.examples.lengths, _PERCENTILES, method="higher")
+def _split_facts(shards: Sequence[ShardFacts], labels: tuple[str, ...]) -> dict[str, Any]:
+    by_length = np.sum([facts.lengths for facts in shards], axis=0)
+    by_label = np.sum([facts.labels for facts in shards], axis=0)
+    rows, places = int(by_length.sum()), np.arange(len(by_length))
+    # The smallest length that at least this share of the examples does not exceed.
+    reached = np.cumsum(by_length)
+    percentiles = {str(share): int(np.searchsorted(reached, share / 100 * rows)) for share in _PERCENTILES}
     return {
-        "rows": len(shards),
-        "tokens": int(shards.examples.lengths.sum()),
-        "length_percentiles": {str(place): int(value) for place, value in zip(_PERCENTILES, percentiles, strict=True)},
-        "truncated_examples": sum(shard.truncated_examples for shard in shards.metadata),
-        "truncated_tokens": sum(shard.truncated_tokens for shard in shards.metadata),
-        "labels": {name: int(count) for name, count in zip(shards.labels, counts, strict=True)},
+        "rows": rows,
+        "tokens": int((by_length * places).sum()),
+        "length_percentiles": percentiles,
+        "truncated_examples": sum(facts.truncated_examples for facts in shards),
+        "truncated_tokens": sum(facts.truncated_tokens for facts in shards),
+        "labels": {name: int(count) for name, count in zip(labels, by_label, strict=True)},
     }

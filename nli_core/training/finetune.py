@@ -23,6 +23,7 @@ from nli_core.progress import LogMetrics, Progress
 from nli_core.training.checkpoint import resume, save_checkpoint
 from nli_core.training.history import History
 from nli_core.training.optimizer import build_optimizer, learning_rate
+from nli_core.training.window import Window
 
 _DEV_BATCH_SIZE = 256
 
@@ -68,7 +69,7 @@ class _Training:
         self.optimizer = build_optimizer(self.model, config)
         self.position = resume(out / CHECKPOINTS, self.model, self.optimizer)
         self.history = History(out, self.position.history_rows)
-        self.window = _Window(self.position.window)
+        self.window = Window(self.position.window)
         self.steps_per_epoch = -(-len(self.train) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         self.resumed_at = self.position.step
@@ -104,7 +105,7 @@ class _Training:
         with self.device.autocast():
             logits = self.model(batch.input_ids, batch.token_type_ids, batch.lengths)
         loss = functional.cross_entropy(logits.float(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         limit = config.clip_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         self.optimizer.step()
@@ -198,37 +199,3 @@ def _is_better(dev: dict[str, float], best: dict[str, float], config: FinetuneCo
     if config.best_by == "loss":
         return dev["dev/loss"] < best["dev/loss"]
     return dev["dev/accuracy"] > best["dev/accuracy"]
-
-
-class _Window:
-    """Sums since the last point of the curves; stays on the device until the point is due."""
-
-    _NAMES = ("loss", "norm", "steps", "examples", "tokens", "places")
-
-    def __init__(self, totals: dict[str, float]) -> None:
-        self._sums: dict[str, float | torch.Tensor] = {name: totals.get(name, 0.0) for name in self._NAMES}
-        self._timed = {"examples": 0, "tokens": 0}
-        self._started = time.perf_counter()
-
-    def add(self, loss: torch.Tensor, norm: torch.Tensor, *, examples: int, tokens: int, places: int) -> None:
-        added: dict[str, float | torch.Tensor] = {"loss": loss.detach().double() * examples, "norm": norm.double()}
-        added.update(steps=1, examples=examples, tokens=tokens, places=places)
-        for name, value in added.items():
-            self._sums[name] = self._sums[name] + value
-        self._timed["examples"] += examples
-        self._timed["tokens"] += tokens
-
-    def totals(self) -> dict[str, float]:
-        return {name: float(value) for name, value in self._sums.items()}
-
-    def close(self) -> tuple[dict[str, float], dict[str, float]]:
-        """What the seed decides, what the clock decides; then begins anew."""
-        sums, seconds = self.totals(), time.perf_counter() - self._started
-        metrics = {
-            "train/loss": sums["loss"] / sums["examples"],
-            "train/grad_norm": sums["norm"] / sums["steps"],
-            "train/padding_fraction": 1 - sums["tokens"] / sums["places"],
-        }
-        speeds = {f"train/{name}_per_second": count / seconds for name, count in self._timed.items()}
-        self.__init__({})  # type: ignore[misc]
-        return metrics, speeds

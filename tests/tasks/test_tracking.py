@@ -107,6 +107,28 @@ def test_a_resumed_training_adds_only_what_its_run_does_not_have(client: MlflowC
     assert [metric.step for metric in client.get_metric_history(run_id, "train/loss")] == [10, 20, 30, 40]
 
 
+def test_a_forced_training_that_dies_does_not_pass_for_the_finished_one(
+    summary: RunSummary,
+    client: MlflowClient,
+    tiny_config: Callable[..., RunConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nli_core.training.finetune.finetune", die)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline(tiny_config(), recipe="tiny", rerun=["finetune"])
+    experiment = client.get_experiment_by_name("nli")
+    assert experiment is not None
+    statuses = {run.info.run_id: run.info.status for run in client.search_runs([experiment.experiment_id])}
+    assert sorted(statuses.values()) == ["FINISHED", "KILLED"]
+    again = pipeline(tiny_config(), recipe="tiny")
+    assert again.mlflow_run_id == summary.mlflow_run_id
+    assert statuses[again.mlflow_run_id] == "FINISHED"
+
+
 def test_names_that_mlflow_does_not_take_are_mended() -> None:
     assert metric_name("test/f1/Sci/Tech") == "test/f1/Sci/Tech"
     assert metric_name("test/f1/a&b (c)") == "test/f1/a_b _c_"
