@@ -33,6 +33,8 @@ def serve(settings: Settings, *, prefect_port: int, mlflow_port: int, say: Calla
         f"http://{_HOST}:{prefect_port}": (_start(prefect_command), "Prefect", "/api/health"),
         f"http://{_HOST}:{mlflow_port}": (_start(mlflow_command), "MLflow", "/health"),
     }
+    # A terminal's Ctrl-C raises KeyboardInterrupt; a plain `kill` is to stop the servers just as well.
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for address, (process, name, path) in servers.items():
             _wait_until_healthy(process, name, address + path)
@@ -44,6 +46,7 @@ def serve(settings: Settings, *, prefect_port: int, mlflow_port: int, say: Calla
     except KeyboardInterrupt:
         say("Stopped.")
     finally:
+        signal.signal(signal.SIGTERM, earlier)
         for process, _, _ in servers.values():
             _stop(process)
 

@@ -137,9 +137,10 @@ def publish_training(settings: Settings, output: Output, about: About) -> None:
     from tasks.model_logging import log_model  # imports torch and pyfunc, which a cached run does without
 
     log_model(client, run_id, output.folder / MODEL, pairs=_has_hypotheses(about))
-    tags = {f"nli.finetune.{name}": str(value) for name, value in output.facts.items()}
-    tags[_PUBLISHED_TAG] = output.manifest.created
-    client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in tags.items()])
+    client.log_dict(run_id, output.facts, "training.json")
+    shown = {f"nli.{name}": str(output.facts[name]) for name in ("best_epoch", "device", "precision", "parameters")}
+    tags = {**shown, _PUBLISHED_TAG: output.manifest.created}
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
     client.set_terminated(run_id, "FINISHED")
 
 
@@ -273,12 +274,12 @@ def _data_metrics(about: About) -> list[Metric]:
     values: dict[str, float] = {}
     for split, known in facts["splits"].items():
         for name in ("rows", "tokens", "truncated_examples", "truncated_tokens"):
-            values[f"data/{split}/{name}"] = known[name]
-        values |= {f"data/{split}/length_p{place}": length for place, length in known["length_percentiles"].items()}
-        values |= {f"data/{split}/label/{label}": count for label, count in known["labels"].items()}
-        values |= {f"data/{split}/dropped/{reason}": count for reason, count in known["dropped"].items()}
+            values[f"pack/{split}/{name}"] = known[name]
+        values |= {f"pack/{split}/length_p{place}": length for place, length in known["length_percentiles"].items()}
+        values |= {f"pack/{split}/label/{label}": count for label, count in known["labels"].items()}
+        values |= {f"pack/{split}/dropped/{reason}": count for reason, count in known["dropped"].items()}
     for split, count in facts["examples_in_earlier_split"].items():
-        values[f"data/{split}/examples_in_earlier_split"] = count
+        values[f"pack/{split}/examples_in_earlier_split"] = count
     return [Metric(metric_name(name), float(value), now, 0) for name, value in values.items()]
 
 

@@ -52,10 +52,10 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(summary: RunSummary
         "sample-test",
     }
     assert summary.metrics.items() <= run.data.metrics.items()
-    assert run.data.metrics["data/train/rows"] == 240
+    assert run.data.metrics["pack/train/rows"] == 240
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "train/loss")] == list(range(4, 31, 4))
     found = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert {"figures", "predictions", "metrics.json"} <= found
+    assert {"figures", "predictions", "metrics.json", "training.json"} <= found
     figures = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "figures")}
     assert figures == {"learning_curves.png"} | {
         f"{kind}_{split}.png" for kind in ("confusion", "reliability") for split in ("dev", "test")

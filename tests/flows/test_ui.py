@@ -1,0 +1,49 @@
+"""`nli ui` against the real servers."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+pytestmark = pytest.mark.slow
+
+
+def _free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_both_uis_answer_on_loopback_and_stop_together(workplace: Path, stop: signal.Signals) -> None:
+    command = [str(Path(sys.executable).with_name("nli")), "ui"]
+    command += ["--prefect-port", _free_port(), "--mlflow-port", _free_port()]
+    environment = {**os.environ, "PREFECT_HOME": str(workplace / "prefect"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as ui:
+        assert ui.stdout is not None
+        lines = [ui.stdout.readline() for _ in range(3)]
+        addresses = re.findall(r"http://127\.0\.0\.1:\d+", "".join(lines))
+        assert [line.split(":")[0] for line in lines[:2]] == ["Prefect", "MLflow"]
+        assert [requests.get(address, timeout=30).status_code for address in addresses] == [200, 200]
+        ui.send_signal(stop)
+        assert ui.wait(timeout=30) == 0
+    for address in addresses:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(address, timeout=5)
+
+
+def test_a_port_in_use_is_one_line(workplace: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [str(Path(sys.executable).with_name("nli")), "ui", "--prefect-port", str(taken.getsockname()[1])]
+        environment = {**os.environ, "PREFECT_HOME": str(workplace / "prefect")}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "is the port in use?" in done.stderr
