@@ -24,24 +24,31 @@ def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dic
     frame = pl.scan_ipc(train.path)
     rows = frame.select("id", "label").collect()
     labels = rows["label"].to_numpy()
-    chosen: dict[Split, list[np.ndarray]] = {split: [] for split in ("train", *fractions)}
+    chosen: dict[Split, list[np.ndarray]] = {split: [] for split in fractions}
     source = np.random.default_rng(seed)
     for label in np.unique(labels):
         members = source.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum([round(fraction * len(members)) for fraction in fractions.values()])
-        *carved, rest = np.split(members, ends)
-        for split, part in zip((*fractions, "train"), (*carved, rest), strict=True):
+        for split, part in zip(fractions, np.split(members, ends), strict=False):  # the last part stays in train
             chosen[split].append(part)
-    tables: dict[Split, CleanTable] = {}
-    for split, parts in chosen.items():
-        places = np.sort(np.concatenate(parts))
-        if len(places) == 0:
+    ids = {split: rows[np.sort(np.concatenate(parts))].select("id") for split, parts in chosen.items()}
+    kept = len(labels) - sum(carved.height for carved in ids.values())
+    for split, count in [*((split, carved.height) for split, carved in ids.items()), ("train", kept)]:
+        if count == 0:
             raise UserError(f"corpus: carving leaves no rows for {split} out of {len(labels)}; give a file for it")
-        path = train.path.with_name(f"carved-{split}.arrow")
-        ids = rows[places].select("id").lazy()
-        frame.join(ids, on="id", how="semi", maintain_order="left").sink_ipc(path, maintain_order=True)
-        tables[split] = CleanTable(path, len(places), train.dropped if split == "train" else {})
+    tables: dict[Split, CleanTable] = {"train": CleanTable(_beside(train, "train"), kept, train.dropped)}
+    # Train is what the others leave: the table that a join keeps in memory is its right, here the smaller one.
+    left = frame.join(pl.concat(ids.values()).lazy(), on="id", how="anti", maintain_order="left")
+    left.sink_ipc(tables["train"].path, maintain_order=True)
+    for split, carved in ids.items():
+        tables[split] = CleanTable(_beside(train, split), carved.height, {})
+        found = frame.join(carved.lazy(), on="id", how="semi", maintain_order="left")
+        found.sink_ipc(tables[split].path, maintain_order=True)
     return tables
+
+
+def _beside(train: CleanTable, split: Split) -> Path:
+    return train.path.with_name(f"carved-{split}.arrow")
 
 
 def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[str, int]:
