@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import typer
@@ -80,10 +79,8 @@ def run(
     _quiet_libraries(debug)
     from flows.pipeline import pipeline
     from flows.report import print_json, print_summary
-    from tasks.tracking import warm_up
 
-    with _lines_of_log(), ThreadPoolExecutor(max_workers=1) as beside:
-        beside.submit(warm_up, Settings.from_environment())
+    with _lines_of_log():
         summary = pipeline(config, recipe=name, rerun=again, until=until)
     if json:
         print_json(summary)

@@ -23,7 +23,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Section(BaseModel):
     """Base of every config section: immutable, and unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 
     def result_fields(self) -> dict[str, Any]:
         """The fields that change this section's result, as JSON-ready values."""
@@ -198,6 +198,9 @@ def _explain(error: ValidationError) -> str:
             lines.append(f"{field}: there is no such field")
         elif detail["type"] == "missing":
             lines.append(f"{field}: is required")
+        elif detail["type"] == "union_tag_invalid":
+            lines.append(f"{field}.name: {detail['ctx']['tag']!r} is none of {detail['ctx']['expected_tags']}")
         else:
-            lines.append(f"{field}: {detail['msg']}, got {detail['input']!r}")
+            message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            lines.append(f"{field}: {message}, got {detail['input']!r}")
     return "invalid configuration: " + "; ".join(lines)

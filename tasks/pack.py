@@ -34,7 +34,10 @@ def pack(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[Sta
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.data.pack import pack as write_shards
 
-        return write_shards(files / CORPUS, files / ENCODER, config.pack, out=claim.partial, run_jobs=_run_jobs)
+        names = upstream["download"].facts["corpus"]["files"]
+        return write_shards(
+            files / CORPUS, files / ENCODER, config.pack, out=claim.partial, run_jobs=_run_jobs, names=names
+        )
 
     return final_state(run_stage("pack", config, upstream, rerun, work))
 

@@ -168,11 +168,6 @@ def publish_evaluation(settings: Settings, trained: Output, output: Output, abou
     return RunLink(run_id, f"{settings.shown_tracking_uri}/{path}" if served else None)
 
 
-def warm_up(settings: Settings) -> None:
-    """Open the tracking store once. It takes seconds, which can pass while Prefect's server starts."""
-    _client(settings).get_experiment_by_name(EXPERIMENT)
-
-
 def run_id_of(settings: Settings, trained: Output) -> str:
     """The run that holds a finished training."""
     run = _run_of(_client(settings), trained)

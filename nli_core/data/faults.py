@@ -5,7 +5,7 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nli_core.data.layout import TableFormat
 from nli_core.errors import UserError
@@ -14,7 +14,14 @@ _CHUNK_BYTES = 1 << 20
 _DELIMITERS: dict[TableFormat, str] = {"csv": ",", "tsv": "\t", "raw_tsv": "\t"}
 
 
-def check_utf8(path: Path) -> None:
+class Source(NamedTuple):
+    """A table's file, and what its user calls it."""
+
+    path: Path
+    name: str
+
+
+def check_utf8(source: Source) -> None:
     """Read the whole file once as UTF-8.
 
     Raises:
@@ -22,44 +29,52 @@ def check_utf8(path: Path) -> None:
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = 1
-    with path.open("rb") as file:
+    with source.path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
                 line = lines + error.object[: error.start].count(b"\n")
                 byte = error.object[error.start]
-                raise UserError(f"{path.name}, line {line}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8") from None
+                raise UserError(
+                    f"{source.name}, line {line}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8"
+                ) from None
             lines += chunk.count(b"\n")
     if decoder.getstate()[0]:
-        raise UserError(f"{path.name}, line {lines}: the file ends within a UTF-8 character; save it as UTF-8")
+        raise UserError(f"{source.name}, line {lines}: the file ends within a UTF-8 character; save it as UTF-8")
 
 
-def position_of(path: Path, format_: TableFormat, row: int) -> str:
+def position_of(source: Source, format_: TableFormat, row: int) -> str:
     """Where row number `row` of a table begins, from 0 after the header: "line 12", or "row 12" of a Parquet file."""
     if format_ == "parquet":
         return f"row {row}"
-    for index, (line, _) in enumerate(_records(path, format_)):
+    for index, (line, _) in enumerate(_records(source.path, format_)):
         if index == row:
             return f"line {line}"
     return f"row {row}"
 
 
-def first_malformed(path: Path, format_: TableFormat) -> str | None:
-    """Line and fault of the first record that is no JSON object, or has another number of fields than the header."""
+def first_malformed(source: Source, format_: TableFormat) -> str | None:
+    """Place and fault of the first record that is no JSON object, or has another number of fields than the header."""
     if format_ == "parquet":
-        return None
-    width = None if format_ == "jsonl" else len(next(_rows(path, format_))[1])
-    for line, record in _records(path, format_):
+        return f"{source.name}: is not a readable Parquet file; write it again"
+    width = None if format_ == "jsonl" else len(next(_rows(source.path, format_))[1])
+    for line, record in _records(source.path, format_):
+        fault = None
         if width is None:
-            try:
-                if not isinstance(json.loads(str(record)), dict):
-                    return f"line {line}: is not a JSON object"
-            except json.JSONDecodeError as error:
-                return f"line {line}: is not valid JSON ({error.msg})"
+            fault = _json_fault(str(record))
         elif len(record) != width:
-            return f"line {line}: has {len(record)} fields, the header {width}"
+            fault = f"has {len(record)} fields, the header {width}; is a quote or a delimiter missing or too many?"
+        if fault is not None:
+            return f"{source.name}, line {line}: {fault}"
     return None
+
+
+def _json_fault(text: str) -> str | None:
+    try:
+        return None if isinstance(json.loads(text), dict) else "is not a JSON object"
+    except json.JSONDecodeError as error:
+        return f"is not valid JSON ({error.msg})"
 
 
 def _records(path: Path, format_: TableFormat) -> Iterator[tuple[int, str | list[str]]]:

@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,19 @@ class ShardFacts:
 RunJobs = Callable[[Sequence[ShardJob]], Sequence[ShardFacts]]
 
 
-def pack(corpus: Path, encoder: Path, config: PackConfig, *, out: Path, run_jobs: RunJobs) -> dict[str, Any]:
+def pack(
+    corpus: Path,
+    encoder: Path,
+    config: PackConfig,
+    *,
+    out: Path,
+    run_jobs: RunJobs,
+    names: Mapping[Split, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Leave shards of every split in `out`; a split that the corpus lacks is carved from train.
 
-    `run_jobs` calls `pack_shard` on every job, in any order and on as many workers as it likes. Returns the facts.
+    `run_jobs` calls `pack_shard` on every job, in any order and on as many workers as it likes, and returns what the
+    calls returned. `names` is what errors call the files of splits. Returns the facts.
 
     Raises:
         UserError: a fault in the data (with file, line and value) or a contradiction between config and encoder.
@@ -66,7 +76,7 @@ def pack(corpus: Path, encoder: Path, config: PackConfig, *, out: Path, run_jobs
     shutil.rmtree(out)
     (out / _TEXT).mkdir(parents=True)
     layout = CorpusLayout.load(corpus)
-    tables = _tables(layout, corpus, out / _TEXT, config)
+    tables = _tables(layout, corpus, out / _TEXT, config, names)
     jobs = [
         ShardJob(
             split=split,
@@ -82,6 +92,7 @@ def pack(corpus: Path, encoder: Path, config: PackConfig, *, out: Path, run_jobs
         for index, start in enumerate(range(0, table.rows, config.rows_per_shard))
     ]
     packed = run_jobs(jobs)
+    _check_every_class_is_trained(packed, layout.labels)
     shared = shared_examples(tables)
     shutil.rmtree(out / _TEXT)
     splits = {
@@ -127,13 +138,22 @@ def tokenizer_sha256(encoder: Path) -> str:
     return durable.file_sha256(next(encoder / name for name in TOKENIZER_FILES if (encoder / name).exists()))
 
 
-def _tables(layout: CorpusLayout, corpus: Path, text: Path, config: PackConfig) -> dict[Split, CleanTable]:
-    tables = clean_tables(layout, corpus, text, empty_text=config.empty_text)
+def _tables(
+    layout: CorpusLayout, corpus: Path, text: Path, config: PackConfig, names: Mapping[Split, str]
+) -> dict[Split, CleanTable]:
+    tables = clean_tables(layout, corpus, text, empty_text=config.empty_text, names=names)
     tables |= carve(tables["train"], layout.carve, layout.carve_seed)
     missing = [split for split in SPLITS if split not in tables]
     if missing:
         raise UserError(f"corpus: there is no {missing[0]} split, and no fraction of train is set aside for it")
     return {split: tables[split] for split in SPLITS}
+
+
+def _check_every_class_is_trained(shards: Sequence[ShardFacts], labels: tuple[str, ...]) -> None:
+    counts = np.sum([shard.labels for shard in shards if shard.split == "train"], axis=0)
+    for label, count in zip(labels, counts, strict=True):
+        if count == 0:
+            raise UserError(f"train: has no example of the label {label!r}; take it out of corpus.labels")
 
 
 def _check_encoder(encoder: Path, config: PackConfig) -> None:

@@ -4,15 +4,15 @@ polars reads lazily and writes as it reads, so memory stays flat as rows grow. A
 work with its file and line, or is dropped and counted where the layout or the config says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from nli_core.data.faults import check_utf8, first_malformed, position_of
-from nli_core.data.layout import SPLITS, CorpusLayout, Split, TableFormat
+from nli_core.data.faults import Source, check_utf8, first_malformed, position_of
+from nli_core.data.layout import SPLITS, CorpusLayout, Split
 from nli_core.errors import UserError
 
 _SHOWN_CHARACTERS = 60
@@ -29,24 +29,34 @@ class CleanTable:
 
 
 def clean_tables(
-    layout: CorpusLayout, corpus: Path, out: Path, *, empty_text: Literal["error", "drop"]
+    layout: CorpusLayout,
+    corpus: Path,
+    out: Path,
+    *,
+    empty_text: Literal["error", "drop"],
+    names: Mapping[Split, str],
 ) -> dict[Split, CleanTable]:
     """Write each file of the corpus to `out` as `<split>.arrow` with the columns
 
     id: uint32, row of the example in its file, from 0; label: uint16, place in `layout.labels`; premise, and where
-    the layout names them hypothesis, premise_parse, hypothesis_parse: strings.
+    the layout names them hypothesis, premise_parse, hypothesis_parse: strings. `names` is what errors call the files.
 
     Raises:
         UserError: names file, line and value of the first row that cannot be used.
     """
     return {
-        split: _clean(layout, corpus / layout.files[split], out / f"{split}.arrow", empty_text)
+        split: _clean(
+            layout,
+            Source(corpus / layout.files[split], names.get(split, layout.files[split])),
+            out / f"{split}.arrow",
+            empty_text,
+        )
         for split in SPLITS
         if split in layout.files
     }
 
 
-def _clean(layout: CorpusLayout, path: Path, target: Path, empty_text: str) -> CleanTable:
+def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) -> CleanTable:
     texts = {
         name: column
         for name in ("premise", "hypothesis", "premise_parse", "hypothesis_parse")
@@ -54,7 +64,7 @@ def _clean(layout: CorpusLayout, path: Path, target: Path, empty_text: str) -> C
     }
     checked = [name for name in ("premise", "hypothesis") if name in texts]
     try:
-        frame = _scan(path, layout.format, [*texts.values(), layout.label])
+        frame = _scan(source, layout)
         rows = frame.select(
             pl.col("id"),
             pl.col(layout.label).cast(pl.String).alias("label"),
@@ -64,10 +74,10 @@ def _clean(layout: CorpusLayout, path: Path, target: Path, empty_text: str) -> C
         known = pl.col("label").is_in(list(layout.labels)).fill_null(False)
         empty = pl.any_horizontal(pl.col(name).str.strip_chars().fill_null("") == "" for name in checked)
         labelled = rows.filter(~unlabelled.fill_null(False))
-        _refuse_first(labelled.filter(~known), path, layout, lambda row: _label_fault(row, layout))
+        _refuse_first(labelled.filter(~known), source, layout, lambda row: _label_fault(row, layout))
         if empty_text == "error":
             remedy = "mend it or set pack.empty_text=drop"
-            _refuse_first(labelled.filter(empty), path, layout, lambda row: f"has an empty {_empty(row)}; {remedy}")
+            _refuse_first(labelled.filter(empty), source, layout, lambda row: f"{_empty(row, texts)}; {remedy}")
         counts = rows.select(
             pl.len().alias("all"),
             unlabelled.sum().alias("label"),
@@ -79,21 +89,21 @@ def _clean(layout: CorpusLayout, path: Path, target: Path, empty_text: str) -> C
         )
         kept.sink_ipc(target, maintain_order=True)
     except (pl.exceptions.PolarsError, OSError) as error:
-        fault = first_malformed(path, layout.format)
-        raise UserError(f"{path.name}: {fault or error}") from None
+        raise UserError(first_malformed(source, layout.format) or f"{source.name}: cannot be read ({error})") from None
     kept_rows = total - dropped_labels - empties
     if kept_rows == 0:
-        raise UserError(f"{path.name}: no rows are left of {total}; check corpus.label and corpus.labels")
+        raise UserError(f"{source.name}: no rows are left of {total}; check corpus.label and corpus.labels")
     dropped = {f"label {'/'.join(layout.drop_labels)}": dropped_labels, "empty text": empties}
     return CleanTable(target, kept_rows, {reason: count for reason, count in dropped.items() if count})
 
 
-def _scan(path: Path, format_: TableFormat, columns: list[str]) -> pl.LazyFrame:
+def _scan(source: Source, layout: CorpusLayout) -> pl.LazyFrame:
+    path = source.path
     if path.stat().st_size == 0:
-        raise UserError(f"{path.name}: is empty")
-    if format_ != "parquet":
-        check_utf8(path)
-    match format_:
+        raise UserError(f"{source.name}: is empty")
+    if layout.format != "parquet":
+        check_utf8(source)
+    match layout.format:
         case "csv":
             frame = pl.scan_csv(path, infer_schema=False)
         case "tsv":
@@ -105,26 +115,29 @@ def _scan(path: Path, format_: TableFormat, columns: list[str]) -> pl.LazyFrame:
         case "parquet":
             frame = pl.scan_parquet(path)
     present = frame.collect_schema().names()
-    for column in columns:
-        if column not in present:
-            raise UserError(f"{path.name}: has no column {column!r}, only {', '.join(map(repr, present))}")
+    for field, column in {"premise": layout.premise, "hypothesis": layout.hypothesis, "label": layout.label}.items():
+        if column is not None and column not in present:
+            columns = ", ".join(map(repr, present))
+            raise UserError(f"{source.name}: has no column {column!r}, only {columns}; set corpus.{field}")
     return frame.with_row_index("id") if "id" not in present else frame.drop("id").with_row_index("id")
 
 
-def _refuse_first(rows: pl.LazyFrame, path: Path, layout: CorpusLayout, fault: Callable[[_Row], str]) -> None:
+def _refuse_first(rows: pl.LazyFrame, source: Source, layout: CorpusLayout, fault: Callable[[_Row], str]) -> None:
     first = rows.head(1).collect(engine="streaming")
     if first.height:
         row = first.row(0, named=True)
-        place = position_of(path, layout.format, int(row["id"]))
-        raise UserError(f"{path.name}, {place}: {fault(row)}")
+        place = position_of(source, layout.format, int(row["id"]))
+        raise UserError(f"{source.name}, {place}: {fault(row)}")
 
 
 def _label_fault(row: _Row, layout: CorpusLayout) -> str:
     if row["label"] is None:
         return f"has no value in the column {layout.label!r}"
     value = row["label"][:_SHOWN_CHARACTERS]
-    return f"the label {value!r} is none of {', '.join(map(repr, layout.labels))}"
+    known = ", ".join(map(repr, layout.labels))
+    return f"the label {value!r} is none of {known}; add it to corpus.labels or corpus.drop_labels"
 
 
-def _empty(row: _Row) -> str:
-    return next(name for name in ("premise", "hypothesis") if not (row[name] or "").strip())
+def _empty(row: _Row, columns: Mapping[str, str]) -> str:
+    empty = next(name for name in ("premise", "hypothesis") if not (row[name] or "").strip())
+    return f"has no text in the column {columns[empty]!r}"

@@ -5,7 +5,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,15 @@ _FORMATS: Mapping[str, TableFormat] = {
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a corpus or an encoder really came from, and whether a digest vouched for it."""
+    """Where a corpus or an encoder really came from, and whether a digest vouched for it.
+
+    `files` has the user's own names for the files of splits, for error messages.
+    """
 
     source: str
     sha256: str | None
     verified: bool
+    files: dict[Split, str] = field(default_factory=dict)
 
 
 def corpus_identity(config: CorpusConfig) -> dict[str, Any]:
@@ -134,7 +138,8 @@ def _copy_user_files(config: FileCorpus, out: Path) -> Origin:
         carve={split: fraction for split, fraction in fractions.items() if split not in files},
         carve_seed=config.carve_seed,
     ).save(out)
-    return Origin(source=str(paths["train"].resolve().parent), sha256=None, verified=False)
+    names = {split: str(path) for split, path in paths.items()}
+    return Origin(source=str(paths["train"].resolve().parent), sha256=None, verified=False, files=names)
 
 
 def _user_files(config: FileCorpus) -> dict[Split, Path]:

@@ -133,6 +133,13 @@ def test_a_tokenizer_that_does_not_fit_the_encoder_is_refused(tmp_path: Path, co
         _pack(corpus, encoder, tmp_path / "out")
 
 
+def test_a_class_without_training_examples_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    layout = CorpusLayout.load(corpus)
+    layout.model_copy(update={"labels": (*layout.labels, "paradox")}).save(corpus)
+    with pytest.raises(UserError, match="no example of the label 'paradox'"):
+        _pack(corpus, tiny_encoder, tmp_path / "out")
+
+
 def test_a_missing_split_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
     layout = CorpusLayout.load(corpus)
     files = {split: name for split, name in layout.files.items() if split != "dev"}

@@ -20,7 +20,7 @@ def _layout(name: str, format_: TableFormat = "csv", **fields: Any) -> CorpusLay
 def _clean(folder: Path, layout: CorpusLayout, empty_text: Any = "error") -> CleanTable:
     out = folder / "out"
     out.mkdir(exist_ok=True)
-    return clean_tables(layout, folder, out, empty_text=empty_text)["train"]
+    return clean_tables(layout, folder, out, empty_text=empty_text, names={})["train"]
 
 
 def _refusal(folder: Path, text: str | bytes, layout: CorpusLayout | None = None) -> str:
@@ -65,7 +65,7 @@ def test_a_column_named_id_does_not_disturb(tmp_path: Path, write_rows: Callable
 def test_an_unknown_label_is_named_with_its_line(tmp_path: Path) -> None:
     message = _refusal(tmp_path, HEADER + '"two\nlines",b,yes\na,b,maybe\n')
     assert "line 4" in message
-    assert "'maybe' is none of 'no', 'yes'" in message
+    assert "'maybe' is none of 'no', 'yes'; add it to corpus.labels or corpus.drop_labels" in message
 
 
 def test_a_missing_label_is_named_with_its_line(tmp_path: Path) -> None:
@@ -76,13 +76,14 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> 
     message = _refusal(tmp_path, "premise,text,label\na,b,yes\n")
     assert "no column 'hypothesis'" in message
     assert "'text'" in message
+    assert "set corpus.hypothesis" in message
 
 
 @pytest.mark.parametrize("text", ["", "   "])
 def test_an_empty_text_is_an_error_or_dropped_and_counted(tmp_path: Path, text: str) -> None:
     message = _refusal(tmp_path, f"{HEADER}a,b,yes\na,{text},no\n")
     assert "line 3" in message
-    assert "empty hypothesis" in message
+    assert "no text in the column 'hypothesis'" in message
     assert "pack.empty_text=drop" in message
     table = _clean(tmp_path, _layout("t.csv"), "drop")
     assert (table.rows, table.dropped) == (1, {"empty text": 1})
@@ -110,6 +111,16 @@ def test_a_row_with_too_many_fields_is_named_with_its_line(tmp_path: Path) -> No
 def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
     good = '{"premise": "a", "hypothesis": "b", "label": "yes"}\n'
     assert "line 2" in _refusal(tmp_path, good + '{"premise": \n', _layout("t.jsonl", "jsonl"))
+
+
+def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
+    assert "not a readable Parquet file" in _refusal(tmp_path, "text", _layout("t.parquet", "parquet"))
+
+
+def test_errors_call_a_file_what_its_user_calls_it(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HEADER + "a,b,maybe\n")
+    with pytest.raises(UserError, match=r"^mine/rows\.csv, line 2: "):
+        clean_tables(_layout("t.csv"), tmp_path, tmp_path, empty_text="error", names={"train": "mine/rows.csv"})
 
 
 @pytest.mark.parametrize("text", ["", HEADER])
