@@ -3,6 +3,7 @@
 Prefect, MLflow and torch are imported when a command needs them, so that help and listings are quick.
 """
 
+import atexit
 import contextlib
 import logging
 import os
@@ -16,6 +17,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from flows.recipes import find_recipe, override, read_recipes
+from flows.servers import prefect_server
 from flows.store_cli import store_app
 from nli_core.config import STAGES, RunConfig, Stage, parse_config
 from nli_core.errors import UserError
@@ -77,11 +79,12 @@ def run(
         _explain(config, again, until)
         return
     _quiet_libraries(debug)
-    from flows.pipeline import pipeline
+    with _prefect_api(), _lines_of_log():
+        from flows.pipeline import pipeline
+
+        summary = pipeline(config, recipe=name, rerun=again, until=until)
     from flows.report import print_json, print_summary
 
-    with _lines_of_log():
-        summary = pipeline(config, recipe=name, rerun=again, until=until)
     if json:
         print_json(summary)
     else:
@@ -135,6 +138,29 @@ def _quiet_libraries(debug: bool) -> None:
         defaults |= {"MLFLOW_LOGGING_LEVEL": "ERROR"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def _prefect_api() -> Iterator[None]:
+    """The configured Prefect server, or else a temporary one over the same database.
+
+    Prefect would start a temporary one by itself, but only when the flow begins, and would import the whole server into
+    this process too. Started here, it comes up while MLflow is imported: a cached run takes a third less time.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    until_exit = contextlib.ExitStack()
+    server = until_exit.enter_context(prefect_server("--no-services", "--no-ui"))
+    # Handlers of exit run in reverse order: those that Prefect adds later send their last logs and events first.
+    atexit.register(until_exit.close)
+    import flows.pipeline  # noqa: F401  # while the server starts
+
+    server.wait_until_healthy()
+    with temporary_settings({PREFECT_API_URL: f"{server.address}/api"}):
+        yield
 
 
 @contextlib.contextmanager

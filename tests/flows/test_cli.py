@@ -1,9 +1,12 @@
 import json
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 Nli = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -82,6 +85,33 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
     damaged = nli("store", "verify")
     assert damaged.returncode == 2
     assert str(shard) in damaged.stdout
+
+
+def _servers_of(home: Path) -> list[int]:
+    found = []
+    for process in psutil.process_iter(["environ", "status"]):
+        environment = process.info["environ"] or {}
+        if environment.get("PREFECT_HOME") == str(home) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.pid)
+    return found
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_without_a_server_a_temporary_one_lives_as_long_as_the_command(workplace: Path, killed: bool) -> None:
+    home = workplace / "prefect"
+    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    command = [str(Path(sys.executable).with_name("nli")), "run", "sample", "--until", "download"]
+    with subprocess.Popen(
+        command, env={**environment, "PREFECT_HOME": str(home)}, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr is not None
+        assert "download: Completed" in run.stderr.readline()
+        if killed:
+            run.kill()
+        run.stderr.read()
+    assert run.returncode == (-9 if killed else 0)
+    psutil.wait_procs([psutil.Process(pid) for pid in _servers_of(home)], timeout=30)
+    assert _servers_of(home) == []
 
 
 def test_pruning_is_a_dry_run_unless_told_and_keeps_what_mlflow_refers_to(

@@ -1,0 +1,92 @@
+"""Servers that live as long as a command: started in the background, waited for when needed, stopped with it."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from nli_core.errors import UserError
+
+HOST = "127.0.0.1"
+_START_SECONDS = 60.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server process and the address that it answers at once it is up."""
+
+    name: str
+    address: str
+    health_path: str
+    process: "subprocess.Popen[bytes]"
+
+    def wait_until_healthy(self) -> None:
+        """Return once the server answers.
+
+        Raises:
+            UserError: it ended by itself or did not answer in time.
+        """
+        give_up = time.monotonic() + _START_SECONDS
+        while time.monotonic() < give_up and self.process.poll() is None:
+            with contextlib.suppress(URLError, OSError), urlopen(self.address + self.health_path, timeout=2):
+                if self.process.poll() is None:
+                    return
+            time.sleep(0.1)
+        raise UserError(f"{self.name} did not start at {self.address}; is the port in use? Choose another")
+
+    def stop(self) -> None:
+        """End the server and its own children, which live in a session of their own."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@contextlib.contextmanager
+def running(name: str, module_arguments: Sequence[str], port: int, health_path: str) -> Iterator[Server]:
+    """A server started as `python -m ...` on loopback; not yet healthy when the block begins."""
+    command = [sys.executable, "-m", *module_arguments, "--host", HOST, "--port", str(port)]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+    server = Server(name, f"http://{HOST}:{port}", health_path, process)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def prefect_server(*options: str, port: int | None = None) -> Iterator[Server]:
+    """A Prefect server over the user's own Prefect database, at a free port unless one is named."""
+    arguments = ["prefect", "server", "start", *options]
+    with running("Prefect", arguments, port or _free_port(), "/api/health") as server:
+        yield server
+
+
+def _die_with_parent() -> None:
+    """In the child: ask the kernel for SIGTERM once the parent is gone, even if it was killed with SIGKILL."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        return int(free.getsockname()[1])
