@@ -67,7 +67,7 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
         (stage, "cached") for stage in ("download", "pack", "finetune", "evaluate")
     ]
     changed = nli("run", "sample", *tiny_settings, "--set", "finetune.learning_rate=0.5", "--explain")
-    assert "finetune.learning_rate: 0.0001 → 0.5" in changed.stdout
+    assert "finetune.learning_rate: 0.0002 → 0.5" in changed.stdout
 
     again = nli("run", "sample", *tiny_settings)
     assert again.returncode == 0
