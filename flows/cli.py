@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from flows.attention import attention
 from flows.recipes import find_recipe, override, read_recipes
 from flows.servers import prefect_server
 from flows.store_cli import store_app
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Fine-tune BERT on pairs of sentences or on single texts: download, pack, finetune, evaluate.",
 )
 app.add_typer(store_app, name="store")
+app.command()(attention)
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = "nli_core"
-# What these two decide is in the key already: the config's values, and the ingredients themselves.
-_LEFT_OUT = frozenset({"nli_core.config", "nli_core.store"})
+# What these decide is in the key already: the config's values, and the ingredients themselves.
+_LEFT_OUT = ("nli_core.config", "nli_core.store")
 
 
 def code_digests(*entry_modules: str) -> dict[str, str]:
@@ -21,7 +21,7 @@ def code_digests(*entry_modules: str) -> dict[str, str]:
     waiting = list(entry_modules)
     while waiting:
         module = waiting.pop()
-        if module in digests or module in _LEFT_OUT:
+        if module in digests or module.startswith(_LEFT_OUT):
             continue
         source = _source_path(module)
         if source is None:

@@ -6,7 +6,11 @@ Kept apart from the stages, so that whoever only looks for a file need not impor
 # download
 CORPUS = "corpus"
 ENCODER = "encoder"
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
+WORDS_TO_LEARN = "words_to_learn.json"  # instead of a tokenizer: how many words packing is to learn from train
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", WORDS_TO_LEARN)
+
+# pack
+TOKENIZER = "tokenizer"
 
 # finetune
 MODEL = "model"

@@ -7,6 +7,7 @@ from prefect import State, task
 from nli_core.config import RunConfig
 from nli_core.plan import Outputs
 from nli_core.store import Claim
+from tasks.progress import LOGGER
 from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
 
@@ -18,6 +19,9 @@ def download(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State
     def work(claim: Claim, settings: Settings) -> dict[str, Any]:
         from nli_core.download.stage import download as download_files
 
-        return download_files(config.corpus, config.encoder, out=claim.partial, cache=settings.downloads)
+        facts = download_files(config.corpus, config.encoder, out=claim.partial, cache=settings.downloads)
+        if left_out := facts["encoder"]["left_out"]:
+            LOGGER.info("download: left out of the checkpoint, for pretraining only: %s", ", ".join(left_out))
+        return facts
 
     return final_state(run_stage("download", config, upstream, rerun, work))

@@ -20,7 +20,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from prefect.runtime import flow_run
 
-from nli_core.config import FileCorpus, RunConfig
+from nli_core.config import RunConfig
 from nli_core.data.layout import SPLITS
 from nli_core.download.fetch import without_password
 from nli_core.outputs import FIGURES, METRICS, MODEL, predictions_name
@@ -136,7 +136,7 @@ def publish_training(settings: Settings, output: Output, about: About) -> None:
         run_id = run.info.run_id
     from tasks.model_logging import log_model  # imports torch and pyfunc, which a cached run does without
 
-    log_model(client, run_id, output.folder / MODEL, pairs=_has_hypotheses(about))
+    log_model(client, run_id, output.folder / MODEL, pairs=about.config.corpus.pairs_of_texts)
     client.log_dict(run_id, output.facts, "training.json")
     shown = {f"nli.{name}": str(output.facts[name]) for name in ("best_epoch", "device", "precision", "parameters")}
     tags = {**shown, _PUBLISHED_TAG: output.manifest.created}
@@ -237,7 +237,7 @@ def _create(client: MlflowClient, settings: Settings, key: str, about: About) ->
         "nli.corpus.source": facts["corpus"]["source"],
         "nli.corpus.sha256": facts["corpus"]["sha256"] or about.upstream["download"].digest("corpus/"),
         "nli.corpus.verified": _verified(facts["corpus"]),
-        "nli.encoder.sha256": facts["encoder"]["sha256"],
+        "nli.encoder.sha256": facts["encoder"]["sha256"] or about.upstream["download"].digest("encoder/"),
         "nli.encoder.verified": _verified(facts["encoder"]),
         "nli.flow_run_id": str(flow_run.id),
         **code_tags(),
@@ -294,8 +294,3 @@ def _datasets(about: About) -> list[DatasetInput]:
         )
         for split in SPLITS
     ]
-
-
-def _has_hypotheses(about: About) -> bool:
-    corpus = about.config.corpus
-    return not isinstance(corpus, FileCorpus) or corpus.hypothesis is not None

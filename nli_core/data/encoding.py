@@ -1,13 +1,26 @@
-"""From texts to ragged BERT inputs: `[CLS] premise [SEP] hypothesis [SEP]`, or `[CLS] text [SEP]`."""
+"""From texts to ragged inputs: `[CLS] premise [SEP] hypothesis [SEP]`, or `[CLS] text [SEP]`.
+
+Where the tokenizer has no such tokens, an example is its text alone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from nli_core.config import PackConfig
 from nli_core.data.ragged import RaggedExamples
 from nli_core.data.tokenizer import Tokenizer
-from nli_core.data.truncation import IntArray, longest_first
+from nli_core.data.truncation import STRATEGIES, IntArray
+from nli_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One text of each example, and its words from a parse, as far as the corpus has parses."""
+
+    raw: Sequence[str]
+    parses: Sequence[str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -19,25 +32,38 @@ class EncodedTexts:
     truncated_tokens: int
 
 
-def encode_texts(
-    tokenizer: Tokenizer, premises: Sequence[str], hypotheses: Sequence[str] | None, max_length: int
-) -> EncodedTexts:
-    """Tokenize, truncate to `max_length` tokens (special ones included) and add the special tokens."""
-    premise_ids, premise_lengths = tokenizer.encode(premises)
+def encode_texts(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig) -> EncodedTexts:
+    """Tokenize, truncate to `config.max_length` tokens (special ones included) and add the special tokens.
+
+    Raises:
+        UserError: hypotheses for a tokenizer that has no token to put between two texts.
+    """
+    premise_ids, premise_lengths = tokenizer.encode(premises.raw, premises.parses)
+    specials = [special for special in (tokenizer.cls_id, tokenizer.sep_id) if special is not None]
     if hypotheses is None:
-        kept = np.minimum(premise_lengths, max_length - 2)
-        pieces = [_Piece.constant(tokenizer.cls_id, kept), _Piece(premise_ids, premise_lengths, kept)]
-        pieces.append(_Piece.constant(tokenizer.sep_id, kept))
+        kept = np.minimum(premise_lengths, config.max_length - len(specials))
+        middle = [_Piece(premise_ids, premise_lengths, kept)]
         cut = premise_lengths - kept
     else:
-        hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses)
-        kept, hypothesis_kept = longest_first(premise_lengths, hypothesis_lengths, max_length - 3)
-        separator = _Piece.constant(tokenizer.sep_id, kept)
-        pieces = [_Piece.constant(tokenizer.cls_id, kept), _Piece(premise_ids, premise_lengths, kept), separator]
-        pieces += [_Piece(hypothesis_ids, hypothesis_lengths, hypothesis_kept), separator]
+        if len(specials) < 2:
+            raise UserError("pack: this encoder reads single texts; choose another encoder for pairs")
+        hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses.raw, hypotheses.parses)
+        budget = config.max_length - len(specials) - 1
+        kept, hypothesis_kept = STRATEGIES[config.truncation](premise_lengths, hypothesis_lengths, budget)
+        middle = [_Piece(premise_ids, premise_lengths, kept), _Piece.constant(specials[1], kept)]
+        middle.append(_Piece(hypothesis_ids, hypothesis_lengths, hypothesis_kept))
         cut = premise_lengths - kept + hypothesis_lengths - hypothesis_kept
+    if specials:
+        pieces = [_Piece.constant(specials[0], kept), *middle, _Piece.constant(specials[1], kept)]
+    else:
+        # Nothing may be left of a text of punctuation alone, and an encoder needs a token to pool.
+        pieces = [*middle, _Piece.repeated(tokenizer.unknown_id, (kept == 0).astype(np.int64))]
+    if config.fill:
+        lengths = np.sum([piece.kept for piece in pieces], axis=0)
+        pieces.append(_Piece.repeated(tokenizer.pad_id, config.max_length - lengths))
     input_ids, lengths = _interleave(pieces)
-    examples = RaggedExamples(input_ids, lengths, kept + 2, tokenizer.pad_id)
+    boundaries = kept + len(specials) if specials else lengths
+    examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id)
     return EncodedTexts(examples, int(np.count_nonzero(cut)), int(cut.sum()))
 
 
@@ -51,8 +77,11 @@ class _Piece:
 
     @classmethod
     def constant(cls, value: int, like: IntArray) -> "_Piece":
-        ones = np.ones_like(like)
-        return cls(np.full(len(like), value, dtype=np.int64), ones, ones)
+        return cls.repeated(value, np.ones_like(like))
+
+    @classmethod
+    def repeated(cls, value: int, times: IntArray) -> "_Piece":
+        return cls(np.full(int(times.sum()), value, dtype=np.int64), times, times)
 
 
 def _interleave(pieces: Sequence[_Piece]) -> tuple[IntArray, IntArray]:

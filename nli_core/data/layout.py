@@ -18,19 +18,23 @@ LAYOUT_NAME = "layout.json"
 class CorpusLayout(BaseModel):
     """The tables of a corpus, their columns, and what their labels mean.
 
-    `raw_tsv` is tab-separated without any quoting, as SNLI is; in `tsv` quotes may enclose a field.
+    `raw_tsv` is tab-separated without any quoting, as SNLI is; in `tsv` quotes may enclose a field. `columns` names
+    those of files without a header line. A premise in several columns is what stands in them, joined by spaces.
+    `label_values` is how the labels are written in the files, where not by their names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: TableFormat
     files: dict[Split, str]
-    premise: str
+    columns: tuple[str, ...] | None = None
+    premise: tuple[str, ...]
     hypothesis: str | None
     label: str
     premise_parse: str | None = None
     hypothesis_parse: str | None = None
     labels: tuple[str, ...]
+    label_values: tuple[str, ...] | None = None
     drop_labels: tuple[str, ...] = ()
     carve: dict[Split, float] = {}
     carve_seed: int = 0

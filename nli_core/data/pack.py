@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from nli_core import durable
 from nli_core.config import PackConfig
 from nli_core.data.carving import carve, shared_examples
-from nli_core.data.encoding import encode_texts
+from nli_core.data.encoding import Texts, encode_texts
 from nli_core.data.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.shards import ShardMetadata, shard_name, write_shard
 from nli_core.data.tables import CleanTable, clean_tables
-from nli_core.data.tokenizer import Tokenizer
+from nli_core.data.tokenizer import Tokenizer, copy_tokenizer, learn_tokenizer, tokenizer_sha256, words_to_learn
 from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError
-from nli_core.outputs import TOKENIZER_FILES
+from nli_core.outputs import TOKENIZER
 
 _TEXT = "text"
+_ROWS_AT_ONCE = 100_000
 _PERCENTILES = (50, 90, 99, 100)
 
 
@@ -36,7 +36,7 @@ class ShardJob:
     start: int
     rows: int
     target: Path
-    encoder: Path
+    tokenizer: Path
     labels: tuple[str, ...]
     config: PackConfig
 
@@ -64,7 +64,7 @@ def pack(
     run_jobs: RunJobs,
     names: Mapping[Split, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Leave shards of every split in `out`; a split that the corpus lacks is carved from train.
+    """Leave shards of every split in `out`, and their tokenizer; a split that the corpus lacks is carved from train.
 
     `run_jobs` calls `pack_shard` on every job, in any order and on as many workers as it likes, and returns what the
     calls returned. `names` is what errors call the files of splits. Returns the facts.
@@ -75,8 +75,14 @@ def pack(
     _check_encoder(encoder, config)
     shutil.rmtree(out)
     (out / _TEXT).mkdir(parents=True)
+    (out / TOKENIZER).mkdir()
     layout = CorpusLayout.load(corpus)
     tables = _tables(layout, corpus, out / _TEXT, config, names)
+    words = words_to_learn(encoder)
+    if words is None:
+        copy_tokenizer(encoder, out / TOKENIZER)
+    else:
+        learn_tokenizer(_premises(tables["train"]), words, out / TOKENIZER)
     jobs = [
         ShardJob(
             split=split,
@@ -84,7 +90,7 @@ def pack(
             start=start,
             rows=min(config.rows_per_shard, table.rows - start),
             target=out / shard_name(split, index),
-            encoder=encoder,
+            tokenizer=out / TOKENIZER,
             labels=layout.labels,
             config=config,
         )
@@ -102,23 +108,28 @@ def pack(
         }
         for split, table in tables.items()
     }
-    return {"labels": list(layout.labels), "splits": splits, "examples_in_earlier_split": shared, "shards": len(jobs)}
+    return {
+        "labels": list(layout.labels),
+        "splits": splits,
+        "examples_in_earlier_split": shared,
+        "shards": len(jobs),
+        "vocabulary_size": Tokenizer(out / TOKENIZER).vocabulary_size,
+    }
 
 
 def pack_shard(job: ShardJob) -> ShardFacts:
     """Tokenize, truncate and write one shard."""
-    tokenizer = Tokenizer(job.encoder)
+    tokenizer = Tokenizer(job.tokenizer)
     rows = pl.scan_ipc(job.table).slice(job.start, job.rows).collect()
-    hypotheses = rows["hypothesis"].to_list() if "hypothesis" in rows.columns else None
-    encoded = encode_texts(tokenizer, rows["premise"].to_list(), hypotheses, job.config.max_length)
+    hypotheses = _column(rows, "hypothesis", tokenizer) if "hypothesis" in rows.columns else None
+    encoded = encode_texts(tokenizer, _column(rows, "premise", tokenizer), hypotheses, job.config)
     metadata = ShardMetadata(
         split=job.split,
         labels=job.labels,
-        tokenizer_sha256=tokenizer_sha256(job.encoder),
+        tokenizer_sha256=tokenizer_sha256(job.tokenizer),
         vocabulary_size=tokenizer.vocabulary_size,
         pad_id=tokenizer.pad_id,
-        max_length=job.config.max_length,
-        truncation=job.config.truncation,
+        config=job.config,
         truncated_examples=encoded.truncated_examples,
         truncated_tokens=encoded.truncated_tokens,
     )
@@ -133,9 +144,18 @@ def pack_shard(job: ShardJob) -> ShardFacts:
     )
 
 
-def tokenizer_sha256(encoder: Path) -> str:
-    """Digest of the file that decides how the encoder's tokenizer splits text."""
-    return durable.file_sha256(next(encoder / name for name in TOKENIZER_FILES if (encoder / name).exists()))
+def _column(rows: pl.DataFrame, name: str, tokenizer: Tokenizer) -> Texts:
+    parse = f"{name}_parse"
+    if not tokenizer.reads_parses or parse not in rows.columns:
+        return Texts(rows[name].to_list())
+    words = rows[parse].str.replace_all("[()]", "").str.strip_chars()
+    return Texts(rows[name].to_list(), words.to_list())
+
+
+def _premises(table: CleanTable) -> Iterator[str]:
+    """Every premise of a table, a part of the file at a time."""
+    for start in range(0, table.rows, _ROWS_AT_ONCE):
+        yield from pl.scan_ipc(table.path).slice(start, _ROWS_AT_ONCE).select("premise").collect()["premise"]
 
 
 def _tables(
@@ -161,7 +181,7 @@ def _check_encoder(encoder: Path, config: PackConfig) -> None:
     positions, vocabulary = described.get("max_position_embeddings"), described.get("vocab_size")
     if positions is not None and config.max_length > positions:
         raise UserError(f"pack.max_length: {config.max_length} is above the encoder's {positions} positions")
-    size = Tokenizer(encoder).vocabulary_size
+    size = words_to_learn(encoder) or Tokenizer(encoder).vocabulary_size
     if vocabulary is not None and size > vocabulary:
         raise UserError(f"{encoder}: the tokenizer knows {size} tokens, the encoder only {vocabulary}; they do not fit")
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from nli_core.config import PackConfig
 from nli_core.data.encoding import EncodedTexts
 from nli_core.data.layout import Split
 from nli_core.data.ragged import RaggedExamples
@@ -36,8 +37,7 @@ class ShardMetadata(BaseModel):
     tokenizer_sha256: str
     vocabulary_size: int
     pad_id: int
-    max_length: int
-    truncation: str
+    config: PackConfig
     truncated_examples: int
     truncated_tokens: int
 
@@ -49,7 +49,7 @@ def shard_name(split: Split, index: int) -> str:
 def write_shard(path: Path, ids: IntArray, labels: IntArray, encoded: EncodedTexts, metadata: ShardMetadata) -> None:
     """Write one shard. Its bytes depend on the arguments alone."""
     id_type = np.uint16 if metadata.vocabulary_size <= 2**16 else np.uint32
-    boundary_type = np.uint8 if metadata.max_length < 2**8 else np.uint16
+    boundary_type = np.uint8 if metadata.config.max_length < 2**8 else np.uint16
     offsets = np.concatenate([[0], np.cumsum(encoded.examples.lengths)]).astype(np.int32)
     columns: dict[str, pa.Array[Any]] = {
         "id": pa.array(ids.astype(np.uint32)),

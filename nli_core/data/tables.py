@@ -4,7 +4,7 @@ polars reads lazily and writes as it reads, so memory stays flat as rows grow. A
 work with its file and line, or is dropped and counted where the layout or the config says so.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +12,15 @@ from typing import Any, Literal
 import polars as pl
 
 from nli_core.data.faults import Source, check_utf8, first_malformed, position_of
-from nli_core.data.layout import SPLITS, CorpusLayout, Split
+from nli_core.data.layout import SPLITS, CorpusLayout, Split, TableFormat
 from nli_core.errors import UserError
 
 _SHOWN_CHARACTERS = 60
+_DIALECTS: Mapping[TableFormat, dict[str, Any]] = {
+    "csv": {},
+    "tsv": {"separator": "\t"},
+    "raw_tsv": {"separator": "\t", "quote_char": None},
+}
 _Row = dict[str, Any]
 
 
@@ -57,21 +62,22 @@ def clean_tables(
 
 
 def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) -> CleanTable:
-    texts = {
-        name: column
-        for name in ("premise", "hypothesis", "premise_parse", "hypothesis_parse")
+    texts = {"premise": layout.premise} | {
+        name: (column,)
+        for name in ("hypothesis", "premise_parse", "hypothesis_parse")
         if (column := getattr(layout, name)) is not None
     }
     checked = [name for name in ("premise", "hypothesis") if name in texts]
+    values = list(layout.label_values or layout.labels)
     try:
         frame = _scan(source, layout)
         rows = frame.select(
             pl.col("id"),
             pl.col(layout.label).cast(pl.String).alias("label"),
-            *(pl.col(column).cast(pl.String).alias(name) for name, column in texts.items()),
+            *(_joined(columns).alias(name) for name, columns in texts.items()),
         )
         unlabelled = pl.col("label").is_in(list(layout.drop_labels))
-        known = pl.col("label").is_in(list(layout.labels)).fill_null(False)
+        known = pl.col("label").is_in(values).fill_null(False)
         empty = pl.any_horizontal(pl.col(name).str.strip_chars().fill_null("") == "" for name in checked)
         labelled = rows.filter(~unlabelled.fill_null(False))
         _refuse_first(labelled.filter(~known), source, layout, lambda row: _label_fault(row, layout))
@@ -85,11 +91,11 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
         ).collect(engine="streaming")
         total, dropped_labels, empties = counts.row(0)
         kept = labelled.filter(~empty).with_columns(
-            pl.col("label").replace_strict(list(layout.labels), range(len(layout.labels)), return_dtype=pl.UInt16)
+            pl.col("label").replace_strict(values, range(len(values)), return_dtype=pl.UInt16)
         )
         kept.sink_ipc(target, maintain_order=True)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(first_malformed(source, layout.format) or f"{source.name}: cannot be read ({error})") from None
+        raise UserError(first_malformed(source, layout) or f"{source.name}: cannot be read ({error})") from None
     kept_rows = total - dropped_labels - empties
     if kept_rows == 0:
         raise UserError(f"{source.name}: no rows are left of {total}; check corpus.label and corpus.labels")
@@ -103,30 +109,35 @@ def _scan(source: Source, layout: CorpusLayout) -> pl.LazyFrame:
         raise UserError(f"{source.name}: is empty")
     if layout.format != "parquet":
         check_utf8(source)
-    match layout.format:
-        case "csv":
-            frame = pl.scan_csv(path, infer_schema=False)
-        case "tsv":
-            frame = pl.scan_csv(path, separator="\t", infer_schema=False)
-        case "raw_tsv":
-            frame = pl.scan_csv(path, separator="\t", quote_char=None, infer_schema=False)
-        case "jsonl":
-            frame = pl.scan_ndjson(path, infer_schema_length=1000)
-        case "parquet":
-            frame = pl.scan_parquet(path)
+    if layout.format == "jsonl":
+        frame = pl.scan_ndjson(path, infer_schema_length=1000)
+    elif layout.format == "parquet":
+        frame = pl.scan_parquet(path)
+    else:
+        header, dialect = layout.columns is None, _DIALECTS[layout.format]
+        frame = pl.scan_csv(path, infer_schema=False, has_header=header, new_columns=layout.columns, **dialect)
     present = frame.collect_schema().names()
-    for field, column in {"premise": layout.premise, "hypothesis": layout.hypothesis, "label": layout.label}.items():
+    wanted = [*(("premise", column) for column in layout.premise), ("hypothesis", layout.hypothesis)]
+    for field, column in [*wanted, ("label", layout.label)]:
         if column is not None and column not in present:
             columns = ", ".join(map(repr, present))
             raise UserError(f"{source.name}: has no column {column!r}, only {columns}; set corpus.{field}")
     return frame.with_row_index("id") if "id" not in present else frame.drop("id").with_row_index("id")
 
 
+def _joined(columns: Sequence[str]) -> pl.Expr:
+    """What stands in the columns, joined by spaces; an empty one among several adds nothing."""
+    texts = [pl.col(column).cast(pl.String) for column in columns]
+    if len(texts) == 1:
+        return texts[0]
+    return pl.concat_str([text.replace("", None) for text in texts], separator=" ", ignore_nulls=True)
+
+
 def _refuse_first(rows: pl.LazyFrame, source: Source, layout: CorpusLayout, fault: Callable[[_Row], str]) -> None:
     first = rows.head(1).collect(engine="streaming")
     if first.height:
         row = first.row(0, named=True)
-        place = position_of(source, layout.format, int(row["id"]))
+        place = position_of(source, layout, int(row["id"]))
         raise UserError(f"{source.name}, {place}: {fault(row)}")
 
 
@@ -134,10 +145,10 @@ def _label_fault(row: _Row, layout: CorpusLayout) -> str:
     if row["label"] is None:
         return f"has no value in the column {layout.label!r}"
     value = row["label"][:_SHOWN_CHARACTERS]
-    known = ", ".join(map(repr, layout.labels))
+    known = ", ".join(map(repr, layout.label_values or layout.labels))
     return f"the label {value!r} is none of {known}; add it to corpus.labels or corpus.drop_labels"
 
 
-def _empty(row: _Row, columns: Mapping[str, str]) -> str:
+def _empty(row: _Row, columns: Mapping[str, Sequence[str]]) -> str:
     empty = next(name for name in ("premise", "hypothesis") if not (row[name] or "").strip())
-    return f"has no text in the column {columns[empty]!r}"
+    return f"has no text in the column {' or '.join(map(repr, columns[empty]))}"

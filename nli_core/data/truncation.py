@@ -1,8 +1,16 @@
-"""Cutting the two texts of an example to a common budget of tokens."""
+"""Cutting the two texts of an example to a common budget of tokens.
+
+Every strategy takes the lengths of premises and hypotheses and gives those that remain; tokens go from the end.
+"""
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from nli_core.config import Truncation
+
 IntArray = np.ndarray[tuple[int], np.dtype[np.int64]]
+Strategy = Callable[[IntArray, IntArray, int], tuple[IntArray, IntArray]]
 
 
 def longest_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
@@ -19,3 +27,35 @@ def longest_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple
     premise_stays = fits | (~halved & (premise <= hypothesis))
     hypothesis_stays = fits | (~halved & (hypothesis < premise))
     return np.where(premise_stays, premise, cut_premise), np.where(hypothesis_stays, hypothesis, cut_hypothesis)
+
+
+def ratio(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
+    """Both texts keep the same share of their tokens, to the nearest token, and together exactly the budget.
+
+    A text that had a token keeps one. The second exercise of Dive into Deep Learning 16.7.5.
+    """
+    total = premise + hypothesis
+    share = (2 * budget * premise + total) // np.maximum(2 * total, 1)  # budget * premise / total, rounded half up
+    share = np.clip(share, np.minimum(premise, 1), budget - np.minimum(hypothesis, 1))
+    fits = total <= budget
+    return np.where(fits, premise, share), np.where(fits, hypothesis, budget - share)
+
+
+def hypothesis_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
+    """The hypothesis is cut, down to nothing, before the premise loses a token."""
+    kept = np.minimum(premise, budget)
+    return kept, np.minimum(hypothesis, budget - kept)
+
+
+def premise_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
+    """The premise is cut, down to nothing, before the hypothesis loses a token."""
+    kept = np.minimum(hypothesis, budget)
+    return np.minimum(premise, budget - kept), kept
+
+
+STRATEGIES: Mapping[Truncation, Strategy] = {
+    "longest_first": longest_first,
+    "ratio": ratio,
+    "hypothesis_first": hypothesis_first,
+    "premise_first": premise_first,
+}

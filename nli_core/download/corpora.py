@@ -5,16 +5,16 @@ import json
 import shutil
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nli_core import durable
-from nli_core.config import CorpusConfig, FileCorpus, SampleCorpus, SnliCorpus
+from nli_core.config import AgNewsCorpus, CorpusConfig, FileCorpus, SampleCorpus, SnliCorpus
 from nli_core.data import sample
 from nli_core.data.layout import SPLITS, CorpusLayout, Split, TableFormat
 from nli_core.download import archives
 from nli_core.download.fetch import fetch, is_remote, without_password
+from nli_core.download.origin import Origin
 from nli_core.errors import UserError
 
 SNLI_ADDRESS = "https://nlp.stanford.edu/projects/snli/snli_1.0.zip"
@@ -23,7 +23,7 @@ SNLI_SHA256 = "afb3d70a5af5d8de0d9d81e2637e0fb8c22d1235c2749d83125ca43dab0dbd3e"
 SNLI_LAYOUT = CorpusLayout(
     format="raw_tsv",
     files={split: f"snli_1.0_{split}.txt" for split in SPLITS},
-    premise="sentence1",
+    premise=("sentence1",),
     hypothesis="sentence2",
     label="gold_label",
     premise_parse="sentence1_binary_parse",
@@ -31,7 +31,15 @@ SNLI_LAYOUT = CorpusLayout(
     labels=("entailment", "contradiction", "neutral"),
     drop_labels=("-",),
 )
+# From the repository of Zhang et al. (2015). The digests are those of the files there.
+AG_NEWS_ADDRESS = "https://raw.githubusercontent.com/mhjabreel/CharCnn_Keras/master/data/ag_news_csv"
+AG_NEWS_SHA256 = {
+    "train": "76a0a2d2f92b286371fe4d4044640910a04a803fdd2538e0f3f29a5c6f6b672e",
+    "test": "521465c2428ed7f02f8d6db6ffdd4b5447c1c701962353eb2c40d548c3c85699",
+}
+AG_NEWS_LABELS = ("World", "Sports", "Business", "Sci/Tech")
 _SNLI_REMEDY = "point corpus.source=... at a good copy (and corpus.sha256=... at its digest)"
+_AG_NEWS_REMEDY = "point corpus.source=... at a folder with good copies (corpus.train and corpus.test name the files)"
 _FORMATS: Mapping[str, TableFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -39,19 +47,6 @@ _FORMATS: Mapping[str, TableFormat] = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a corpus or an encoder really came from, and whether a digest vouched for it.
-
-    `files` has the user's own names for the files of splits, for error messages.
-    """
-
-    source: str
-    sha256: str | None
-    verified: bool
-    files: dict[Split, str] = field(default_factory=dict)
 
 
 def corpus_identity(config: CorpusConfig) -> dict[str, Any]:
@@ -66,6 +61,10 @@ def corpus_identity(config: CorpusConfig) -> dict[str, Any]:
         if identity["sha256"] is None and config.source is not None:
             remote = is_remote(config.source)
             identity["source"] = config.source if remote else durable.file_sha256(_existing(config.source, "source"))
+    elif isinstance(config, AgNewsCorpus):
+        for split, (address, sha256) in _ag_news_files(config).items():
+            contents = address if is_remote(address) else durable.file_sha256(_existing(address, split))
+            identity[f"{split}_sha256"] = sha256 or contents
     elif isinstance(config, FileCorpus):
         for split, path in _user_files(config).items():
             identity[split] = [_format_of(path), durable.file_sha256(path)]
@@ -82,6 +81,8 @@ def download_corpus(config: CorpusConfig, *, out: Path, cache: Path, scratch: Pa
         return _write_sample(config, out)
     if isinstance(config, SnliCorpus):
         return _download_snli(config, out, cache, scratch)
+    if isinstance(config, AgNewsCorpus):
+        return _download_ag_news(config, out, cache, scratch)
     return _copy_user_files(config, out)
 
 
@@ -94,7 +95,7 @@ def _write_sample(config: SampleCorpus, out: Path) -> Origin:
     layout = CorpusLayout(
         format="jsonl",
         files={split: f"{split}.jsonl" for split in SPLITS},
-        premise="premise",
+        premise=("premise",),
         hypothesis="hypothesis",
         label="label",
         labels=sample.LABELS,
@@ -109,11 +110,49 @@ def _expected_sha256(config: SnliCorpus) -> str | None:
 
 def _download_snli(config: SnliCorpus, out: Path, cache: Path, scratch: Path) -> Origin:
     address, sha256 = config.source or SNLI_ADDRESS, _expected_sha256(config)
-    archive = fetch(address, sha256=sha256, cache=cache, scratch=scratch, remedy=_SNLI_REMEDY)
+    archive = fetch(address, digest=sha256, cache=cache, scratch=scratch, remedy=_SNLI_REMEDY)
     archives.extract(archive, SNLI_LAYOUT.files.values(), out, remedy=_SNLI_REMEDY)
     SNLI_LAYOUT.save(out)
     digest = durable.file_sha256(archive)
     return Origin(source=without_password(address), sha256=digest, verified=sha256 is not None)
+
+
+def _ag_news_files(config: AgNewsCorpus) -> dict[Split, tuple[str, str | None]]:
+    """Address or path of each file, and the digest that it must have."""
+    published = config.source is None
+    folder = (config.source or AG_NEWS_ADDRESS).rstrip("/")
+    given: dict[Split, tuple[str, str | None]] = {
+        "train": (config.train, config.train_sha256),
+        "test": (config.test, config.test_sha256),
+    }
+    return {
+        split: (f"{folder}/{name}", sha256 or (AG_NEWS_SHA256[split] if published else None))
+        for split, (name, sha256) in given.items()
+    }
+
+
+def _download_ag_news(config: AgNewsCorpus, out: Path, cache: Path, scratch: Path) -> Origin:
+    """A headerless CSV file a split: class number from 1, title, description."""
+    verified, files = True, _ag_news_files(config)
+    for split, (address, sha256) in files.items():
+        fetched = fetch(address, digest=sha256, cache=cache, scratch=scratch, remedy=_AG_NEWS_REMEDY)
+        shutil.copyfile(fetched, out / f"{split}.csv")
+        verified = verified and durable.file_sha256(fetched) == (sha256 or AG_NEWS_SHA256[split])
+    CorpusLayout(
+        format="csv",
+        files={split: f"{split}.csv" for split in files},
+        columns=("class", "title", "description"),
+        premise=("title", "description"),
+        hypothesis=None,
+        label="class",
+        labels=AG_NEWS_LABELS,
+        label_values=("1", "2", "3", "4"),
+        carve={"dev": config.dev_fraction},
+        carve_seed=config.carve_seed,
+    ).save(out)
+    source = without_password(config.source or AG_NEWS_ADDRESS)
+    names = {split: without_password(address) for split, (address, _) in files.items()}
+    return Origin(source=source, sha256=None, verified=verified, files=names)
 
 
 def _copy_user_files(config: FileCorpus, out: Path) -> Origin:
@@ -130,7 +169,7 @@ def _copy_user_files(config: FileCorpus, out: Path) -> Origin:
     CorpusLayout(
         format=format_,
         files=files,
-        premise=config.premise,
+        premise=(config.premise,),
         hypothesis=config.hypothesis,
         label=config.label,
         labels=config.labels,

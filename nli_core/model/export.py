@@ -1,40 +1,45 @@
-"""A fine-tuned model as a folder that `transformers` loads, and back."""
+"""A fine-tuned model as a folder that `transformers` loads, if it knows the family, and back."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from nli_core.model.architecture import BertArchitecture
-from nli_core.model.bert import Bert
+from nli_core.config import PackConfig
+from nli_core.errors import UserError
+from nli_core.model.architecture import CONFIG_NAME, Architecture
 from nli_core.model.classifier import Classifier
+from nli_core.model.encoder import Encoder
 from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, fill_classifier, save_tensors
 from nli_core.outputs import TOKENIZER_FILES
 
-_MAX_LENGTH = "nli_max_length"  # of the shards that the model was trained on; transformers passes it by
+_PACK = "nli_pack"  # how texts become examples; transformers passes it by
+_PACK_FIELDS = {"max_length", "truncation", "fill"}
 
 
-def export_classifier(model: Classifier, encoder: Path, out: Path, *, max_length: int) -> None:
-    """Write `config.json` with the label names, `model.safetensors` and the encoder's tokenizer to `out`.
+def export_classifier(model: Classifier, encoder: Path, tokenizer: Path, out: Path, *, pack: PackConfig) -> None:
+    """Write `config.json` with the label names, `model.safetensors` and the tokenizer to `out`.
 
-    `AutoModelForSequenceClassification.from_pretrained(out)` gives the same logits as `model`.
+    Of a BERT `AutoModelForSequenceClassification.from_pretrained(out)` gives the same logits as `model`; the other
+    families are refused there.
     """
     out.mkdir(parents=True, exist_ok=True)
+    family = model.encoder.architecture.family
     described = _described(encoder) | {
-        "model_type": "bert",
-        "architectures": ["BertForSequenceClassification"],
+        "model_type": family,
+        "architectures": ["BertForSequenceClassification" if family == "bert" else "Classifier"],
         "id2label": {str(index): name for index, name in enumerate(model.labels)},
         "label2id": {name: index for index, name in enumerate(model.labels)},
         "problem_type": "single_label_classification",
         "classifier_dropout": model.head_dropout,
         "torch_dtype": "float32",
-        _MAX_LENGTH: max_length,
+        _PACK: pack.model_dump(include=_PACK_FIELDS),
     }
-    (out / "config.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (out / CONFIG_NAME).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     save_tensors(classifier_tensors(model), out / WEIGHTS_NAME)
     for name in TOKENIZER_FILES:
-        if (encoder / name).exists():
-            shutil.copyfile(encoder / name, out / name)
+        if (tokenizer / name).exists():
+            shutil.copyfile(tokenizer / name, out / name)
 
 
 def load_classifier(folder: Path) -> Classifier:
@@ -43,14 +48,25 @@ def load_classifier(folder: Path) -> Classifier:
     Raises:
         UserError: a file is damaged, or tensors do not fit `config.json`.
     """
-    model = Classifier(Bert(BertArchitecture.from_folder(folder)), read_labels(folder))
+    model = Classifier(Encoder(Architecture.from_folder(folder)), read_labels(folder))
     fill_classifier(model, folder)
     return model.eval()
 
 
-def read_max_length(folder: Path) -> int:
-    """The number of tokens that the exported model's training examples were truncated to."""
-    return int(_described(folder)[_MAX_LENGTH])
+def is_fine_tuned(folder: Path) -> bool:
+    """Whether `export_classifier` wrote this folder.
+
+    Raises:
+        UserError: there is no description of a model in it.
+    """
+    if not (folder / CONFIG_NAME).exists():
+        raise UserError(f"{folder}: has no {CONFIG_NAME}; name the folder of a model or an encoder")
+    return _PACK in _described(folder)
+
+
+def read_pack_config(folder: Path) -> PackConfig:
+    """How the exported model's training examples were made from texts."""
+    return PackConfig(**_described(folder)[_PACK])
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:
@@ -60,5 +76,5 @@ def read_labels(folder: Path) -> tuple[str, ...]:
 
 
 def _described(folder: Path) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    described: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
     return described

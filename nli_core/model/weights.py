@@ -11,12 +11,13 @@ from pickle import UnpicklingError
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from nli_core.errors import UserError
-from nli_core.model.architecture import BertArchitecture
-from nli_core.model.bert import Bert
-from nli_core.model.classifier import INITIAL_DEVIATION, Classifier
+from nli_core.model.architecture import Architecture
+from nli_core.model.classifier import Classifier
+from nli_core.model.encoder import Encoder
+from nli_core.model.initial import begin_as_keras, begin_linear
 
 WEIGHTS_NAME = "model.safetensors"
 _PICKLED_NAME = "pytorch_model.bin"
@@ -25,8 +26,8 @@ _HEAD = "classifier"
 _POOLER = "pooler.dense"
 
 
-def _name_pairs(architecture: BertArchitecture) -> dict[str, tuple[str, ...]]:
-    """Our parameter names without `.weight` and `.bias`, to the names on disk that they are stacked from."""
+def _name_pairs(architecture: Architecture) -> dict[str, tuple[str, ...]]:
+    """Parameter names of any of our encoders without `.weight` and `.bias`, to the names on disk that they stack."""
     pairs: dict[str, tuple[str, ...]] = {"embeddings.norm": ("embeddings.LayerNorm",), "pooler": (_POOLER,)}
     for ours in ("word", "position", "token_type"):
         pairs[f"embeddings.{ours}"] = (f"embeddings.{ours}_embeddings",)
@@ -50,18 +51,22 @@ class LoadReport:
     fresh: list[str]
 
 
-def load_encoder(folder: Path) -> tuple[Bert, LoadReport]:
+def load_encoder(folder: Path) -> tuple[Encoder, LoadReport]:
     """The encoder in a folder of the Hugging Face layout. A pooler that is not there begins from scratch.
+
+    So does the whole of a transformer, which is not pretrained.
 
     Raises:
         UserError: a file is damaged, or a tensor is missing or of another shape than `config.json` implies.
     """
-    encoder = Bert(BertArchitecture.from_folder(folder))
+    encoder = Encoder(Architecture.from_folder(folder))
+    if encoder.architecture.family == "transformer":
+        begin_as_keras(encoder)
+        return encoder, LoadReport(unused=[], fresh=[name for name, _ in encoder.named_parameters()])
     tensors = _read_tensors(folder)
     fresh = [name for name in (f"{_POOLER}.weight", f"{_POOLER}.bias") if name not in tensors]
     if len(fresh) == 2:
-        nn.init.normal_(encoder.pooler.weight, std=INITIAL_DEVIATION)
-        nn.init.zeros_(encoder.pooler.bias)
+        begin_linear(encoder.pooler, encoder.architecture)
         tensors |= {f"{_POOLER}.{kind}": parameter for kind, parameter in encoder.pooler.named_parameters()}
     else:
         fresh = []
@@ -132,7 +137,7 @@ def _canonical(name: str) -> str:
     )
 
 
-def _fill(encoder: Bert, tensors: Mapping[str, Tensor], folder: Path) -> list[str]:
+def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], folder: Path) -> list[str]:
     """Copy the tensors into the encoder; returns the names that were not needed."""
     pairs = _name_pairs(encoder.architecture)
     used: set[str] = set()

@@ -11,21 +11,20 @@ from torch.nn import functional
 from nli_core.config import FinetuneConfig
 from nli_core.data.batches import training_batches
 from nli_core.data.shards import ShardSet
+from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError
-from nli_core.evaluation.predict import predict_logits
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device
 from nli_core.model.dropout import applied_rate
 from nli_core.model.export import export_classifier
 from nli_core.model.weights import load_encoder
-from nli_core.outputs import CHECKPOINTS, MODEL
+from nli_core.outputs import CHECKPOINTS, MODEL, TOKENIZER
 from nli_core.progress import LogMetrics, Progress
 from nli_core.training.checkpoint import resume, save_checkpoint
 from nli_core.training.history import History
+from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
 from nli_core.training.optimizer import build_optimizer, learning_rate
 from nli_core.training.window import Window
-
-_DEV_BATCH_SIZE = 256
 
 
 def finetune(
@@ -56,7 +55,7 @@ class _Training:
     ) -> None:
         self.config = config
         self.out = out
-        self.encoder_folder = encoder
+        self.encoder_folder, self.tokenizer_folder = encoder, shards / TOKENIZER
         self.log_metrics = log_metrics
         self.progress = progress
         self.train, self.dev = ShardSet(shards, "train"), ShardSet(shards, "dev")
@@ -73,39 +72,48 @@ class _Training:
         self.steps_per_epoch = -(-len(self.train) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         self.resumed_at = self.position.step
-        self.seconds = 0.0
+        self.seconds = self.feature_seconds = 0.0
         self.examples = 0
 
     def run(self) -> dict[str, Any]:
-        while not self.position.finished:
-            self._run_epoch()
+        if not self.position.finished:
+            inputs = self._inputs()
+            while not self.position.finished:
+                self._run_epoch(inputs)
+        discard_features(self.out)
         return self._facts()
 
-    def _run_epoch(self) -> None:
+    def _inputs(self) -> Inputs:
+        if not self.config.freeze_encoder:
+            return Tokens(self.model, self.train, self.dev, self.device)
+        started = time.perf_counter()
+        features = Features(self.model, self.train, self.dev, self.device, folder=self.out, progress=self.progress)
+        self.feature_seconds = time.perf_counter() - started
+        return features
+
+    def _run_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
         batches = training_batches(
             self.train.examples.lengths, config.batch_size, seed=config.seed, epoch=position.epoch
         )
         self.model.train()
         for examples in batches[position.batch :]:
-            self._step(examples)
+            self._step(inputs, examples)
             last_of_epoch = position.batch == self.steps_per_epoch
             if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:
                 self._save()
-        self._end_epoch()
+        self._end_epoch(inputs)
 
-    def _step(self, examples: Any) -> None:
+    def _step(self, inputs: Inputs, examples: IntArray) -> None:
         config, position = self.config, self.position
         started = time.perf_counter()
         rate = learning_rate(position.step, self.total_steps, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batch = self.train.examples.batch(examples).to(self.device.torch)
         labels = torch.from_numpy(self.train.label_ids[examples]).to(self.device.torch)
-        with self.device.autocast():
-            logits = self.model(batch.input_ids, batch.token_type_ids, batch.lengths)
+        logits, places = inputs.train_logits(examples)
         loss = functional.cross_entropy(logits.float(), labels)
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss * len(examples) if config.loss == "sum" else loss)
         limit = config.clip_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         self.optimizer.step()
@@ -113,7 +121,7 @@ class _Training:
         position.step += 1
         position.batch += 1
         tokens = int(self.train.examples.lengths[examples].sum())
-        self.window.add(loss, norm, examples=len(examples), tokens=tokens, places=batch.input_ids.numel())
+        self.window.add(loss, norm, examples=len(examples), tokens=tokens, places=places)
         self.seconds += time.perf_counter() - started
         self.examples += len(examples)
         if position.step % config.log_every == 0:
@@ -133,9 +141,9 @@ class _Training:
         note = f"loss {metrics['train/loss']:.3f}, {speeds['train/examples_per_second']:.0f} examples/s"
         self.progress(position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}")
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
-        logits = predict_logits(self.model, self.dev.examples, _DEV_BATCH_SIZE, self.device)
+        logits = inputs.dev_logits()
         labels = torch.from_numpy(self.dev.label_ids)
         dev = {
             "dev/loss": float(functional.cross_entropy(logits, labels)),
@@ -159,8 +167,8 @@ class _Training:
     def _export(self) -> None:
         fresh, final = self.out / f"{MODEL}.fresh", self.out / MODEL
         shutil.rmtree(fresh, ignore_errors=True)
-        max_length = self.train.metadata[0].max_length
-        export_classifier(self.model, self.encoder_folder, fresh, max_length=max_length)
+        pack = self.train.metadata[0].config
+        export_classifier(self.model, self.encoder_folder, self.tokenizer_folder, fresh, pack=pack)
         shutil.rmtree(final, ignore_errors=True)
         fresh.rename(final)
 
@@ -179,6 +187,7 @@ class _Training:
             "best_dev": self.position.best_dev,
             "resumed_at_step": self.resumed_at,
             "training_seconds": round(self.seconds, 3),
+            "feature_seconds": round(self.feature_seconds, 3),
             "examples_per_second": round(self.examples / self.seconds, 1) if self.seconds else None,
             "device": str(self.device.torch),
             "precision": self.device.precision,

@@ -2,11 +2,11 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from nli_core.config import (
-    EncoderConfig,
     EvaluateConfig,
     FileCorpus,
     FinetuneConfig,
     PackConfig,
+    PretrainedEncoder,
     RunConfig,
     SampleCorpus,
     SnliCorpus,
@@ -14,7 +14,7 @@ from nli_core.config import (
 )
 from nli_core.errors import UserError
 
-SECTIONS = [SampleCorpus, SnliCorpus, FileCorpus, EncoderConfig, PackConfig, FinetuneConfig, EvaluateConfig]
+SECTIONS = [SampleCorpus, SnliCorpus, FileCorpus, PretrainedEncoder, PackConfig, FinetuneConfig, EvaluateConfig]
 FILE = {"name": "file", "train": "t.csv", "labels": ["no", "yes"]}
 
 
@@ -33,7 +33,7 @@ def test_every_field_is_described(section: type[BaseModel]) -> None:
         ({"corpus": {"name": "sample", "source": "x"}}, "corpus.source: there is no such field"),
         ({"corpus": {"name": "sample", "pairs": 91}}, "multiple of 3"),
         ({"corpus": {"name": "snli", "sha256": "abc"}}, "corpus.sha256"),
-        ({"corpus": {"name": "mnli"}}, "corpus.name: 'mnli' is none of 'sample', 'snli', 'file'"),
+        ({"corpus": {"name": "mnli"}}, "corpus.name: 'mnli' is none of 'sample', 'snli', 'ag-news', 'file'"),
         ({"corpus": {"name": "sample"}, "finetune": {"clip_norm": float("inf")}}, "finetune.clip_norm"),
         ({"corpus": {"name": "sample"}, "models": {}}, "models: there is no such field"),
         ({}, "corpus: is required"),

@@ -58,6 +58,6 @@ def test_modules_are_found_through_indirect_imports_and_config_and_store_are_lef
     digests: Callable[[], Digests],
 ) -> None:
     finetune = digests()["finetune"]
-    assert {"nli_core.training.finetune", "nli_core.model.bert", "nli_core.data.ragged"} <= finetune.keys()
+    assert {"nli_core.training.finetune", "nli_core.model.encoder", "nli_core.data.ragged"} <= finetune.keys()
     assert not {"nli_core.config", "nli_core.store"} & finetune.keys()
     assert "nli_core.data.pack" not in finetune

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from transformers import BertTokenizerFast
 
-from nli_core.data.encoding import EncodedTexts, encode_texts
+from nli_core.config import PackConfig
+from nli_core.data.encoding import EncodedTexts, Texts, encode_texts
 from nli_core.data.tokenizer import Tokenizer
 from nli_core.errors import UserError
 
@@ -28,7 +29,7 @@ def test_ids_equal_the_fast_tokenizers_on_all_of_snli(shared_data: Path, split: 
     folder = shared_data / "bert-base-uncased"
     premises, hypotheses = _snli(shared_data, split)
     theirs = BertTokenizerFast(vocab=str(folder / "vocab.txt"))(premises, hypotheses, max_length=512, truncation=True)
-    ours = encode_texts(Tokenizer(folder), premises, hypotheses, 512)
+    ours = encode_texts(Tokenizer(folder), Texts(premises), Texts(hypotheses), PackConfig(max_length=512))
     assert _rows(ours) == theirs["input_ids"]
     expected_boundaries = [types.index(1) for types in theirs["token_type_ids"]]
     assert ours.examples.boundaries.tolist() == expected_boundaries
@@ -39,17 +40,23 @@ def test_single_texts_equal_the_fast_tokenizers_with_truncation(shared_data: Pat
     folder = shared_data / "bert-base-uncased"
     texts, _ = _snli(shared_data, "dev")
     theirs = BertTokenizerFast(vocab=str(folder / "vocab.txt"))(texts[:500], max_length=12, truncation=True)
-    ours = encode_texts(Tokenizer(folder), texts[:500], None, 12)
+    ours = encode_texts(Tokenizer(folder), Texts(texts[:500]), None, PackConfig(max_length=12))
     assert _rows(ours) == theirs["input_ids"]
     assert (ours.examples.boundaries == ours.examples.lengths).all()
     assert ours.truncated_examples == sum(
-        len(row) == 12 for row in _rows(encode_texts(Tokenizer(folder), texts[:500], None, 12))
-    ) - sum(len(row) == 12 for row in _rows(encode_texts(Tokenizer(folder), texts[:500], None, 512)))
+        len(row) == 12
+        for row in _rows(encode_texts(Tokenizer(folder), Texts(texts[:500]), None, PackConfig(max_length=12)))
+    ) - sum(
+        len(row) == 12
+        for row in _rows(encode_texts(Tokenizer(folder), Texts(texts[:500]), None, PackConfig(max_length=512)))
+    )
 
 
 def test_truncation_pops_from_the_longer_and_on_a_tie_from_the_hypothesis(tiny_encoder: Path) -> None:
     tokenizer = Tokenizer(tiny_encoder)
-    encoded = encode_texts(tokenizer, ["a b c d e f", "a b"], ["g h i j k l", "g h i j k l"], 10)
+    encoded = encode_texts(
+        tokenizer, Texts(["a b c d e f", "a b"]), Texts(["g h i j k l", "g h i j k l"]), PackConfig(max_length=10)
+    )
     ids = {letter: tokenizer.encode([letter])[0].item() for letter in "abcdefghijkl"}
     cls, sep = tokenizer.cls_id, tokenizer.sep_id
     assert _rows(encoded) == [

@@ -37,15 +37,20 @@ def _pack(corpus: Path, encoder: Path, out: Path, run_jobs: Any = _in_turn, **fi
     return pack(corpus, encoder, PackConfig(**{"max_length": 64, **fields}), out=out, run_jobs=run_jobs)
 
 
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_bytes_do_not_depend_on_the_workers(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
     one = _pack(corpus, tiny_encoder, tmp_path / "one", rows_per_shard=50)
     many = _pack(corpus, tiny_encoder, tmp_path / "many", _on_threads_backwards, rows_per_shard=50)
     assert one == many
-    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
-    assert files == {path.name: path.read_bytes() for path in (tmp_path / "many").iterdir()}
+    files = _bytes(tmp_path / "one")
+    assert files == _bytes(tmp_path / "many")
     assert sorted(files) == [
         *(f"dev-0000{i}.arrow" for i in (0, 1)),
         *(f"test-0000{i}.arrow" for i in (0, 1)),
+        "tokenizer/vocab.txt",
         *(f"train-0000{i}.arrow" for i in range(5)),
     ]
 

@@ -13,7 +13,7 @@ HEADER = "premise,hypothesis,label\n"
 
 
 def _layout(name: str, format_: TableFormat = "csv", **fields: Any) -> CorpusLayout:
-    values = {"premise": "premise", "hypothesis": "hypothesis", "label": "label", "labels": ("no", "yes"), **fields}
+    values = {"premise": ("premise",), "hypothesis": "hypothesis", "label": "label", "labels": ("no", "yes"), **fields}
     return CorpusLayout(format=format_, files={"train": name}, **values)
 
 
@@ -53,7 +53,7 @@ def test_every_format_gives_the_same_rows(
 
 def test_numbers_can_be_labels(tmp_path: Path, write_rows: Callable[..., Path]) -> None:
     write_rows("t.jsonl", [{"text": "a", "label": 1}, {"text": "b", "label": 0}])
-    layout = _layout("t.jsonl", "jsonl", premise="text", hypothesis=None, labels=("0", "1"))
+    layout = _layout("t.jsonl", "jsonl", premise=("text",), hypothesis=None, labels=("0", "1"))
     assert pl.read_ipc(_clean(tmp_path, layout).path)["label"].to_list() == [1, 0]
 
 
@@ -139,3 +139,34 @@ def test_snli_rows_are_read_raw_with_their_parses(shared_data: Path, tmp_path: P
     assert first["premise"] == "Two women are embracing while holding to go packages."
     assert first["premise_parse"].startswith("( ( Two women )")
     assert first["label"] == SNLI_LAYOUT.labels.index("neutral")
+
+
+NEWS = {
+    "columns": ("class", "title", "description"),
+    "premise": ("title", "description"),
+    "hypothesis": None,
+    "label": "class",
+    "labels": ("World", "Sports"),
+    "label_values": ("1", "2"),
+}
+
+
+def test_a_table_without_a_header_and_with_its_text_in_two_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('"2","A title","and ""more"""\n"1","","alone"\n')
+    table = pl.read_ipc(_clean(tmp_path, _layout("t.csv", **NEWS)).path)
+    assert table.to_dicts() == [
+        {"id": 0, "label": 1, "premise": 'A title and "more"'},
+        {"id": 1, "label": 0, "premise": "alone"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"1","a","b"\n"3","a","b"\n', "t.csv, line 2: the label '3' is none of '1', '2'"),
+        ('"1","a","b"\n"1","",""\n', "t.csv, line 2: has no text in the column 'title' or 'description'"),
+        ('"1","a","b"\n"1","a"\n"1","a","b","c"\n', "t.csv, line 2: has 2 fields, the corpus 3"),
+    ],
+)
+def test_a_fault_in_a_table_without_a_header_is_named_by_its_line(tmp_path: Path, text: str, message: str) -> None:
+    assert message in _refusal(tmp_path, text, _layout("t.csv", **NEWS))

@@ -1,12 +1,16 @@
 """A local HTTP server that serves a folder, or misbehaves on purpose."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from nli_core.config import EncoderConfig
+from nli_core.download.encoders import download_encoder
+from nli_core.download.origin import Origin
 
 
 @dataclass
@@ -54,3 +58,22 @@ def server(tmp_path: Path) -> Iterator[Server]:
     httpd.shutdown()
     thread.join()
     httpd.server_close()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def download(out: Path, tmp_path: Path) -> Callable[[EncoderConfig], Origin]:
+    """Downloads an encoder to `out`."""
+
+    def run(config: EncoderConfig) -> Origin:
+        scratch = tmp_path / "scratch"
+        scratch.mkdir(exist_ok=True)
+        return download_encoder(config, out=out, cache=tmp_path / "cache", scratch=scratch)
+
+    return run

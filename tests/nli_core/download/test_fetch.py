@@ -20,7 +20,7 @@ def _no_waiting_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
 def _fetch(address: str, folder: Path, sha256: str | None = SHA256) -> Path:
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    return fetch(address, sha256=sha256, cache=folder / "cache", scratch=scratch, remedy=REMEDY)
+    return fetch(address, digest=sha256, cache=folder / "cache", scratch=scratch, remedy=REMEDY)
 
 
 def _refusal(address: str, folder: Path, sha256: str | None = SHA256) -> str:

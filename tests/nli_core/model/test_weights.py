@@ -7,11 +7,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from nli_core.config import PackConfig
 from nli_core.errors import UserError
 from nli_core.model.classifier import Classifier
-from nli_core.model.export import export_classifier, load_classifier, read_labels, read_max_length
+from nli_core.model.export import export_classifier, load_classifier, read_labels, read_pack_config
 from nli_core.model.weights import load_encoder
 
+PACK = PackConfig(max_length=64, truncation="ratio")
 LABELS = ("entailment", "contradiction", "neutral")
 
 
@@ -102,7 +104,7 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> No
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("model_type", "roberta", "only BERT"),
+        ("model_type", "roberta", "only bert"),
         ("hidden_act", "swish", "hidden_act 'swish'"),
         ("position_embedding_type", "relative_key", "must be absolute"),
         ("num_attention_heads", 5, "not a multiple"),
@@ -118,7 +120,7 @@ def test_what_the_encoder_cannot_do_is_refused(folder: Path, field: str, value: 
 def test_an_exported_model_loads_in_transformers_with_equal_logits(tmp_path: Path, tiny_encoder: Path) -> None:
     torch.manual_seed(0)
     ours = Classifier(load_encoder(tiny_encoder)[0], LABELS).eval()
-    export_classifier(ours, tiny_encoder, tmp_path / "model", max_length=64)
+    export_classifier(ours, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PACK)
     theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model", attn_implementation="eager").eval()
     assert theirs.config.id2label == dict(enumerate(LABELS))
     encoded = AutoTokenizer.from_pretrained(tmp_path / "model")(
@@ -133,8 +135,20 @@ def test_an_exported_model_loads_in_transformers_with_equal_logits(tmp_path: Pat
 def test_an_exported_model_comes_back_whole(tmp_path: Path, tiny_encoder: Path) -> None:
     torch.manual_seed(0)
     model = Classifier(load_encoder(tiny_encoder)[0], LABELS)
-    export_classifier(model, tiny_encoder, tmp_path / "model", max_length=64)
+    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PACK)
     again = load_classifier(tmp_path / "model")
     assert _same(model, again)
     assert again.labels == read_labels(tmp_path / "model") == LABELS
-    assert read_max_length(tmp_path / "model") == 64
+    assert read_pack_config(tmp_path / "model") == PACK
+
+
+def test_transformers_refuses_a_family_that_it_does_not_know(tmp_path: Path, tiny_encoder: Path) -> None:
+    """Rather than to put a norm into the embeddings that was not trained."""
+    described = json.loads((tiny_encoder / "config.json").read_text())
+    shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps({**described, "model_type": "d2l_bert"}))
+    model = Classifier(load_encoder(tmp_path / "encoder")[0], LABELS)
+    export_classifier(model, tmp_path / "encoder", tiny_encoder, tmp_path / "model", pack=PACK)
+    with pytest.raises(ValueError, match="d2l_bert"):
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
+    assert _same(model, load_classifier(tmp_path / "model"))

@@ -25,7 +25,13 @@ def run_finetune(shards: Path, tiny_encoder: Path) -> Finetune:
     """Fine-tunes the tiny encoder for 2 epochs of 15 steps; fields of the config can be overridden."""
 
     def run(
-        out: Path, *, encoder: Path = tiny_encoder, log_metrics: Any = None, progress: Any = None, **fields: Any
+        out: Path,
+        *,
+        encoder: Path = tiny_encoder,
+        shards: Path = shards,
+        log_metrics: Any = None,
+        progress: Any = None,
+        **fields: Any,
     ) -> dict[str, Any]:
         out.mkdir(exist_ok=True)
         values = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32", **fields}

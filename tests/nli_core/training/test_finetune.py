@@ -1,17 +1,25 @@
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from nli_core.data.shards import ShardSet
 from nli_core.errors import UserError
+from nli_core.model.classifier import Classifier
+from nli_core.model.device import choose_device
+from nli_core.model.encoder import Encoder
+from nli_core.model.weights import load_encoder
 from nli_core.outputs import CHECKPOINTS, MODEL
 from nli_core.training.history import read_history
+from nli_core.training.inputs import Features, Tokens
 
 Finetune = Callable[..., dict[str, Any]]
 
@@ -140,3 +148,70 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path, run_finetun
     with pytest.raises(UserError, match=r"the loss became nan .* lower finetune\.learning_rate"):
         run_finetune(tmp_path / "out", encoder=nan_encoder)
     assert not (tmp_path / "out" / MODEL).exists()
+
+
+def test_test_examples_are_not_even_there(
+    tmp_path: Path, run_finetune: Finetune, shards: Path, tiny_encoder: Path
+) -> None:
+    """The book chooses by test and never reads dev."""
+    without = shutil.copytree(shards, tmp_path / "shards", ignore=shutil.ignore_patterns("test-*"))
+    run_finetune(tmp_path / "one")
+    run_finetune(tmp_path / "two", shards=without)
+    assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
+
+
+def test_an_epoch_may_be_a_single_batch(tmp_path: Path, run_finetune: Finetune) -> None:
+    """The book's loop divides by a fifth of the number of batches, rounded down."""
+    assert run_finetune(tmp_path / "out", batch_size=1000)["steps"] == 2
+
+
+def test_a_summed_loss_is_reported_as_a_mean_and_learns_the_same(tmp_path: Path, run_finetune: Finetune) -> None:
+    facts = [
+        run_finetune(tmp_path / name, loss=name, clip_norm=None, weight_decay=0, batch_size=30)
+        for name in ("mean", "sum")
+    ]
+    assert facts[0]["best_dev"]["dev/loss"] == pytest.approx(facts[1]["best_dev"]["dev/loss"], abs=1e-3)
+    points = read_history(tmp_path / "mean"), read_history(tmp_path / "sum")
+    first, other = (found[0].metrics for found in points)
+    assert other["train/loss"] == pytest.approx(first["train/loss"], abs=1e-4)
+    assert other["train/grad_norm"] == pytest.approx(30 * first["train/grad_norm"], rel=1e-3)
+
+
+def test_a_frozen_encoder_reads_each_example_once(
+    tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    pooled = Encoder.pooled
+
+    def counted(self: Encoder, input_ids: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        read.append(len(input_ids))
+        return pooled(self, input_ids, *others)
+
+    monkeypatch.setattr(Encoder, "pooled", counted)
+    run_finetune(tmp_path / "out", freeze_encoder=True, epochs=5)
+    assert sum(read) == 240 + 60
+    assert not list((tmp_path / "out").glob("features*"))
+
+
+def test_features_give_the_logits_of_the_whole_model(tmp_path: Path, shards: Path, tiny_encoder: Path) -> None:
+    train, dev = ShardSet(shards, "train"), ShardSet(shards, "dev")
+    torch.manual_seed(0)
+    model = Classifier(load_encoder(tiny_encoder)[0], train.labels, frozen=True).train()
+    device, examples = choose_device("fp32"), np.array([3, 1, 200, 7])
+    whole = Tokens(model, train, dev, device)
+    cached = Features(model, train, dev, device, folder=tmp_path, progress=lambda *_: None)
+    torch.testing.assert_close(cached.train_logits(examples)[0], whole.train_logits(examples)[0], atol=1e-6, rtol=0)
+    torch.testing.assert_close(cached.dev_logits(), whole.dev_logits(), atol=1e-6, rtol=0)
+
+
+def test_an_interrupted_frozen_training_goes_on_bit_for_bit(tmp_path: Path, run_finetune: Finetune) -> None:
+    run_finetune(tmp_path / "whole", checkpoint_every=5, freeze_encoder=True)
+
+    def stop(_metrics: Mapping[str, float], step: int) -> None:
+        if step == 12:
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True, log_metrics=stop)
+    run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True)
+    assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")

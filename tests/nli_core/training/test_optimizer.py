@@ -31,3 +31,22 @@ def test_biases_and_norms_do_not_decay_and_frozen_weights_are_left_out() -> None
     assert (decaying["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert [parameter is model[0].weight for parameter in decaying["params"]] == [True]
     assert len(plain["params"]) == 3
+
+
+def test_without_decay_it_is_adam_and_a_summed_loss_changes_nothing_but_rounding() -> None:
+    """Adam divides the gradient by its own size: a factor of the loss cancels, but for epsilon and clipping."""
+    config = FinetuneConfig(weight_decay=0, learning_rate=1e-3)
+    torch.manual_seed(0)
+    inputs, targets = torch.randn(8, 4), torch.randn(8, 1)
+    models = [torch.nn.Linear(4, 1) for _ in range(3)]
+    for model in models[1:]:
+        model.load_state_dict(models[0].state_dict())
+    optimizers: list[torch.optim.Optimizer] = [build_optimizer(model, config) for model in models[:2]]
+    optimizers.append(torch.optim.Adam(models[2].parameters(), lr=1e-3))
+    for _ in range(20):
+        for model, optimizer, factor in zip(models, optimizers, (1, len(inputs), 1), strict=True):
+            optimizer.zero_grad()
+            (torch.nn.functional.mse_loss(model(inputs), targets) * factor).backward()
+            optimizer.step()
+    for other in models[1:]:
+        torch.testing.assert_close(models[0].weight, other.weight, atol=1e-6, rtol=0)

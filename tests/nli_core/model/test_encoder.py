@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertForSequenceClassification
+from transformers import BertForSequenceClassification, BertModel
 
-from nli_core.config import EncoderConfig
+from nli_core.config import PretrainedEncoder
 from nli_core.data.ragged import Batch
 from nli_core.download.encoders import download_encoder
-from nli_core.model.bert import Bert
 from nli_core.model.classifier import Classifier
+from nli_core.model.encoder import Encoder
 from nli_core.model.weights import load_encoder
 
 LABELS = ("entailment", "contradiction", "neutral")
@@ -52,7 +52,7 @@ def test_logits_equal_those_of_transformers(shared_data: Path) -> None:
 
 @pytest.mark.slow
 def test_logits_of_minilm_equal_those_of_transformers(tmp_path: Path) -> None:
-    download_encoder(EncoderConfig(name="minilm-l6"), out=tmp_path)
+    download_encoder(PretrainedEncoder(name="minilm-l6"), out=tmp_path, cache=tmp_path, scratch=tmp_path)
     _assert_equal_logits(tmp_path)
 
 
@@ -73,11 +73,11 @@ def test_gradients_equal_those_of_transformers(tiny_encoder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_encoder: Path) -> Bert:
+def encoder(tiny_encoder: Path) -> Encoder:
     return load_encoder(tiny_encoder)[0].eval()
 
 
-def test_the_short_last_layer_gives_what_the_whole_one_gives(encoder: Bert) -> None:
+def test_the_short_last_layer_gives_what_the_whole_one_gives(encoder: Encoder) -> None:
     batch = _batch(encoder.architecture.vocab_size)
     with torch.no_grad():
         hidden = encoder(batch.input_ids, batch.token_type_ids, batch.lengths)
@@ -86,7 +86,7 @@ def test_the_short_last_layer_gives_what_the_whole_one_gives(encoder: Bert) -> N
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
-def test_an_example_does_not_see_its_batch(encoder: Bert) -> None:
+def test_an_example_does_not_see_its_batch(encoder: Encoder) -> None:
     batch = _batch(encoder.architecture.vocab_size)
     length = int(batch.lengths[3])
     with torch.no_grad():
@@ -104,3 +104,26 @@ def test_a_frozen_encoder_has_no_dropout_and_no_gradient(tiny_encoder: Path) -> 
     one.sum().backward()
     assert all(parameter.grad is None for parameter in model.encoder.parameters())
     assert model.head.weight.grad is not None
+
+
+def test_every_output_is_that_of_transformers(tiny_encoder: Path, encoder: Encoder) -> None:
+    """Pooled, sequence, each layer's output and each head's attention, as the lesson looks at them."""
+    theirs = BertModel.from_pretrained(tiny_encoder, attn_implementation="eager").eval()
+    batch = _batch(encoder.architecture.vocab_size)
+    inside = torch.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
+    with torch.no_grad():
+        expected = theirs(
+            batch.input_ids,
+            attention_mask=inside.long(),
+            token_type_ids=batch.token_type_ids,
+            output_hidden_states=True,
+            output_attentions=True,
+        )
+        found = encoder.outputs(batch.input_ids, batch.token_type_ids, batch.lengths)
+    torch.testing.assert_close(found.pooled, expected.pooler_output, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.sequence[inside], expected.last_hidden_state[inside], atol=1e-5, rtol=0)
+    assert (len(found.layers), len(found.attentions)) == (2, 2)
+    for ours, hidden in zip(found.layers, expected.hidden_states[1:], strict=True):
+        torch.testing.assert_close(ours[inside], hidden[inside], atol=1e-5, rtol=0)
+    for ours, attention in zip(found.attentions, expected.attentions, strict=True):
+        torch.testing.assert_close(ours, attention, atol=1e-5, rtol=0)

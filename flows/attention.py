@@ -1,0 +1,39 @@
+"""`nli attention`: what a model attends to, as a picture."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tasks.settings import Settings
+
+
+def attention(
+    model: Annotated[
+        str, typer.Argument(help="A run of MLflow, a model's URI there, a folder, or the name of an encoder.")
+    ],
+    premise: Annotated[str, typer.Argument(help="The premise, or the only text.")],
+    hypothesis: Annotated[str | None, typer.Argument(help="The hypothesis.")] = None,
+    layer: Annotated[int | None, typer.Option(help="Which layer, from 1; without it, the last.")] = None,
+    head: Annotated[int | None, typer.Option(help="Which head, from 1; without it, the mean of all.")] = None,
+    output: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("attention.png"),
+) -> None:
+    """Draw the attention weights of a model for one example, tokens on both axes.
+
+    Example: nli attention minilm-l6 "A man plays a guitar." "Somebody makes music." --layer 3
+    """
+    from nli_core.evaluation.figures import save_attention
+    from nli_core.evaluation.inspection import Inspector
+    from tasks.model_files import model_folder
+
+    with tempfile.TemporaryDirectory() as scratch:
+        inspected = Inspector(model_folder(model, Settings.from_environment(), Path(scratch))).inspect(
+            premise, hypothesis
+        )
+    weights = inspected.attention(layer, head)
+    which = f"layer {layer or len(inspected.outputs.attentions)}, {f'head {head}' if head else 'mean of heads'}"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save_attention(weights.double().numpy(), inspected.tokens, f"{model}: {which}", output)
+    Console(soft_wrap=True).print(f"{which}, {len(inspected.tokens)} tokens: {output}")

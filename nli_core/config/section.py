@@ -1,0 +1,26 @@
+"""The base of every section of a config, and the kinds of values that several sections have.
+
+A field that changes where or how fast a result is made, but not the result, carries `PLACE`; it stays out of the keys
+of the stage store (see `result_fields`).
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+PLACE: JsonDict = {"changes_result": False}
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Section(BaseModel):
+    """Base of every config section: immutable, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
+
+    def result_fields(self) -> dict[str, Any]:
+        """The fields that change this section's result, as JSON-ready values."""
+        fields = type(self).model_fields
+        places = {name for name, field in fields.items() if field.json_schema_extra == PLACE}
+        return self.model_dump(mode="json", exclude=places)

@@ -1,0 +1,62 @@
+"""What the stages after download are told."""
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from nli_core.config.section import PLACE, Fraction, Section
+
+Stage = Literal["download", "pack", "finetune", "evaluate"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+Truncation = Literal["longest_first", "ratio", "hypothesis_first", "premise_first"]
+
+
+class PackConfig(Section):
+    """How text becomes shards."""
+
+    max_length: int = Field(128, ge=8, le=8192, description="tokens an example may have, special tokens included")
+    truncation: Truncation = Field(
+        "longest_first",
+        description="of two texts that are too long together, cut: the longer one, on a tie the hypothesis; both in "
+        "proportion to their lengths (ratio); or the one named, and the other only when nothing is left of it",
+    )
+    fill: bool = Field(
+        False, description="append padding up to max_length that the encoder takes for text (AI-For-Beginners does)"
+    )
+    empty_text: Literal["error", "drop"] = Field("error", description="what to do with a row that has an empty text")
+    rows_per_shard: int = Field(50_000, ge=1, le=10_000_000, description="examples in one shard")
+
+
+class FinetuneConfig(Section):
+    """How the encoder and its new head are trained."""
+
+    epochs: int = Field(3, ge=1, le=1000, description="passes over train")
+    batch_size: int = Field(64, ge=1, le=65_536, description="examples an optimiser step sees")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="peak learning rate")
+    schedule: Literal["linear", "constant"] = Field("linear", description="learning rate after warm-up")
+    warmup_fraction: Fraction = Field(0.1, description="part of all steps over which the rate rises from 0")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decay; none on biases and norms; 0: Adam")
+    adam_epsilon: float = Field(1e-8, gt=0, le=1, description="AdamW's epsilon")
+    loss: Literal["mean", "sum"] = Field(
+        "mean", description="over the batch; for AdamW the two differ only in clip_norm and adam_epsilon"
+    )
+    clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
+    head_dropout: float = Field(0.1, ge=0, lt=1, description="dropout between the pooled first token and the head")
+    freeze_encoder: bool = Field(False, description="train the head alone")
+    best_by: Literal["accuracy", "loss"] = Field("accuracy", description="dev metric that chooses the exported epoch")
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better dev metric")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device is fast at it")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the head, the order of examples and dropout")
+    log_every: int = Field(20, ge=1, description="steps between two points of the training curves")
+    checkpoint_every: int | None = Field(
+        500, ge=1, description="steps between two checkpoints; null: each epoch only", json_schema_extra=PLACE
+    )
+
+
+class EvaluateConfig(Section):
+    """How a fine-tuned model is measured."""
+
+    batch_size: int = Field(256, ge=1, le=65_536, description="examples in one forward pass")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device is fast at it")
+    calibration_bins: int = Field(15, ge=2, le=100, description="bins of the calibration error and its diagram")

@@ -1,0 +1,50 @@
+"""The random weights that training from scratch begins with."""
+
+import math
+
+from torch import nn
+
+from nli_core.model.architecture import Architecture
+from nli_core.model.encoder import Encoder, Layer
+
+_BERT_DEVIATION = 0.02  # of a normal distribution (Devlin et al., 2019)
+_KERAS_EMBEDDING_LIMIT = 0.05
+
+
+def begin_linear(linear: nn.Linear, architecture: Architecture) -> None:
+    """A new linear layer over an encoder: Glorot's uniform distribution in the transformer, as Keras has it."""
+    if architecture.family == "transformer":
+        nn.init.xavier_uniform_(linear.weight)
+    else:
+        nn.init.normal_(linear.weight, std=_BERT_DEVIATION)
+    nn.init.zeros_(linear.bias)
+
+
+def begin_as_keras(encoder: Encoder) -> None:
+    """The initial weights of AI-For-Beginners' transformer: what the layers of Keras 2 begin with by default.
+
+    Keras 2 takes the kernels of its attention, [H, N, D] and [N, D, H], for those of convolutions when it counts how
+    many values flow in and out of a unit, so that these begin smaller than a linear layer of their size would. (Keras
+    3.15 counts otherwise.)
+    """
+    for module in encoder.modules():
+        if isinstance(module, nn.Embedding):
+            nn.init.uniform_(module.weight, -_KERAS_EMBEDDING_LIMIT, _KERAS_EMBEDDING_LIMIT)
+        elif isinstance(module, nn.Linear):
+            begin_linear(module, encoder.architecture)
+        elif isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+    hidden, heads, width = (
+        encoder.architecture.hidden_size,
+        encoder.architecture.num_attention_heads,
+        encoder.architecture.head_size,
+    )
+    for layer in encoder.layers:
+        assert isinstance(layer, Layer)
+        _glorot_uniform(layer.query_key_value, fan_in=hidden * heads, fan_out=hidden * width)
+        _glorot_uniform(layer.attention_output, fan_in=heads * width, fan_out=heads * hidden)
+
+
+def _glorot_uniform(linear: nn.Linear, *, fan_in: int, fan_out: int) -> None:
+    limit = math.sqrt(6 / (fan_in + fan_out))
+    nn.init.uniform_(linear.weight, -limit, limit)

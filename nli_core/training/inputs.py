@@ -1,0 +1,86 @@
+"""What training gives the model: batches of tokens or, under a frozen encoder, what it makes of them, computed once.
+
+A frozen encoder has no dropout and gets no gradient, so that what it pools for an example is the same in every epoch.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nli_core.data.shards import ShardSet
+from nli_core.data.truncation import IntArray
+from nli_core.evaluation.predict import pool_examples, predict_logits
+from nli_core.model.classifier import Classifier
+from nli_core.model.device import Device
+from nli_core.progress import Progress
+
+_BATCH_SIZE = 256  # of forward passes alone
+_FEATURES = "features.safetensors"
+
+
+class Inputs(Protocol):
+    """Logits of the model for examples of train, and for all of dev."""
+
+    def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
+        """Logits [examples, labels], and how many places of tokens and padding it took."""
+
+    def dev_logits(self) -> Tensor:
+        """Logits [dev, labels] in fp32 on the CPU; leaves the model in eval mode."""
+
+
+class Tokens:
+    """Runs the whole model on padded batches."""
+
+    def __init__(self, model: Classifier, train: ShardSet, dev: ShardSet, device: Device) -> None:
+        self._model, self._train, self._dev, self._device = model, train, dev, device
+
+    def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
+        batch = self._train.examples.batch(examples).to(self._device.torch)
+        with self._device.autocast():
+            return self._model(batch.input_ids, batch.token_type_ids, batch.lengths), batch.input_ids.numel()
+
+    def dev_logits(self) -> Tensor:
+        return predict_logits(self._model, self._dev.examples, _BATCH_SIZE, self._device)
+
+
+class Features:
+    """Runs the head alone, on what the frozen encoder pooled: [train, P] and [dev, P]."""
+
+    def __init__(
+        self, model: Classifier, train: ShardSet, dev: ShardSet, device: Device, *, folder: Path, progress: Progress
+    ) -> None:
+        """Compute the features, or read them from `folder`, where an earlier try left them."""
+        self._model, self._lengths, self._device = model, train.examples.lengths, device
+        path = folder / _FEATURES
+        if not path.exists():
+            computed: dict[str, Tensor] = {
+                shards.split: pool_examples(
+                    model,
+                    shards.examples,
+                    _BATCH_SIZE,
+                    device,
+                    lambda done, total: progress(done, total, "the frozen encoder reads every example once"),
+                )
+                for shards in (train, dev)
+            }
+            partial = path.with_suffix(".partial")
+            save_file(computed, partial)
+            partial.replace(path)
+        features = load_file(path)
+        self._train, self._dev = (features[split].to(device.torch) for split in ("train", "dev"))
+
+    def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
+        return self._model.classify(self._train[torch.from_numpy(examples)]), int(self._lengths[examples].sum())
+
+    def dev_logits(self) -> Tensor:
+        self._model.eval()
+        with torch.inference_mode():
+            return self._model.classify(self._dev).cpu()
+
+
+def discard_features(folder: Path) -> None:
+    """Delete what `Features` keeps for the next try."""
+    (folder / _FEATURES).unlink(missing_ok=True)
