@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --constraint .venv/constraints.txt
 
-.PHONY: run test test-slow check ui
+.PHONY: run test test-slow check bench ui
 
 run: .venv/installed
 	$(BIN)/nli run sample
@@ -16,6 +16,9 @@ test-slow: .venv/installed-test
 
 check: .venv/installed-check
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: .venv/installed-test
+	for benchmark in tests/benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 ui: .venv/installed
 	$(BIN)/nli ui

@@ -38,10 +38,15 @@ def test_every_store_command_runs(command: str, nli: Callable[..., "subprocess.C
     assert nli(*shlex.split(command)[1:]).returncode == 0
 
 
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("nli attention")])
+def test_every_picture_is_drawn(command: str, nli: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
+    assert nli(*shlex.split(command)[1:]).returncode == 0
+
+
 def test_every_make_target_exists(project: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (project / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"\bmake (?:GPU=1 )?([a-z][\w-]*)", README.read_text(encoding="utf-8")))
-    assert {"run", "test", "ui", "check"} <= named <= targets
+    assert {"run", "test", "ui", "check", "bench"} <= named <= targets
 
 
 def test_every_recipe_stands_in_the_readme(project: Path) -> None:

@@ -132,6 +132,11 @@ def _convert(
     return {**converted, positions: converted[positions][0]}  # the book adds a dimension for the batch
 
 
+def expected_tensors(config: D2lEncoder, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors that a checkpoint of this config holds, without the heads of pretraining."""
+    return {name: shape for name, (_, shape) in _names(config, vocabulary_size).items()}
+
+
 def _names(config: D2lEncoder, vocabulary_size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
     """The book's name of each tensor, to the hub's and the shape that the config implies."""
     hidden, inner = config.hidden_size, config.intermediate_size

@@ -7,7 +7,7 @@ from torch import nn
 from nli_core.model.architecture import Architecture
 from nli_core.model.encoder import Encoder, Layer
 
-_BERT_DEVIATION = 0.02  # of a normal distribution (Devlin et al., 2019)
+BERT_DEVIATION = 0.02  # of a normal distribution (Devlin et al., 2019)
 _KERAS_EMBEDDING_LIMIT = 0.05
 
 
@@ -16,7 +16,7 @@ def begin_linear(linear: nn.Linear, architecture: Architecture) -> None:
     if architecture.family == "transformer":
         nn.init.xavier_uniform_(linear.weight)
     else:
-        nn.init.normal_(linear.weight, std=_BERT_DEVIATION)
+        nn.init.normal_(linear.weight, std=BERT_DEVIATION)
     nn.init.zeros_(linear.bias)
 
 

@@ -1,0 +1,60 @@
+"""What the benchmarks share: running a recipe, and a page of results that says where and when it was measured."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("NLI_TEST_DATA", PROJECT.parent / "shared" / "data"))
+RESULTS = Path(__file__).with_name("results")
+
+
+def run_recipe(recipe: str, settings: Mapping[str, object]) -> dict[str, Any]:
+    """`nli run RECIPE --set ... --json` in a process of its own; the JSON, with the facts of each stage added."""
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    command = [str(Path(sys.executable).with_name("nli")), "run", recipe, *words, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    for stage in summary["stages"].values():
+        stage["facts"] = json.loads((Path(stage["path"]) / "manifest.json").read_text(encoding="utf-8"))["facts"]
+    return summary
+
+
+def accuracy(summary: Mapping[str, Any], split: str) -> str:
+    """Accuracy with its 95 % interval."""
+    value, low, high = (summary["metrics"][f"{split}/accuracy{end}"] for end in ("", "_low", "_high"))
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def write_page(name: str, title: str, *parts: str) -> None:
+    """Print the page and keep it in `results`, with hardware, versions and date."""
+    packages = ", ".join(f"{package} {version(package)}" for package in ("torch", "tokenizers", "prefect", "mlflow"))
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True)
+    measured = (
+        f"Measured {datetime.date.today()} at commit {commit.stdout.strip()} with `make bench` on {_processor()}, "
+        f"{os.cpu_count()} cores; Python {platform.python_version()}, {packages}."
+    )
+    page = "\n\n".join([f"# {title}", measured, *parts]) + "\n"
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
+    print(page)
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    flags = next(line for line in lines if line.startswith("flags")).split()
+    return f"{name} ({', '.join(flag for flag in ('avx512_bf16', 'amx_bf16') if flag in flags) or 'no bf16'})"

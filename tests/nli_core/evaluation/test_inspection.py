@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import torch
+
+from nli_core.config import PackConfig
+from nli_core.evaluation.inspection import Inspector
+from nli_core.model.classifier import Classifier
+from nli_core.model.export import export_classifier
+from nli_core.model.weights import load_encoder
+
+
+def test_an_example_is_shown_with_its_tokens(tiny_encoder: Path) -> None:
+    inspected = Inspector(tiny_encoder).inspect("a girl", "a b")
+    tokens = len(inspected.tokens)
+    assert inspected.tokens == ["[CLS]", "a", "girl", "[SEP]", "a", "b", "[SEP]"]
+    assert inspected.outputs.sequence.shape == (1, tokens, 32)
+    assert [layer.shape for layer in inspected.outputs.layers] == [(1, tokens, 32)] * 2
+    assert torch.equal(inspected.outputs.layers[-1], inspected.outputs.sequence)
+    torch.testing.assert_close(inspected.attention().sum(dim=1), torch.ones(tokens))
+    heads = [inspected.attention(layer=1, head=head) for head in range(1, 5)]
+    torch.testing.assert_close(torch.stack(heads).mean(dim=0), inspected.attention(layer=1))
+
+
+def test_a_fine_tuned_model_is_inspected_as_it_was_trained(tmp_path: Path, tiny_encoder: Path) -> None:
+    model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
+    pack = PackConfig(max_length=8, truncation="premise_first")
+    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=pack)
+    inspected = Inspector(tmp_path / "model").inspect("a b c d e", "a b c")
+    assert inspected.tokens == ["[CLS]", "a", "b", "[SEP]", "a", "b", "c", "[SEP]"]
