@@ -87,9 +87,9 @@ def main() -> None:
         "The tutorials' architectures on the data at hand",
         "Accuracies with 95 % intervals (Wilson). AG News: 7,980 training and 420 dev texts out of a subset of 8,400, "
         "the complete test split of 7,600. SNLI: a subset of 21,638 training pairs, complete dev and test. Dev chose "
-        "the epoch, test was read once. One seed each. No figure here can be compared with a tutorial's own: those come "
-        "from 120,000 and 549,367 training examples and other pretrained weights. MiniLM was itself trained on sentence "
-        "pairs that include NLI training pairs.",
+        "the epoch, test was read once. One seed each. No figure here can be compared with a tutorial's own: those "
+        "come from 120,000 and 549,367 training examples and other pretrained weights. MiniLM was itself trained on "
+        "sentence pairs that include NLI training pairs.",
         table(("recipe", "with", "trainable parameters", "dev", "test", "training"), rows),
         "## Dev accuracy by epoch",
         table(("recipe", "with", "dev accuracy"), curves),
