@@ -68,7 +68,6 @@ def main() -> None:
         for recipe, what, settings in runs:
             summary = run_recipe(recipe, settings)
             facts = summary["stages"]["finetune"]["facts"]
-            seconds = facts["training_seconds"] + facts["feature_seconds"]
             rows.append(
                 (
                     f"`{recipe}`",
@@ -76,7 +75,6 @@ def main() -> None:
                     f"{facts['trainable_parameters']:,} of {facts['parameters']:,}",
                     accuracy(summary, "dev"),
                     accuracy(summary, "test"),
-                    f"{seconds:.0f} s",
                 )
             )
             history = (Path(summary["stages"]["finetune"]["path"]) / "history.jsonl").read_text().splitlines()
@@ -90,7 +88,7 @@ def main() -> None:
         "the epoch, test was read once. One seed each. No figure here can be compared with a tutorial's own: those "
         "come from 120,000 and 549,367 training examples and other pretrained weights. MiniLM was itself trained on "
         "sentence pairs that include NLI training pairs.",
-        table(("recipe", "with", "trainable parameters", "dev", "test", "training"), rows),
+        table(("recipe", "with", "trainable parameters", "dev", "test"), rows),
         "## Dev accuracy by epoch",
         table(("recipe", "with", "dev accuracy"), curves),
     )
