@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flows.quiet import quiet_libraries
+from nli_core.errors import UserError
 from tasks.settings import Settings
+
+_FORMATS = (".png", ".svg", ".pdf")
 
 
 def attention(
-    model: Annotated[
-        str, typer.Argument(help="A run of MLflow, a model's URI there, a folder, or the name of an encoder.")
-    ],
+    model: Annotated[str, typer.Argument(help="The id of an MLflow run, a model's URI there, a folder, or minilm-l6.")],
     premise: Annotated[str, typer.Argument(help="The premise, or the only text.")],
     hypothesis: Annotated[str | None, typer.Argument(help="The hypothesis.")] = None,
     layer: Annotated[int | None, typer.Option(help="Which layer, from 1; without it, the last.")] = None,
@@ -24,6 +26,13 @@ def attention(
 
     Example: nli attention minilm-l6 "A man plays a guitar." "Somebody makes music." --layer 3
     """
+    if output.suffix not in _FORMATS or output.is_dir():
+        raise UserError(f"--output {output}: name a file that ends in {', '.join(_FORMATS)}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output}: its folder cannot be made ({error.strerror})") from None
+    quiet_libraries()
     from nli_core.evaluation.figures import save_attention
     from nli_core.evaluation.inspection import Inspector
     from tasks.model_files import model_folder
@@ -34,6 +43,5 @@ def attention(
         )
     weights = inspected.attention(layer, head)
     which = f"layer {layer or len(inspected.outputs.attentions)}, {f'head {head}' if head else 'mean of heads'}"
-    output.parent.mkdir(parents=True, exist_ok=True)
     save_attention(weights.double().numpy(), inspected.tokens, f"{model}: {which}", output)
     Console(soft_wrap=True).print(f"{which}, {len(inspected.tokens)} tokens: {output}")

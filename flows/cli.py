@@ -6,7 +6,6 @@ Prefect, MLflow and torch are imported when a command needs them, so that help a
 import atexit
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -17,6 +16,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from flows.attention import attention
+from flows.quiet import quiet_libraries
 from flows.recipes import find_recipe, override, read_recipes
 from flows.servers import prefect_server
 from flows.store_cli import store_app
@@ -80,7 +80,7 @@ def run(
     if explain:
         _explain(config, again, until)
         return
-    _quiet_libraries(debug)
+    quiet_libraries(debug=debug)
     with _prefect_api(), _lines_of_log():
         from flows.pipeline import pipeline
 
@@ -104,7 +104,7 @@ def ui(
     """
     from flows.ui import serve
 
-    _quiet_libraries(debug=False)
+    quiet_libraries()
     serve(Settings.from_environment(), prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 
@@ -123,23 +123,6 @@ def _stage(word: str) -> Stage:
         if stage == word:
             return stage
     raise UserError(f"--rerun {word}: there is no such stage; there are {', '.join(STAGES)}")
-
-
-def _quiet_libraries(debug: bool) -> None:
-    """Keep the libraries from phoning home and from filling the terminal; what the user set himself stays."""
-    defaults = {
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "nli",
-    }
-    if not debug:
-        # Errors reach the terminal as one line of ours; with tracebacks they are in the flow run's log.
-        defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}
-        defaults |= {"MLFLOW_LOGGING_LEVEL": "ERROR"}
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
 
 
 @contextlib.contextmanager

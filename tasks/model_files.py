@@ -6,7 +6,8 @@ from pathlib import Path
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from nli_core.config import TransformerEncoder, parse_config
+from nli_core.config import PretrainedEncoder
+from nli_core.download.encoders import MINILM_NAME, download_encoder
 from nli_core.errors import UserError
 from tasks.model_logging import MODEL_NAME
 from tasks.settings import Settings
@@ -18,7 +19,7 @@ _URIS = ("runs:/", "models:/")
 def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
     """The folder of a fine-tuned model or of an encoder; what has to be fetched goes to `scratch`.
 
-    `name` is a run of MLflow, a model's URI there, a folder, or an encoder as `encoder.name` takes it.
+    `name` is the id of a run of MLflow, a model's URI there, a folder, or minilm-l6.
 
     Raises:
         UserError: there is nothing of this name.
@@ -32,12 +33,12 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
             return Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(scratch)))
         except (MlflowException, OSError) as error:
             raise UserError(f"{uri}: MLflow at {settings.shown_tracking_uri} has no such model ({error})") from None
-    from nli_core.download.encoders import download_encoder
-
-    encoder = parse_config({"corpus": {"name": "ag-news"}, "encoder": {"name": name}}).encoder
-    if isinstance(encoder, TransformerEncoder):
-        raise UserError(f"{name}: begins from scratch, so that there is nothing to see in it; name a run or a folder")
+    if name != MINILM_NAME:
+        raise UserError(
+            f"{name}: is neither the id of an MLflow run (32 digits), nor a model's URI (runs:/ID/model, "
+            f"models:/NAME@ALIAS), nor a folder, nor {MINILM_NAME}"
+        )
     out = scratch / "encoder"
     out.mkdir()
-    download_encoder(encoder, out=out, cache=settings.downloads, scratch=scratch)
+    download_encoder(PretrainedEncoder(name=name), out=out, cache=settings.downloads, scratch=scratch)
     return out

@@ -21,6 +21,9 @@ class ServedClassifier(PythonModel):
     ) -> pd.DataFrame:
         """Rows with `premise` and `hypothesis`, or with `text`, to `label` and `probability/<label>`."""
         single = "text" in model_input.columns
+        for column in ("text",) if single else ("premise", "hypothesis"):
+            if model_input[column].isna().any():
+                raise ValueError(f"row {int(model_input[column].isna().argmax())} has no {column}")
         premises = model_input["text" if single else "premise"].tolist()
         probabilities = self.predictor.probabilities(premises, None if single else model_input["hypothesis"].tolist())
         labels = self.predictor.labels

@@ -30,6 +30,7 @@ class SnliCorpus(Section):
     name: Literal["snli"] = "snli"
     source: str | None = Field(
         None,
+        min_length=1,
         description="http(s) address or local path of an archive laid out like the release; empty: the release itself",
         json_schema_extra=PLACE,
     )
@@ -43,6 +44,7 @@ class AgNewsCorpus(Section):
     name: Literal["ag-news"] = "ag-news"
     source: str | None = Field(
         None,
+        min_length=1,
         description="http(s) address or local path of a folder with the two files; empty: the published ones",
         json_schema_extra=PLACE,
     )

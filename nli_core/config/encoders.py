@@ -17,6 +17,7 @@ class PretrainedEncoder(Section):
     )
     source: str | None = Field(
         None,
+        min_length=1,
         description="a local folder that stands in for the download, or the address of a hub mirror for hf: names",
         json_schema_extra=PLACE,
     )
@@ -29,6 +30,7 @@ class D2lEncoder(Section):
     name: Literal["d2l:bert.small", "d2l:bert.base"]
     source: str | None = Field(
         None,
+        min_length=1,
         description="http(s) address or local path of the archive; empty: the published one",
         json_schema_extra=PLACE,
     )

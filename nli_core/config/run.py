@@ -60,5 +60,7 @@ def _explain(error: ValidationError) -> str:
             lines.append(f"{field}.name: {detail['ctx']['tag']!r} is none of {detail['ctx']['expected_tags']}")
         else:
             message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            lines.append(f"{field}: {message}, got {detail['input']!r}" if field else message)
+            whole = isinstance(detail["input"], Mapping)  # a section; what is wrong with it stands in the message
+            got = "" if whole else f", got {detail['input']!r}"
+            lines.append(f"{field}: {message}{got}" if field else message)
     return "invalid configuration: " + "; ".join(lines)

@@ -62,7 +62,8 @@ def encode_texts(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None
         lengths = np.sum([piece.kept for piece in pieces], axis=0)
         pieces.append(_Piece.repeated(tokenizer.pad_id, config.max_length - lengths))
     input_ids, lengths = _interleave(pieces)
-    boundaries = kept + len(specials) if specials else lengths
+    # Of a single text everything belongs to the first text; of a pair, padding that is filled in to the second.
+    boundaries = lengths if hypotheses is None else kept + len(specials)
     examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id)
     return EncodedTexts(examples, int(np.count_nonzero(cut)), int(cut.sum()))
 

@@ -20,7 +20,8 @@ class CorpusLayout(BaseModel):
 
     `raw_tsv` is tab-separated without any quoting, as SNLI is; in `tsv` quotes may enclose a field. `columns` names
     those of files without a header line. A premise in several columns is what stands in them, joined by spaces.
-    `label_values` is how the labels are written in the files, where not by their names.
+    `label_values` is how the labels are written in the files, where not by their names. `named_by_user` says that
+    columns and labels are fields of the config, which errors then name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +39,7 @@ class CorpusLayout(BaseModel):
     drop_labels: tuple[str, ...] = ()
     carve: dict[Split, float] = {}
     carve_seed: int = 0
+    named_by_user: bool = False
 
     def save(self, folder: Path) -> None:
         (folder / LAYOUT_NAME).write_text(self.model_dump_json(indent=1), encoding="utf-8")

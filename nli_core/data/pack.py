@@ -98,7 +98,7 @@ def pack(
         for index, start in enumerate(range(0, table.rows, config.rows_per_shard))
     ]
     packed = run_jobs(jobs)
-    _check_every_class_is_trained(packed, layout.labels)
+    _check_every_class_is_trained(packed, layout)
     shared = shared_examples(tables)
     shutil.rmtree(out / _TEXT)
     splits = {
@@ -169,11 +169,12 @@ def _tables(
     return {split: tables[split] for split in SPLITS}
 
 
-def _check_every_class_is_trained(shards: Sequence[ShardFacts], labels: tuple[str, ...]) -> None:
+def _check_every_class_is_trained(shards: Sequence[ShardFacts], layout: CorpusLayout) -> None:
     counts = np.sum([shard.labels for shard in shards if shard.split == "train"], axis=0)
-    for label, count in zip(labels, counts, strict=True):
+    remedy = "take it out of corpus.labels" if layout.named_by_user else "is this a file of this corpus?"
+    for label, count in zip(layout.labels, counts, strict=True):
         if count == 0:
-            raise UserError(f"train: has no example of the label {label!r}; take it out of corpus.labels")
+            raise UserError(f"train: has no example of the label {label!r}; {remedy}")
 
 
 def _check_encoder(encoder: Path, config: PackConfig) -> None:

@@ -80,6 +80,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
         known = pl.col("label").is_in(values).fill_null(False)
         empty = pl.any_horizontal(pl.col(name).str.strip_chars().fill_null("") == "" for name in checked)
         labelled = rows.filter(~unlabelled.fill_null(False))
+        _refuse_short_rows(frame, source, layout)
         _refuse_first(labelled.filter(~known), source, layout, lambda row: _label_fault(row, layout))
         if empty_text == "error":
             remedy = "mend it or set pack.empty_text=drop"
@@ -95,10 +96,12 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
         )
         kept.sink_ipc(target, maintain_order=True)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(first_malformed(source, layout) or f"{source.name}: cannot be read ({error})") from None
+        raise UserError(first_malformed(source, layout) or _unreadable(source, error)) from None
     kept_rows = total - dropped_labels - empties
     if kept_rows == 0:
-        raise UserError(f"{source.name}: no rows are left of {total}; check corpus.label and corpus.labels")
+        raise UserError(
+            f"{source.name}: no rows are left of {total}; {_remedy(layout, 'check corpus.label and corpus.labels')}"
+        )
     dropped = {f"label {'/'.join(layout.drop_labels)}": dropped_labels, "empty text": empties}
     return CleanTable(target, kept_rows, {reason: count for reason, count in dropped.items() if count})
 
@@ -121,8 +124,15 @@ def _scan(source: Source, layout: CorpusLayout) -> pl.LazyFrame:
     for field, column in [*wanted, ("label", layout.label)]:
         if column is not None and column not in present:
             columns = ", ".join(map(repr, present))
-            raise UserError(f"{source.name}: has no column {column!r}, only {columns}; set corpus.{field}")
+            raise UserError(
+                f"{source.name}: has no column {column!r}, only {columns}; {_remedy(layout, f'set corpus.{field}')}"
+            )
     return frame.with_row_index("id") if "id" not in present else frame.drop("id").with_row_index("id")
+
+
+def _unreadable(source: Source, error: Exception) -> str:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)  # polars goes on with advice to programmers
+    return f"{source.name}: cannot be read ({reason})"
 
 
 def _joined(columns: Sequence[str]) -> pl.Expr:
@@ -131,6 +141,14 @@ def _joined(columns: Sequence[str]) -> pl.Expr:
     if len(texts) == 1:
         return texts[0]
     return pl.concat_str([text.replace("", None) for text in texts], separator=" ", ignore_nulls=True)
+
+
+def _refuse_short_rows(frame: pl.LazyFrame, source: Source, layout: CorpusLayout) -> None:
+    """polars fills up rows that end early; where every column counts, a row that lacks one is a fault."""
+    if layout.columns is not None:
+        lacking = frame.filter(pl.any_horizontal(pl.col(*layout.columns).is_null())).head(1)
+        if lacking.collect(engine="streaming").height and (fault := first_malformed(source, layout)):
+            raise UserError(fault)
 
 
 def _refuse_first(rows: pl.LazyFrame, source: Source, layout: CorpusLayout, fault: Callable[[_Row], str]) -> None:
@@ -146,7 +164,12 @@ def _label_fault(row: _Row, layout: CorpusLayout) -> str:
         return f"has no value in the column {layout.label!r}"
     value = row["label"][:_SHOWN_CHARACTERS]
     known = ", ".join(map(repr, layout.label_values or layout.labels))
-    return f"the label {value!r} is none of {known}; add it to corpus.labels or corpus.drop_labels"
+    remedy = _remedy(layout, "add it to corpus.labels or corpus.drop_labels")
+    return f"the label {value!r} is none of {known}; {remedy}"
+
+
+def _remedy(layout: CorpusLayout, of_the_config: str) -> str:
+    return of_the_config if layout.named_by_user else "is this a file of this corpus?"
 
 
 def _empty(row: _Row, columns: Mapping[str, Sequence[str]]) -> str:

@@ -1,5 +1,6 @@
 """Taking named files out of an archive without trusting the archive's paths."""
 
+import lzma
 import shutil
 import zipfile
 import zlib
@@ -29,5 +30,6 @@ def extract(archive: Path, names: Iterable[str], into: Path, *, remedy: str) -> 
                     raise UserError(f"{archive}: has no {name}; {remedy}")
                 with opened.open(members[name]) as source, (into / name).open("wb") as target:
                     shutil.copyfileobj(source, target, length=1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    # A member may be encrypted (RuntimeError) or compressed in a way that is not known (NotImplementedError).
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError) as error:
         raise UserError(f"{archive}: is not an intact zip archive ({error}); {remedy}") from None

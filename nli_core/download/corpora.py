@@ -121,6 +121,8 @@ def _ag_news_files(config: AgNewsCorpus) -> dict[Split, tuple[str, str | None]]:
     """Address or path of each file, and the digest that it must have."""
     published = config.source is None
     folder = (config.source or AG_NEWS_ADDRESS).rstrip("/")
+    if not is_remote(folder) and not Path(folder).expanduser().is_dir():
+        raise UserError(f"corpus.source: there is no folder {folder}; give one with {config.train} and {config.test}")
     given: dict[Split, tuple[str, str | None]] = {
         "train": (config.train, config.train_sha256),
         "test": (config.test, config.test_sha256),
@@ -176,6 +178,7 @@ def _copy_user_files(config: FileCorpus, out: Path) -> Origin:
         drop_labels=config.drop_labels,
         carve={split: fraction for split, fraction in fractions.items() if split not in files},
         carve_seed=config.carve_seed,
+        named_by_user=True,
     ).save(out)
     names = {split: str(path) for split, path in paths.items()}
     return Origin(source=str(paths["train"].resolve().parent), sha256=None, verified=False, files=names)

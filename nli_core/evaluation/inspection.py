@@ -14,11 +14,14 @@ from nli_core.model.encoder import EncoderOutputs
 from nli_core.model.export import is_fine_tuned, load_classifier, read_pack_config
 from nli_core.model.weights import load_encoder
 
+_MOST_TOKENS = 512
+
 
 @dataclass(frozen=True)
 class Inspected:
-    """The tokens [L] of an example, special ones included, and the encoder's outputs for a batch of this example."""
+    """The ids and tokens [L] of an example, special ones included, and the encoder's outputs for a batch of it."""
 
+    ids: list[int]
     tokens: list[str]
     outputs: EncoderOutputs
 
@@ -43,17 +46,18 @@ class Inspected:
 class Inspector:
     """An encoder in fp32 on the CPU with its tokenizer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path) -> None:
         """Load a fine-tuned model's folder, or a pretrained encoder's.
 
         Raises:
             UserError: a file is missing or damaged.
         """
+        folder = Path(folder)
         if is_fine_tuned(folder):
             self.encoder, self._config = load_classifier(folder).encoder, read_pack_config(folder)
         else:
             self.encoder = load_encoder(folder)[0].eval()
-            self._config = PackConfig(max_length=self.encoder.architecture.max_position_embeddings)
+            self._config = PackConfig(max_length=min(self.encoder.architecture.max_position_embeddings, _MOST_TOKENS))
         self._tokenizer = Tokenizer(folder)
 
     def inspect(self, premise: str, hypothesis: str | None = None) -> Inspected:
@@ -63,4 +67,4 @@ class Inspector:
         batch = examples.batch(torch.arange(1).numpy())
         with torch.inference_mode():
             outputs = self.encoder.outputs(batch.input_ids, batch.token_type_ids, batch.lengths)
-        return Inspected(self._tokenizer.tokens(examples.input_ids), outputs)
+        return Inspected(examples.input_ids.tolist(), self._tokenizer.tokens(examples.input_ids), outputs)

@@ -57,12 +57,7 @@ class Architecture:
         Raises:
             UserError: it is missing, is of no known family, or asks for something that this encoder does not do.
         """
-        path = folder / CONFIG_NAME
-        try:
-            described = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read as JSON ({error})") from None
-        return cls.from_values(described, path)
+        return cls.from_values(read_description(folder), folder / CONFIG_NAME)
 
     @classmethod
     def from_values(cls, described: Mapping[str, Any], path: Path) -> "Architecture":
@@ -97,3 +92,19 @@ class Architecture:
             )
         except KeyError as error:
             raise UserError(f"{path}: lacks {error}") from None
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What stands in the `config.json` of a model's folder.
+
+    Raises:
+        UserError: it is missing, or is not a JSON object.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(described, dict):
+        raise UserError(f"{path}: is not a JSON object")
+    return described

@@ -3,11 +3,9 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from nli_core.config import PackConfig
-from nli_core.errors import UserError
-from nli_core.model.architecture import CONFIG_NAME, Architecture
+from nli_core.model.architecture import CONFIG_NAME, Architecture, read_description
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
 from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, fill_classifier, save_tensors
@@ -25,7 +23,7 @@ def export_classifier(model: Classifier, encoder: Path, tokenizer: Path, out: Pa
     """
     out.mkdir(parents=True, exist_ok=True)
     family = model.encoder.architecture.family
-    described = _described(encoder) | {
+    described = read_description(encoder) | {
         "model_type": family,
         "architectures": ["BertForSequenceClassification" if family == "bert" else "Classifier"],
         "id2label": {str(index): name for index, name in enumerate(model.labels)},
@@ -59,22 +57,15 @@ def is_fine_tuned(folder: Path) -> bool:
     Raises:
         UserError: there is no description of a model in it.
     """
-    if not (folder / CONFIG_NAME).exists():
-        raise UserError(f"{folder}: has no {CONFIG_NAME}; name the folder of a model or an encoder")
-    return _PACK in _described(folder)
+    return _PACK in read_description(folder)
 
 
 def read_pack_config(folder: Path) -> PackConfig:
     """How the exported model's training examples were made from texts."""
-    return PackConfig(**_described(folder)[_PACK])
+    return PackConfig(**read_description(folder)[_PACK])
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:
     """The exported model's label names in the order of its outputs."""
-    names = _described(folder)["id2label"]
+    names = read_description(folder)["id2label"]
     return tuple(names[str(index)] for index in range(len(names)))
-
-
-def _described(folder: Path) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-    return described

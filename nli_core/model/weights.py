@@ -116,14 +116,10 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
             tensors = torch.load(pickled, map_location="cpu", weights_only=True)
         else:
             raise UserError(f"{folder}: has neither {WEIGHTS_NAME} nor {_PICKLED_NAME}")
-    except (
-        SafetensorError,
-        RuntimeError,
-        OSError,
-        EOFError,
-        ValueError,
-        UnpicklingError,
-    ) as error:
+    except UnpicklingError:
+        # The reason that torch gives comes with the advice to trust the file.
+        raise UserError(f"{path}: is damaged or holds more than tensors; fetch it again") from None
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as weights ({error}); fetch it again") from None
     return {_canonical(name): tensor for name, tensor in tensors.items()}
 

@@ -26,6 +26,8 @@ from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
 from nli_core.training.optimizer import build_optimizer, learning_rate
 from nli_core.training.window import Window
 
+_REMEDY = "lower finetune.learning_rate, set finetune.precision=fp32, or check the encoder's weights"
+
 
 def finetune(
     shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, log_metrics: LogMetrics, progress: Progress
@@ -124,7 +126,7 @@ class _Training:
         self.window.add(loss, norm, examples=len(examples), tokens=tokens, places=places)
         self.seconds += time.perf_counter() - started
         self.examples += len(examples)
-        if position.step % config.log_every == 0:
+        if position.step % config.log_every == 0 or position.batch == self.steps_per_epoch:
             self._log_window(rate)
 
     def _log_window(self, rate: float) -> None:
@@ -132,8 +134,7 @@ class _Training:
         metrics, speeds = self.window.close()
         if not metrics["train/loss"] < float("inf"):
             raise UserError(
-                f"finetune: the loss became {metrics['train/loss']} in the steps up to {position.step}; "
-                "lower finetune.learning_rate, set finetune.precision=fp32, or check the encoder's weights"
+                f"finetune: the loss became {metrics['train/loss']} in the steps up to {position.step}; {_REMEDY}"
             )
         metrics["train/learning_rate"] = rate
         self.history.add(metrics, position.step)
@@ -149,6 +150,8 @@ class _Training:
             "dev/loss": float(functional.cross_entropy(logits, labels)),
             "dev/accuracy": float((logits.argmax(dim=1) == labels).float().mean()),
         }
+        if not dev["dev/loss"] < float("inf"):
+            raise UserError(f"finetune: the loss on dev became {dev['dev/loss']} after step {position.step}; {_REMEDY}")
         position.epoch += 1
         position.batch = 0
         self.history.add({**dev, "epoch": position.epoch}, position.step)

@@ -32,9 +32,10 @@ def test_the_attention_of_a_folder_to_a_single_text_is_drawn(nli: Nli, tiny_enco
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["nothing"], "encoder.name: 'nothing' is none of"),
+        (["nothing"], "nothing: is neither the id of an MLflow run (32 digits)"),
         (["runs:/0123/model"], "has no such model"),
-        (["transformer"], "begins from scratch"),
+        (["minilm-l6", "--output", "picture.xyz"], "name a file that ends in .png"),
+        (["minilm-l6", "--output", "."], "name a file that ends in .png"),
         (["minilm-l6", "--layer", "7"], "layer 7: this encoder has layers 1 to 6"),
         (["minilm-l6", "--head", "0"], "head 0: this encoder has heads 1 to 12"),
     ],

@@ -13,8 +13,14 @@ HEADER = "premise,hypothesis,label\n"
 
 
 def _layout(name: str, format_: TableFormat = "csv", **fields: Any) -> CorpusLayout:
-    values = {"premise": ("premise",), "hypothesis": "hypothesis", "label": "label", "labels": ("no", "yes"), **fields}
-    return CorpusLayout(format=format_, files={"train": name}, **values)
+    values = {
+        "premise": ("premise",),
+        "hypothesis": "hypothesis",
+        "label": "label",
+        "labels": ("no", "yes"),
+        "named_by_user": True,
+    }
+    return CorpusLayout(format=format_, files={"train": name}, **{**values, **fields})
 
 
 def _clean(folder: Path, layout: CorpusLayout, empty_text: Any = "error") -> CleanTable:
@@ -148,6 +154,7 @@ NEWS = {
     "label": "class",
     "labels": ("World", "Sports"),
     "label_values": ("1", "2"),
+    "named_by_user": False,
 }
 
 
@@ -163,7 +170,8 @@ def test_a_table_without_a_header_and_with_its_text_in_two_columns(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('"1","a","b"\n"3","a","b"\n', "t.csv, line 2: the label '3' is none of '1', '2'"),
+        ('"1","a","b"\n"3","a","b"\n', "t.csv, line 2: the label '3' is none of '1', '2'; is this a file"),
+        ('"1","a","b"\n"1","a"\n', "t.csv, line 2: has 2 fields, the corpus 3"),
         ('"1","a","b"\n"1","",""\n', "t.csv, line 2: has no text in the column 'title' or 'description'"),
         ('"1","a","b"\n"1","a"\n"1","a","b","c"\n', "t.csv, line 2: has 2 fields, the corpus 3"),
     ],

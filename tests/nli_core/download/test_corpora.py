@@ -185,3 +185,10 @@ def test_a_missing_file_of_ag_news_is_one_line_that_says_how_to_supply_it(news: 
 
 def test_nothing_is_fetched_over_plain_http() -> None:
     assert all(address.startswith("https://") for address in (SNLI_ADDRESS, AG_NEWS_ADDRESS, D2L_ADDRESS))
+
+
+def test_the_source_of_ag_news_is_a_folder(news: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"corpus\.source: there is no folder .*train\.csv; give one with train\.csv and"
+    ):
+        corpus_identity(AgNewsCorpus(source=str(news / "train.csv")))

@@ -32,7 +32,7 @@ def hub(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
             headers = {"X-Repo-Commit": COMMIT}
-            if path == f"/api/models/{REPOSITORY}/revision/{COMMIT}":
+            if path.startswith(f"/api/models/{REPOSITORY}/revision/"):
                 siblings = [{"rfilename": name} for name in names]
                 body = json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}).encode()
                 headers["Content-Type"] = "application/json"
@@ -102,7 +102,7 @@ def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path, tiny_encoder: Pat
 def test_the_hub_is_asked_for_what_is_needed(download: Download, hub: str, out: Path, tiny_encoder: Path) -> None:
     config = PretrainedEncoder(name=f"hf:{REPOSITORY}@{COMMIT}", source=hub)
     origin = download(config)
-    assert origin.verified  # a commit of the hub names its contents
+    assert not origin.verified  # a mirror may serve anything under a commit's name
     assert (out / "model.safetensors").read_bytes() == (tiny_encoder / "model.safetensors").read_bytes()
     assert {path.name for path in out.iterdir()} == {"config.json", "model.safetensors", "vocab.txt"}
 
@@ -134,3 +134,24 @@ def test_a_local_folder_can_stand_in_for_the_hub(download: Download, out: Path, 
     config = PretrainedEncoder(name=f"hf:{REPOSITORY}@{COMMIT}", source=str(tiny_encoder))
     download(config)
     assert (out / "vocab.txt").exists()
+
+
+def test_a_hub_that_answers_with_another_commit_is_refused(hub: str, download: Download) -> None:
+    other = "f" * 40
+    config = PretrainedEncoder(name=f"hf:{REPOSITORY}@{other}", source=hub)
+    with pytest.raises(UserError, match=f"answered with the commit {COMMIT}"):
+        download(config)
+
+
+def test_what_a_mirror_serves_is_its_own_unless_a_digest_vouches_for_it() -> None:
+    name = f"hf:{REPOSITORY}@{COMMIT}"
+    mirror = "https://hub.mirror.example"
+    identity = encoder_identity(PretrainedEncoder(name=name))
+    assert encoder_identity(PretrainedEncoder(name=name, source=mirror)) != identity
+    known = encoder_identity(PretrainedEncoder(name=name, sha256="0" * 64))
+    assert encoder_identity(PretrainedEncoder(name=name, sha256="0" * 64, source=mirror)) == known
+
+
+def test_a_missing_folder_is_named_by_its_field() -> None:
+    with pytest.raises(UserError, match=r"encoder\.source: there is no folder /nowhere; give one with config\.json"):
+        encoder_identity(PretrainedEncoder(name="minilm-l6", source="/nowhere"))

@@ -94,7 +94,7 @@ def test_the_curves_arrive_by_their_names(tmp_path: Path, run_finetune: Finetune
     run_finetune(tmp_path / "out", log_metrics=lambda metrics, step: logged.append((dict(metrics), step)))
     train = [(metrics, step) for metrics, step in logged if "train/loss" in metrics]
     dev = [(metrics, step) for metrics, step in logged if "dev/loss" in metrics]
-    assert [step for _, step in train] == list(range(4, 31, 4))
+    assert [step for _, step in train] == [4, 8, 12, 15, 16, 20, 24, 28, 30]  # an epoch has 15 steps
     assert [step for _, step in dev] == [15, 30]
     assert train[0][0].keys() == {
         "train/loss",
@@ -215,3 +215,11 @@ def test_an_interrupted_frozen_training_goes_on_bit_for_bit(tmp_path: Path, run_
         run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True, log_metrics=stop)
     run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
+
+
+def test_a_short_run_has_curves_and_is_checked_too(tmp_path: Path, run_finetune: Finetune, nan_encoder: Path) -> None:
+    run_finetune(tmp_path / "out", batch_size=1000, log_every=20)
+    points = [point for point in read_history(tmp_path / "out") if "train/loss" in point.metrics]
+    assert [point.step for point in points] == [1, 2]
+    with pytest.raises(UserError, match="the loss became nan"):
+        run_finetune(tmp_path / "bad", batch_size=1000, log_every=20, encoder=nan_encoder)

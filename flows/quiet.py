@@ -1,0 +1,20 @@
+"""Libraries that neither phone home nor fill the terminal."""
+
+import os
+
+
+def quiet_libraries(*, debug: bool = False) -> None:
+    """Set what they read from the environment; what the user set himself stays, and `debug` leaves them their logs."""
+    defaults = {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "nli",
+    }
+    if not debug:
+        # Errors reach the terminal as one line of ours; with tracebacks they are in the flow run's log.
+        defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}
+        defaults |= {"MLFLOW_LOGGING_LEVEL": "ERROR"}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
