@@ -62,7 +62,6 @@ def main() -> None:
             ("ag-news-bert-finetune", "MiniLM, 1e-4", {**NEWS, **MINILM, "finetune.learning_rate": 1e-4}),
             ("snli-bert-small", "random weights, 5 epochs", {**SNLI, **random}),
             ("snli-bert-small", "random weights, 30 epochs", {**SNLI, **random, "finetune.epochs": 30}),
-            ("snli-minilm", "as it is", SNLI),
         ]
         rows, curves = [], []
         for recipe, what, settings in runs:
