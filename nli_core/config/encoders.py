@@ -14,6 +14,8 @@ class PretrainedEncoder(Section):
         "minilm-l6",
         min_length=1,
         description="minilm-l6, hf:OWNER/NAME@REVISION, or a local folder in the Hugging Face layout",
+        # Prefect validates against the JSON schema, under which a name must belong to one family alone.
+        json_schema_extra={"pattern": "^(?!d2l:)(?!transformer$)"},
     )
     source: str | None = Field(
         None,

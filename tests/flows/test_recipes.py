@@ -1,11 +1,12 @@
 import importlib
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
 from flows.recipes import find_recipe, override, read_recipes
-from nli_core.config import parse_config
+from nli_core.config import RunConfig, parse_config
 from nli_core.errors import UserError
 
 
@@ -62,3 +63,9 @@ def test_settings_reach_any_field_as_yaml_and_leave_the_recipe_alone() -> None:
 def test_a_malformed_setting_is_refused_by_name(setting: str) -> None:
     with pytest.raises(UserError, match="--set"):
         override({"corpus": {"name": "sample"}}, [setting])
+
+
+def test_every_recipe_fits_the_json_schema_that_prefect_validates_with(project: Path) -> None:
+    schema = RunConfig.model_json_schema()
+    for recipe in read_recipes(project / "prefect.yaml").values():
+        jsonschema.validate(recipe.config, schema)
