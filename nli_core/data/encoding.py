@@ -3,10 +3,11 @@
 Where the tokenizer has no such tokens, an example is its text alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from nli_core.config import PackConfig
 from nli_core.data.ragged import RaggedExamples
@@ -19,8 +20,12 @@ from nli_core.errors import UserError
 class Texts:
     """One text of each example, and its words from a parse, as far as the corpus has parses."""
 
-    raw: Sequence[str]
-    parses: Sequence[str | None] | None = None
+    raw: pa.LargeStringArray
+    parses: pa.LargeStringArray | None = None
+
+    @classmethod
+    def of(cls, raw: Sequence[str], parses: Sequence[str | None] | None = None) -> "Texts":
+        return cls(pa.array(raw, pa.large_string()), None if parses is None else pa.array(parses, pa.large_string()))
 
 
 @dataclass(frozen=True)
@@ -32,61 +37,29 @@ class EncodedTexts:
     truncated_tokens: int
 
 
-def encode_texts(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig) -> EncodedTexts:
-    """Tokenize, truncate to `config.max_length` tokens (special ones included) and add the special tokens.
-
-    Raises:
-        UserError: hypotheses for a tokenizer that has no token to put between two texts.
-    """
-    premise_ids, premise_lengths = tokenizer.encode(premises.raw, premises.parses)
-    specials = [special for special in (tokenizer.cls_id, tokenizer.sep_id) if special is not None]
-    if hypotheses is None:
-        kept = np.minimum(premise_lengths, config.max_length - len(specials))
-        middle = [_Piece(premise_ids, premise_lengths, kept)]
-        cut = premise_lengths - kept
-    else:
-        if len(specials) < 2:
-            raise UserError("pack: this encoder reads single texts; choose another encoder for pairs")
-        hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses.raw, hypotheses.parses)
-        budget = config.max_length - len(specials) - 1
-        kept, hypothesis_kept = STRATEGIES[config.truncation](premise_lengths, hypothesis_lengths, budget)
-        middle = [_Piece(premise_ids, premise_lengths, kept), _Piece.constant(specials[1], kept)]
-        middle.append(_Piece(hypothesis_ids, hypothesis_lengths, hypothesis_kept))
-        cut = premise_lengths - kept + hypothesis_lengths - hypothesis_kept
-    if specials:
-        pieces = [_Piece.constant(specials[0], kept), *middle, _Piece.constant(specials[1], kept)]
-    else:
-        # Nothing may be left of a text of punctuation alone, and an encoder needs a token to pool.
-        pieces = [*middle, _Piece.repeated(tokenizer.unknown_id, (kept == 0).astype(np.int64))]
-    if config.fill:
-        lengths = np.sum([piece.kept for piece in pieces], axis=0)
-        pieces.append(_Piece.repeated(tokenizer.pad_id, config.max_length - lengths))
-    input_ids, lengths = _interleave(pieces)
-    # Of a single text everything belongs to the first text; of a pair, padding that is filled in to the second.
-    boundaries = lengths if hypotheses is None else kept + len(specials)
-    examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id)
-    return EncodedTexts(examples, int(np.count_nonzero(cut)), int(cut.sum()))
-
-
 @dataclass(frozen=True)
-class _Piece:
+class Ragged:
     """A ragged array, flat, of which the first `kept` values of every row are used."""
 
     values: IntArray
     lengths: IntArray
     kept: IntArray
 
-    @classmethod
-    def constant(cls, value: int, like: IntArray) -> "_Piece":
-        return cls.repeated(value, np.ones_like(like))
 
-    @classmethod
-    def repeated(cls, value: int, times: IntArray) -> "_Piece":
-        return cls(np.full(int(times.sum()), value, dtype=np.int64), times, times)
+@dataclass(frozen=True)
+class Repeated:
+    """One value, `kept` times in each row."""
+
+    value: int
+    kept: IntArray
 
 
-def _interleave(pieces: Sequence[_Piece]) -> tuple[IntArray, IntArray]:
-    """Row by row, the kept values of every piece in turn."""
+Piece = Ragged | Repeated
+Join = Callable[[Sequence[Piece]], tuple[IntArray, IntArray]]
+
+
+def join_pieces(pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
+    """Row by row, the kept values of every piece in turn, flat; and the length of each row."""
     lengths = np.sum([piece.kept for piece in pieces], axis=0)
     row_ends = np.cumsum(lengths)
     out = np.empty(int(row_ends[-1]) if len(row_ends) else 0, dtype=np.int64)
@@ -94,7 +67,50 @@ def _interleave(pieces: Sequence[_Piece]) -> tuple[IntArray, IntArray]:
     for piece in pieces:
         first_kept = np.cumsum(piece.kept) - piece.kept
         within = np.arange(int(piece.kept.sum())) - np.repeat(first_kept, piece.kept)
-        source_starts = np.cumsum(piece.lengths) - piece.lengths
-        out[np.repeat(place, piece.kept) + within] = piece.values[np.repeat(source_starts, piece.kept) + within]
+        targets = np.repeat(place, piece.kept) + within
+        if isinstance(piece, Repeated):
+            out[targets] = piece.value
+        else:
+            source_starts = np.cumsum(piece.lengths) - piece.lengths
+            out[targets] = piece.values[np.repeat(source_starts, piece.kept) + within]
         place = place + piece.kept
     return out, lengths
+
+
+def encode_texts(
+    tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig, *, join: Join = join_pieces
+) -> EncodedTexts:
+    """Tokenize, truncate to `config.max_length` tokens (special ones included) and add the special tokens.
+
+    Raises:
+        UserError: hypotheses for a tokenizer that has no token to put between two texts.
+    """
+    premise_ids, premise_lengths = tokenizer.encode(premises.raw, premises.parses)
+    specials = [special for special in (tokenizer.cls_id, tokenizer.sep_id) if special is not None]
+    ones = np.ones_like(premise_lengths)
+    if hypotheses is None:
+        kept = np.minimum(premise_lengths, config.max_length - len(specials))
+        middle: list[Piece] = [Ragged(premise_ids, premise_lengths, kept)]
+        cut = premise_lengths - kept
+    else:
+        if len(specials) < 2:
+            raise UserError("pack: this encoder reads single texts; choose another encoder for pairs")
+        hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses.raw, hypotheses.parses)
+        budget = config.max_length - len(specials) - 1
+        kept, hypothesis_kept = STRATEGIES[config.truncation](premise_lengths, hypothesis_lengths, budget)
+        middle = [Ragged(premise_ids, premise_lengths, kept), Repeated(specials[1], ones)]
+        middle.append(Ragged(hypothesis_ids, hypothesis_lengths, hypothesis_kept))
+        cut = premise_lengths - kept + hypothesis_lengths - hypothesis_kept
+    if specials:
+        pieces = [Repeated(specials[0], ones), *middle, Repeated(specials[1], ones)]
+    else:
+        # Nothing may be left of a text of punctuation alone, and an encoder needs a token to pool.
+        pieces = [*middle, Repeated(tokenizer.unknown_id, (kept == 0).astype(np.int64))]
+    if config.fill:
+        lengths = np.sum([piece.kept for piece in pieces], axis=0)
+        pieces.append(Repeated(tokenizer.pad_id, config.max_length - lengths))
+    input_ids, lengths = join(pieces)
+    # Of a single text everything belongs to the first text; of a pair, padding that is filled in to the second.
+    boundaries = lengths if hypotheses is None else kept + len(specials)
+    examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id)
+    return EncodedTexts(examples, int(np.count_nonzero(cut)), int(cut.sum()))

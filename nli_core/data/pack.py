@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from nli_core.config import PackConfig
 from nli_core.data.carving import carve, shared_examples
 from nli_core.data.encoding import Texts, encode_texts
+from nli_core.data.fast_tokenizer import join_pieces_fast, shared_tokenizer
 from nli_core.data.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.shards import ShardMetadata, shard_name, write_shard
 from nli_core.data.tables import CleanTable, clean_tables
@@ -119,12 +121,15 @@ def pack(
 
 def pack_shard(job: ShardJob) -> ShardFacts:
     """Tokenize, truncate and write one shard."""
-    tokenizer = Tokenizer(job.tokenizer)
+    tokenizer = shared_tokenizer(job.tokenizer)
     rows = pl.scan_ipc(job.table).slice(job.start, job.rows).collect()
     hypotheses = _column(rows, "hypothesis", tokenizer) if "hypothesis" in rows.columns else None
-    encoded = encode_texts(tokenizer, _column(rows, "premise", tokenizer), hypotheses, job.config)
+    encoded = encode_texts(
+        tokenizer, _column(rows, "premise", tokenizer), hypotheses, job.config, join=join_pieces_fast
+    )
     metadata = ShardMetadata(
         split=job.split,
+        first_id=int(rows["id"][0]),
         labels=job.labels,
         tokenizer_sha256=tokenizer_sha256(job.tokenizer),
         vocabulary_size=tokenizer.vocabulary_size,
@@ -147,9 +152,13 @@ def pack_shard(job: ShardJob) -> ShardFacts:
 def _column(rows: pl.DataFrame, name: str, tokenizer: Tokenizer) -> Texts:
     parse = f"{name}_parse"
     if not tokenizer.reads_parses or parse not in rows.columns:
-        return Texts(rows[name].to_list())
+        return Texts(_arrow(rows[name]))
     words = rows[parse].str.replace_all("[()]", "").str.strip_chars()
-    return Texts(rows[name].to_list(), words.to_list())
+    return Texts(_arrow(rows[name]), _arrow(words))
+
+
+def _arrow(column: pl.Series) -> pa.LargeStringArray:
+    return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _premises(table: CleanTable) -> Iterator[str]:

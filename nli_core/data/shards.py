@@ -1,9 +1,10 @@
 """Shards: Arrow IPC files of packed examples, read by memory map.
 
-    id: uint32           row of the example in the file that its split came from, from 0
+    id_step: uint8/32    the example's id less the id before it, or 0; the first id stands in the metadata. An id is the
+                         row of the example in the file that its split came from, from 0
     input_ids: list      the example's token ids, uint16 where the vocabulary fits, else uint32; no padding
     boundary: uint8/16   where the hypothesis begins (the token_type_ids are 0 before it and 1 from there on)
-    label: uint16        place in the metadata's `labels`
+    label: uint8/16      place in the metadata's `labels`
 
 One record batch a file, so that every column is one contiguous piece of the map.
 """
@@ -33,6 +34,7 @@ class ShardMetadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: Split
+    first_id: int
     labels: tuple[str, ...]
     tokenizer_sha256: str
     vocabulary_size: int
@@ -51,11 +53,14 @@ def write_shard(path: Path, ids: IntArray, labels: IntArray, encoded: EncodedTex
     id_type = np.uint16 if metadata.vocabulary_size <= 2**16 else np.uint32
     boundary_type = np.uint8 if metadata.config.max_length < 2**8 else np.uint16
     offsets = np.concatenate([[0], np.cumsum(encoded.examples.lengths)]).astype(np.int32)
+    label_type = np.uint8 if len(metadata.labels) <= 2**8 else np.uint16
+    steps = np.diff(ids.astype(np.int64), prepend=metadata.first_id)
+    step_type = np.uint8 if steps.max(initial=0) < 2**8 else np.uint32
     columns: dict[str, pa.Array[Any]] = {
-        "id": pa.array(ids.astype(np.uint32)),
+        "id_step": pa.array(steps.astype(step_type)),
         "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(encoded.examples.input_ids.astype(id_type))),
         "boundary": pa.array(encoded.examples.boundaries.astype(boundary_type)),
-        "label": pa.array(labels.astype(np.uint16)),
+        "label": pa.array(labels.astype(label_type)),
     }
     batch = pa.RecordBatch.from_pydict(columns)
     schema = batch.schema.with_metadata({_METADATA_KEY: metadata.model_dump_json().encode()})
@@ -87,7 +92,12 @@ class ShardSet:
                 raise UserError(f"{path}: was packed with other labels or another tokenizer than {paths[0].name}")
         self.split = split
         self.labels = first.labels
-        self.ids = _joined(tables, "id").astype(np.int64)
+        self.ids = np.concatenate(
+            [
+                metadata.first_id + np.cumsum(table.column("id_step").to_numpy(), dtype=np.int64)
+                for table, metadata in zip(tables, self.metadata, strict=True)
+            ]
+        )
         self.label_ids = _joined(tables, "label").astype(np.int64)
         lists = [table.column("input_ids") for table in tables]
         values = [column.values.to_numpy() for column in lists]

@@ -2,11 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as compute
 import tokenizers
 from tokenizers.models import WordLevel, WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -50,20 +52,29 @@ class Tokenizer:
         self.cls_id, self.sep_id = ids[names[0]], ids[names[1]]
         self.pad_id, self.unknown_id = int(ids[names[2]] or 0), int(ids[names[3]] or 0)
 
-    def encode(self, texts: Sequence[str], parses: Sequence[str | None] | None = None) -> tuple[IntArray, IntArray]:
+    def encode(
+        self, texts: pa.LargeStringArray, parses: pa.LargeStringArray | None = None
+    ) -> tuple[IntArray, IntArray]:
         """All ids of all texts, one after the other, and how many belong to each text.
 
         `parses`, for a tokenizer that reads them, hold words between spaces; a text whose parse is empty is split here.
         """
         if parses is None:
-            encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+            encodings = self._tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
         else:
-            words = [parse or self._split(text) for text, parse in zip(texts, parses, strict=True)]
+            words = self.words(texts, parses).to_pylist()
             encodings = self._parsed_words.encode_batch_fast(words, add_special_tokens=False)
         rows = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         flat = np.fromiter((id_ for row in rows for id_ in row), dtype=np.int64, count=int(lengths.sum()))
         return flat, lengths
+
+    def words(self, texts: pa.LargeStringArray, parses: pa.LargeStringArray) -> pa.LargeStringArray:
+        """The parses, and where one is empty the words that the tokenizer itself finds in the text."""
+        if parses.null_count == 0 and compute.min(compute.binary_length(parses)).as_py() != 0:
+            return parses
+        pairs = zip(texts.to_pylist(), parses.to_pylist(), strict=True)
+        return pa.array([parse or self._split(text) for text, parse in pairs], pa.large_string())
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """The tokens that these ids stand for."""

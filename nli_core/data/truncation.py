@@ -4,12 +4,13 @@ Every strategy takes the lengths of premises and hypotheses and gives those that
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from nli_core.config import Truncation
 
-IntArray = np.ndarray[tuple[int], np.dtype[np.int64]]
+IntArray = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 Strategy = Callable[[IntArray, IntArray, int], tuple[IntArray, IntArray]]
 
 

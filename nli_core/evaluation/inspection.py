@@ -62,8 +62,8 @@ class Inspector:
 
     def inspect(self, premise: str, hypothesis: str | None = None) -> Inspected:
         """Run the encoder on one pair, or on one text."""
-        second = None if hypothesis is None else Texts([hypothesis])
-        examples = encode_texts(self._tokenizer, Texts([premise]), second, self._config).examples
+        second = None if hypothesis is None else Texts.of([hypothesis])
+        examples = encode_texts(self._tokenizer, Texts.of([premise]), second, self._config).examples
         batch = examples.batch(torch.arange(1).numpy())
         with torch.inference_mode():
             outputs = self.encoder.outputs(batch.input_ids, batch.token_type_ids, batch.lengths)

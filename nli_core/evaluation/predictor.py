@@ -31,8 +31,8 @@ class Predictor:
         self, premises: Sequence[str], hypotheses: Sequence[str] | None = None
     ) -> "np.ndarray[Any, np.dtype[np.float64]]":
         """Probabilities [texts, labels] in the order of the texts; columns are in the order of `labels`."""
-        second = None if hypotheses is None else Texts(hypotheses)
-        encoded = encode_texts(self._tokenizer, Texts(premises), second, self._pack)
+        second = None if hypotheses is None else Texts.of(hypotheses)
+        encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
         logits = predict_logits(self._model, encoded.examples, _BATCH_SIZE, self._device)
         probabilities: np.ndarray[Any, np.dtype[np.float64]] = torch.softmax(logits.double(), dim=1).numpy()
         return probabilities

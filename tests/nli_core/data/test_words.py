@@ -52,14 +52,15 @@ def book(tmp_path: Path) -> Tokenizer:
 
 
 def test_a_parse_is_taken_word_by_word_and_a_missing_one_is_made(book: Tokenizer) -> None:
-    ids, lengths = book.encode(["ignored", "A don't", "a"], ["A b-c DON'T", None, ""])
+    texts = Texts.of(["ignored", "A don't", "a"], ["A b-c DON'T", None, ""])
+    ids, lengths = book.encode(texts.raw, texts.parses)
     assert lengths.tolist() == [3, 3, 1]
     unknown = book.unknown_id
     assert ids.tolist() == [4, 5, unknown, 4, 6, 7, 4]
 
 
 def test_an_example_of_the_books_tokens_has_the_books_special_tokens(book: Tokenizer) -> None:
-    encoded = encode_texts(book, Texts(["a"]), Texts(["b c"]), PackConfig(max_length=8))
+    encoded = encode_texts(book, Texts.of(["a"]), Texts.of(["b c"]), PackConfig(max_length=8))
     assert encoded.examples.input_ids.tolist() == [0, 4, 1, 8, 9, 1]
     assert (encoded.examples.boundaries[0], encoded.examples.pad_id) == (3, 2)
 
@@ -77,7 +78,9 @@ def learned(tmp_path: Path) -> Tokenizer:
 
 
 def test_an_example_of_learned_words_is_its_text_alone(learned: Tokenizer) -> None:
-    encoded = encode_texts(learned, Texts(["Two, three: one!", "...", "three " * 20]), None, PackConfig(max_length=8))
+    encoded = encode_texts(
+        learned, Texts.of(["Two, three: one!", "...", "three " * 20]), None, PackConfig(max_length=8)
+    )
     assert encoded.examples.lengths.tolist() == [3, 1, 8]
     assert encoded.examples.input_ids.tolist() == [3, 2, 4, 1, *[2] * 8]
     assert encoded.truncated_tokens == 12
@@ -85,7 +88,7 @@ def test_an_example_of_learned_words_is_its_text_alone(learned: Tokenizer) -> No
 
 
 def test_filling_makes_padding_a_part_of_the_text(learned: Tokenizer) -> None:
-    encoded = encode_texts(learned, Texts(["two", "three " * 20]), None, PackConfig(max_length=8, fill=True))
+    encoded = encode_texts(learned, Texts.of(["two", "three " * 20]), None, PackConfig(max_length=8, fill=True))
     assert encoded.examples.lengths.tolist() == [8, 8]
     assert encoded.examples.input_ids.tolist() == [3, *[0] * 7, *[2] * 8]
 
@@ -102,7 +105,7 @@ def test_filling_makes_padding_a_part_of_the_text(learned: Tokenizer) -> None:
     ],
 )
 def test_ids_of_bert_are_those_of_the_lesson(shared_data: Path, text: str, ids: list[int]) -> None:
-    encoded = encode_texts(Tokenizer(shared_data / "bert-base-uncased"), Texts([text]), None, PackConfig())
+    encoded = encode_texts(Tokenizer(shared_data / "bert-base-uncased"), Texts.of([text]), None, PackConfig())
     batch = encoded.examples.batch(encoded.examples.lengths * 0)
     assert batch.input_ids.tolist() == [ids]
     assert batch.token_type_ids.tolist() == [[0] * len(ids)]

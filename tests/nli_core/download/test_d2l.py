@@ -64,7 +64,7 @@ def test_ids_segments_and_lengths_are_the_books(
 ) -> None:
     described, tensors = expected
     download(_config(archive))
-    premises, hypotheses = (Texts(described[name], described[name]) for name in ("premises", "hypotheses"))
+    premises, hypotheses = (Texts.of(described[name], described[name]) for name in ("premises", "hypotheses"))
     config = PackConfig(max_length=described["packed_max_len"])
     encoded = encode_texts(Tokenizer(out), premises, hypotheses, config)
     assert encoded.truncated_examples > 0

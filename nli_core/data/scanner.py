@@ -1,0 +1,175 @@
+"""Compiled loops over the bytes of texts: splitting them into known words, and joining what the words stand for.
+
+A text is UTF-8. A table gives each byte a class (`BREAK`, `ALONE`, ...) and another what it becomes; so a few rules
+cover the tokenizers that this project has, as long as a text is plain ASCII. A text that holds a byte of the class
+`HARD` is left to the tokenizer itself. All loops run without Python's lock, so that threads use all cores.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+WORD, BREAK, ALONE, DROP, HARD = range(5)
+"""A byte of a word; one between words; a word of its own; one that is passed by; one that the rules do not cover."""
+
+HARD_TEXT = -1
+"""Stands where a text has a byte of the class `HARD`."""
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Longs = np.ndarray[Any, np.dtype[np.int64]]
+Ints = np.ndarray[Any, np.dtype[np.int32]]
+Vocabulary = tuple[Ints, Bytes, Longs, int]
+
+_OFFSET_BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a
+_EMPTY = -1
+
+
+@njit(nogil=True, cache=True)
+def scan(
+    data: Bytes, offsets: Longs, classes: Bytes, becomes: Bytes, slots: Ints, pool: Bytes, pool_ends: Longs, known: int
+) -> tuple[Ints, Ints, Vocabulary]:
+    """Split texts into words and look each word up, adding those that are new.
+
+    `data` and `offsets` [texts + 1] are an Arrow string column's buffers. The vocabulary is `known` words one after the
+    other in `pool`, word i ending at `pool_ends[i]`, and an open-addressing hash table `slots` of their numbers, whose
+    size is a power of 2. Returns the numbers of all words of all texts, how many each text has (`HARD_TEXT`: left out),
+    and the vocabulary with the new words.
+    """
+    texts = len(offsets) - 1
+    words = np.empty(offsets[texts] - offsets[0] + 1, np.int32)
+    counts = np.empty(texts, np.int32)
+    found = 0
+    longest = 0
+    for text in range(texts):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    current = np.empty(longest + 1, np.uint8)
+    for text in range(texts):
+        first_of_text = found
+        length = 0
+        word_hash = _OFFSET_BASIS
+        place, end = offsets[text], offsets[text + 1]
+        while place <= end:
+            kind = BREAK if place == end else classes[data[place]]
+            if kind == WORD:
+                byte = becomes[data[place]]
+                current[length] = byte
+                length += 1
+                word_hash = (word_hash ^ np.uint64(byte)) * _PRIME
+            elif kind == HARD:
+                break
+            elif kind != DROP:
+                if length:
+                    if 2 * (known + 1) > len(slots):
+                        slots = _rehash(slots, pool, pool_ends, known)
+                    number, pool, pool_ends, known = _look_up(current, length, word_hash, slots, pool, pool_ends, known)
+                    words[found] = number
+                    found += 1
+                    length = 0
+                    word_hash = _OFFSET_BASIS
+                if kind == ALONE:
+                    if 2 * (known + 1) > len(slots):
+                        slots = _rehash(slots, pool, pool_ends, known)
+                    current[0] = data[place]
+                    alone_hash = (_OFFSET_BASIS ^ np.uint64(current[0])) * _PRIME
+                    number, pool, pool_ends, known = _look_up(current, 1, alone_hash, slots, pool, pool_ends, known)
+                    words[found] = number
+                    found += 1
+            place += 1
+        if place <= end:
+            found = first_of_text
+            counts[text] = HARD_TEXT
+        else:
+            counts[text] = found - first_of_text
+    return words[:found], counts, (slots, pool, pool_ends, known)
+
+
+@njit(nogil=True, cache=True)
+def _look_up(
+    current: Bytes, length: int, word_hash: Any, slots: Ints, pool: Bytes, pool_ends: Longs, known: int
+) -> tuple[int, Bytes, Longs, int]:
+    """The number of the word that stands in the first `length` bytes of `current`, which is added if it is new."""
+    mask = len(slots) - 1
+    slot = np.int64(word_hash & np.uint64(mask))
+    while slots[slot] != _EMPTY:
+        number = slots[slot]
+        start = pool_ends[number - 1] if number else 0
+        if pool_ends[number] - start == length:
+            same = True
+            for place in range(length):
+                if pool[start + place] != current[place]:
+                    same = False
+                    break
+            if same:
+                return number, pool, pool_ends, known
+        slot = (slot + 1) & mask
+    start = pool_ends[known - 1] if known else 0
+    if start + length > len(pool):
+        pool = np.concatenate((pool, np.empty(len(pool) + length, np.uint8)))
+    if known == len(pool_ends):
+        pool_ends = np.concatenate((pool_ends, np.empty(len(pool_ends) + 1, np.int64)))
+    pool[start : start + length] = current[:length]
+    pool_ends[known] = start + length
+    slots[slot] = known
+    return known, pool, pool_ends, known + 1
+
+
+@njit(nogil=True, cache=True)
+def _rehash(slots: Ints, pool: Bytes, pool_ends: Longs, known: int) -> Ints:
+    """A hash table of twice the size."""
+    larger = np.full(2 * len(slots), _EMPTY, np.int32)
+    mask = len(larger) - 1
+    start = 0
+    for number in range(known):
+        word_hash = _OFFSET_BASIS
+        for place in range(start, pool_ends[number]):
+            word_hash = (word_hash ^ np.uint64(pool[place])) * _PRIME
+        start = pool_ends[number]
+        slot = np.int64(word_hash & np.uint64(mask))
+        while larger[slot] != _EMPTY:
+            slot = (slot + 1) & mask
+        larger[slot] = number
+    return larger
+
+
+@njit(nogil=True, cache=True)
+def spell_out(words: Ints, counts: Ints, ids: Ints, id_starts: Longs) -> tuple[Ints, Longs]:
+    """The ids of texts whose words stand in `words`, `counts[i]` of them in text i, and how many ids each text has.
+
+    Word number w stands for `ids[id_starts[w] : id_starts[w + 1]]`.
+    """
+    total = 0
+    for word in words:
+        total += id_starts[word + 1] - id_starts[word]
+    out = np.empty(total, np.int32)
+    lengths = np.empty(len(counts), np.int64)
+    word, written = 0, 0
+    for text in range(len(counts)):
+        before = written
+        for _ in range(counts[text]):
+            for place in range(id_starts[words[word]], id_starts[words[word] + 1]):
+                out[written] = ids[place]
+                written += 1
+            word += 1
+        lengths[text] = written - before
+    return out, lengths
+
+
+@njit(nogil=True, cache=True)
+def copy_rows(values: Ints, lengths: Longs, kept: Longs, out: Ints, places: Longs) -> None:
+    """Copy the first `kept[i]` of the `lengths[i]` values of each row to `out` from `places[i]` on, moving `places`."""
+    start = 0
+    for row in range(len(lengths)):
+        for place in range(kept[row]):
+            out[places[row] + place] = values[start + place]
+        places[row] += kept[row]
+        start += lengths[row]
+
+
+@njit(nogil=True, cache=True)
+def repeat_value(value: int, times: Longs, out: Ints, places: Longs) -> None:
+    """Write `value` `times[i]` times to `out` from `places[i]` on, moving `places`."""
+    for row in range(len(times)):
+        for place in range(times[row]):
+            out[places[row] + place] = value
+        places[row] += times[row]

@@ -1,0 +1,163 @@
+"""Packing pairs of texts, against the book's dataset class and `datasets.map`: rows a second, memory, bytes on disk.
+
+Every measurement is a process of its own. All begin with clean text at hand and end with tokenized examples: ours as
+shards on the disk, the peers' as tensors in memory (the book) or an Arrow cache on the disk (datasets).
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import polars as pl
+import psutil
+from reporting import DATA, table, write_page
+from snli_text import snli_text
+
+from nli_core.config import PackConfig
+from nli_core.data.pack import ShardJob, pack_shard
+
+ROWS = 550_152
+PEER_ROWS = 50_000  # the book's way keeps tens of KiB a row in memory, datasets takes its time
+REPEATS = 3
+CORES = 2
+LABELS = ("entailment", "contradiction", "neutral")
+MAX_LENGTH = 128
+TOKENIZER = DATA / "bert-base-uncased"
+
+
+def ours(text: Path, rows: int, cores: int) -> float:
+    """What the pack stage does with clean text: tokenize, truncate, write shards; on threads."""
+    config = PackConfig(max_length=MAX_LENGTH)
+    with tempfile.TemporaryDirectory() as out, ThreadPoolExecutor(cores) as pool:
+        jobs = [
+            ShardJob(
+                split="train",
+                table=text,
+                start=start,
+                rows=min(config.rows_per_shard, rows - start),
+                target=Path(out) / f"train-{start}.arrow",
+                tokenizer=TOKENIZER,
+                labels=LABELS,
+                config=config,
+            )
+            for start in range(0, rows, config.rows_per_shard)
+        ]
+        started = time.perf_counter()
+        list(pool.map(pack_shard, jobs))
+        seconds = time.perf_counter() - started
+        print(json.dumps({"bytes_a_row": sum(path.stat().st_size for path in Path(out).iterdir()) / rows}))
+        return seconds
+
+
+def book(text: Path, rows: int, cores: int) -> float:
+    """The book's dataset class, with the book's four processes."""
+    from book import BookDataset, import_d2l
+
+    frame = pl.read_ipc(text, n_rows=rows, memory_map=False)
+    words = pl.concat([frame["premise"], frame["hypothesis"]]).str.to_lowercase().str.split(" ").explode().unique()
+    vocab = import_d2l().Vocab([words.to_list()], reserved_tokens=["<pad>", "<mask>", "<cls>", "<sep>"])
+    sides, labels = (frame["premise"].to_list(), frame["hypothesis"].to_list()), frame["label"].to_list()
+    started = time.perf_counter()
+    BookDataset(*sides, labels, MAX_LENGTH, vocab)
+    return time.perf_counter() - started
+
+
+def mapped(text: Path, rows: int, cores: int) -> float:
+    """`datasets.map` with the fast tokenizer, on processes."""
+    import datasets
+    from transformers import BertTokenizerFast
+
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    datasets.disable_progress_bars()
+    fast = BertTokenizerFast(vocab=str(TOKENIZER / "vocab.txt"))
+    corpus = datasets.Dataset.from_polars(pl.read_ipc(text, n_rows=rows, memory_map=False))
+
+    def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        return dict(fast(batch["premise"], batch["hypothesis"], truncation=True, max_length=MAX_LENGTH))
+
+    started = time.perf_counter()
+    corpus.map(encode, batched=True, num_proc=cores, remove_columns=["premise", "hypothesis"])
+    return time.perf_counter() - started
+
+
+WAYS: dict[str, Callable[[Path, int, int], float]] = {"ours": ours, "book": book, "datasets": mapped}
+
+
+def measure(way: str, text: Path, rows: int, cores: int) -> dict[str, float]:
+    """Seconds, and the largest memory of the process and its children in MiB, in a process of its own."""
+    command = [sys.executable, __file__, way, str(text), str(rows), str(cores)]
+    environment = {**os.environ, "POLARS_MAX_THREADS": str(cores), "HF_DATASETS_CACHE": str(text.parent / "cache")}
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    peak, process = 0, psutil.Process(running.pid)
+    while running.poll() is None:
+        try:
+            family = [process, *process.children(recursive=True)]
+            peak = max(peak, sum(member.memory_info().rss for member in family))
+        except psutil.Error:
+            continue
+        time.sleep(0.02)
+    assert running.returncode == 0
+    told: dict[str, float] = {"mebibytes": peak / 2**20}
+    for line in running.stdout or ():
+        if line.startswith("{"):
+            told |= json.loads(line)
+    return told
+
+
+def _workers(way: str, cores: int) -> str:
+    if way == "book":
+        return "4 processes"
+    return f"{cores} {'threads' if way == 'ours' else 'processes'}"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder) / "text.arrow"
+        snli_text(DATA / "snli_1.0_subset.zip", ROWS).write_ipc(text)
+        measure("ours", text, 1000, 1)  # compiles what is not compiled yet
+        told: dict[tuple[str, int], list[dict[str, float]]] = {}
+        for _ in range(REPEATS):
+            for cores in (1, CORES):
+                for way, rows in (("ours", ROWS), ("book", PEER_ROWS), ("datasets", PEER_ROWS)):
+                    if way != "book" or cores == CORES:  # the book has four processes, whatever there is
+                        told.setdefault((way, cores), []).append(measure(way, text, rows, cores))
+    rate = {
+        key: statistics.median((ROWS if key[0] == "ours" else PEER_ROWS) / run["seconds"] for run in runs)
+        for key, runs in told.items()
+    }
+    names = {"ours": "this project", "book": "the book's dataset class", "datasets": "`datasets.map`, fast tokenizer"}
+    rows = [
+        (
+            names[way],
+            f"{ROWS if way == 'ours' else PEER_ROWS:,}",
+            _workers(way, cores),
+            f"{rate[way, cores]:,.0f}",
+            f"{max(run['mebibytes'] for run in runs):,.0f}",
+            "" if way == "ours" else f"{rate['ours', cores] / rate[way, cores]:.1f}",
+        )
+        for (way, cores), runs in told.items()
+    ]
+    bytes_a_row = told["ours", CORES][0]["bytes_a_row"]
+    write_page(
+        "packing",
+        "Packing pairs into examples",
+        f"Pairs made of SNLI's dev and test sentences in fresh combinations, part of the words exchanged for rare ones; "
+        f"packed to at most {MAX_LENGTH} tokens. Medians of {REPEATS} alternating runs. Shards take {bytes_a_row:.1f} "
+        f"bytes a row on the disk, the book's tensors {2 * 8 * MAX_LENGTH + 16} in memory.",
+        table(("way", "rows", "on", "rows/s", "largest memory, MiB", "ours is faster by"), rows),
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        way, text, rows, cores = sys.argv[1:]
+        print(json.dumps({"seconds": WAYS[way](Path(text), int(rows), int(cores))}))
+    else:
+        main()
