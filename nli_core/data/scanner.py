@@ -56,26 +56,41 @@ def scan(
                 current[length] = byte
                 length += 1
                 word_hash = (word_hash ^ np.uint64(byte)) * _PRIME
-            elif kind == HARD:
+                place += 1
+                continue
+            if kind == DROP:
+                place += 1
+                continue
+            if kind == HARD:
                 break
-            elif kind != DROP:
-                if length:
-                    if 2 * (known + 1) > len(slots):
-                        slots = _rehash(slots, pool, pool_ends, known)
-                    number, pool, pool_ends, known = _look_up(current, length, word_hash, slots, pool, pool_ends, known)
-                    words[found] = number
-                    found += 1
-                    length = 0
-                    word_hash = _OFFSET_BASIS
-                if kind == ALONE:
-                    if 2 * (known + 1) > len(slots):
-                        slots = _rehash(slots, pool, pool_ends, known)
-                    current[0] = data[place]
-                    alone_hash = (_OFFSET_BASIS ^ np.uint64(current[0])) * _PRIME
-                    number, pool, pool_ends, known = _look_up(current, 1, alone_hash, slots, pool, pool_ends, known)
-                    words[found] = number
-                    found += 1
-            place += 1
+            if length == 0 and kind == ALONE:
+                current[0] = data[place]
+                length = 1
+                word_hash = (_OFFSET_BASIS ^ np.uint64(current[0])) * _PRIME
+                place += 1
+            elif length == 0:  # one break after another
+                place += 1
+                continue
+            # The word ends here; a byte that stands alone is looked at again, as the next word.
+            slot = _find(current, length, word_hash, slots, pool, pool_ends)
+            if slots[slot] == _EMPTY:
+                start = pool_ends[known - 1] if known else 0
+                if start + length > len(pool):
+                    pool = np.concatenate((pool, np.empty(len(pool) + length, np.uint8)))
+                if known == len(pool_ends):
+                    pool_ends = np.concatenate((pool_ends, np.empty(len(pool_ends) + 1, np.int64)))
+                pool[start : start + length] = current[:length]
+                pool_ends[known] = start + length
+                slots[slot] = known
+                words[found] = known
+                known += 1
+                if 2 * known > len(slots):
+                    slots = _rehash(slots, pool, pool_ends, known)
+            else:
+                words[found] = slots[slot]
+            found += 1
+            length = 0
+            word_hash = _OFFSET_BASIS
         if place <= end:
             found = first_of_text
             counts[text] = HARD_TEXT
@@ -85,10 +100,8 @@ def scan(
 
 
 @njit(nogil=True, cache=True)
-def _look_up(
-    current: Bytes, length: int, word_hash: Any, slots: Ints, pool: Bytes, pool_ends: Longs, known: int
-) -> tuple[int, Bytes, Longs, int]:
-    """The number of the word that stands in the first `length` bytes of `current`, which is added if it is new."""
+def _find(current: Bytes, length: int, word_hash: Any, slots: Ints, pool: Bytes, pool_ends: Longs) -> int:
+    """The slot of the word that stands in the first `length` bytes of `current`, or the empty one where it belongs."""
     mask = len(slots) - 1
     slot = np.int64(word_hash & np.uint64(mask))
     while slots[slot] != _EMPTY:
@@ -101,17 +114,9 @@ def _look_up(
                     same = False
                     break
             if same:
-                return number, pool, pool_ends, known
+                break
         slot = (slot + 1) & mask
-    start = pool_ends[known - 1] if known else 0
-    if start + length > len(pool):
-        pool = np.concatenate((pool, np.empty(len(pool) + length, np.uint8)))
-    if known == len(pool_ends):
-        pool_ends = np.concatenate((pool_ends, np.empty(len(pool_ends) + 1, np.int64)))
-    pool[start : start + length] = current[:length]
-    pool_ends[known] = start + length
-    slots[slot] = known
-    return known, pool, pool_ends, known + 1
+    return slot
 
 
 @njit(nogil=True, cache=True)

@@ -60,7 +60,7 @@ def book(text: Path, rows: int, cores: int) -> float:
     """The book's dataset class, with the book's four processes."""
     from book import BookDataset, import_d2l
 
-    frame = pl.read_ipc(text, n_rows=rows, memory_map=False)
+    frame = pl.read_ipc(text, n_rows=rows)
     words = pl.concat([frame["premise"], frame["hypothesis"]]).str.to_lowercase().str.split(" ").explode().unique()
     vocab = import_d2l().Vocab([words.to_list()], reserved_tokens=["<pad>", "<mask>", "<cls>", "<sep>"])
     sides, labels = (frame["premise"].to_list(), frame["hypothesis"].to_list()), frame["label"].to_list()
@@ -77,7 +77,7 @@ def mapped(text: Path, rows: int, cores: int) -> float:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     datasets.disable_progress_bars()
     fast = BertTokenizerFast(vocab=str(TOKENIZER / "vocab.txt"))
-    corpus = datasets.Dataset.from_polars(pl.read_ipc(text, n_rows=rows, memory_map=False))
+    corpus = datasets.Dataset.from_polars(pl.read_ipc(text, n_rows=rows))
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         return dict(fast(batch["premise"], batch["hypothesis"], truncation=True, max_length=MAX_LENGTH))
@@ -148,7 +148,7 @@ def main() -> None:
     write_page(
         "packing",
         "Packing pairs into examples",
-        f"Pairs made of SNLI's dev and test sentences in fresh combinations, part of the words exchanged for rare ones; "
+        "Pairs made of SNLI's dev and test sentences in fresh combinations, part of the words exchanged for rare ones; "
         f"packed to at most {MAX_LENGTH} tokens. Medians of {REPEATS} alternating runs. Shards take {bytes_a_row:.1f} "
         f"bytes a row on the disk, the book's tensors {2 * 8 * MAX_LENGTH + 16} in memory.",
         table(("way", "rows", "on", "rows/s", "largest memory, MiB", "ours is faster by"), rows),

@@ -1,7 +1,7 @@
 """SNLI-like text in any amount: real premises and hypotheses in fresh combinations, over a realistic vocabulary.
 
-SNLI's train split has about 35,000 distinct words, the splits at hand far fewer; so a part of the words is exchanged for
-made-up ones, the rarer the more of them there are (a Zipf distribution).
+SNLI's train split has about 35,000 distinct words, the splits at hand far fewer; so a part of the words is exchanged
+for made-up ones, the rarer the more of them there are (a Zipf distribution).
 """
 
 import csv

@@ -1,0 +1,236 @@
+"""Fine-tuning, against the book's loop (fp32, padded to 128) and the trainer way (bf16, dynamic padding, by length).
+
+All train the same architecture from random weights on the same packed examples, whole epochs of them, so that it does
+not matter which batches come first. Every measurement is a process of its own; only optimiser steps are timed.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from reporting import DATA, table, write_page
+from snli_text import snli_text
+
+REPEATS = 3
+CORES = 2
+VOCABULARY = 30_522
+SHAPES = {
+    "bert.small": {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 512},
+    "MiniLM": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
+}
+BATCH_SIZE = {"bert.small": 512, "MiniLM": 64}
+EXAMPLES = {
+    ("bert.small", "ours"): 16_384,
+    ("bert.small", "trainer"): 8_192,
+    ("bert.small", "book"): 1_024,
+    ("MiniLM", "ours"): 2_048,
+    ("MiniLM", "trainer"): 2_048,
+}
+
+
+def ours(shape: str, shards: Path, encoder: Path, examples: int) -> float:
+    """The stage's own loop, for one epoch."""
+    from nli_core.config import FinetuneConfig
+    from nli_core.training.finetune import finetune
+
+    config = FinetuneConfig(epochs=1, batch_size=BATCH_SIZE[shape], checkpoint_every=None)
+    with tempfile.TemporaryDirectory() as out:
+        facts = finetune(
+            shards,
+            encoder,
+            config,
+            out=Path(out),
+            log_metrics=lambda _metrics, _step: None,
+            progress=lambda _done, _total, _note: None,
+        )
+    return float(facts["training_seconds"])
+
+
+def trainer(shape: str, shards: Path, encoder: Path, examples: int) -> float:
+    """`transformers.Trainer` as its documentation recommends it for texts of different lengths."""
+    import transformers
+    from datasets import Dataset
+
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=3)
+    tokenizer = transformers.BertTokenizerFast(vocab=str(encoder / "vocab.txt"))
+    rows = Dataset.from_list([{**_row(example), "length": len(example["ids"])} for example in _examples(shards)])
+    with tempfile.TemporaryDirectory() as out:
+        arguments = transformers.TrainingArguments(
+            out,
+            num_train_epochs=1,
+            per_device_train_batch_size=BATCH_SIZE[shape],
+            train_sampling_strategy="group_by_length",
+            bf16=torch.cpu.get_capabilities().get("avx512_bf16", False),
+            use_cpu=True,
+            optim="adamw_torch_fused",
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+        )
+        collator = transformers.DataCollatorWithPadding(tokenizer)
+        training = transformers.Trainer(model, arguments, train_dataset=rows, data_collator=collator)
+        started = time.perf_counter()
+        training.train()
+        return time.perf_counter() - started
+
+
+def book(shape: str, shards: Path, encoder: Path, examples: int) -> float:
+    """The loop of the book's train_ch13 over its model and padded batches."""
+    from book import import_d2l
+
+    d2l, sizes = import_d2l(), SHAPES[shape]
+    bert = d2l.BERTModel(
+        VOCABULARY,
+        num_hiddens=sizes["hidden_size"],
+        ffn_num_hiddens=sizes["intermediate_size"],
+        num_heads=sizes["num_attention_heads"],
+        num_blks=sizes["num_hidden_layers"],
+        dropout=0.1,
+        max_len=512,
+    )
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.hidden, self.output = bert.encoder, bert.hidden, torch.nn.LazyLinear(3)
+
+        def forward(self, inputs: Any) -> torch.Tensor:
+            return self.output(self.hidden(self.encoder(*inputs)[:, 0, :]))
+
+    net, rows = Net(), _examples(shards)
+    padded = {name: torch.zeros(len(rows), 128, dtype=torch.long) for name in ("ids", "types")}
+    for place, row in enumerate(rows):
+        for name, tensor in padded.items():
+            tensor[place, : len(row[name])] = torch.tensor(row[name])
+    lengths, labels = (torch.tensor([row[name] for row in rows]) for name in ("length", "label"))
+    data = torch.utils.data.TensorDataset(padded["ids"], padded["types"], lengths, labels)
+    loader = torch.utils.data.DataLoader(data, BATCH_SIZE[shape], shuffle=True)
+    net([part[:2] for part in data.tensors[:3]])
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
+    loss, devices = torch.nn.CrossEntropyLoss(reduction="none"), [torch.device("cpu")]
+    started = time.perf_counter()
+    for ids, types, valid, wanted in loader:
+        d2l.train_batch_ch13(net, (ids, types, valid), wanted, loss, optimizer, devices)
+    return time.perf_counter() - started
+
+
+def _examples(shards: Path) -> list[dict[str, Any]]:
+    from nli_core.data.shards import ShardSet
+
+    train = ShardSet(shards, "train")
+    starts = np.cumsum(train.examples.lengths) - train.examples.lengths
+    rows = []
+    for start, length, boundary, label in zip(
+        starts, train.examples.lengths, train.examples.boundaries, train.label_ids, strict=True
+    ):
+        ids = train.examples.input_ids[start : start + length].tolist()
+        types = [0] * boundary + [1] * (length - boundary)
+        rows.append({"ids": ids, "types": types, "length": int(length), "label": int(label)})
+    return rows
+
+
+def _row(example: dict[str, Any]) -> dict[str, Any]:
+    return {"input_ids": example["ids"], "token_type_ids": example["types"], "labels": example["label"]}
+
+
+WAYS: dict[str, Callable[[str, Path, Path, int], float]] = {"ours": ours, "trainer": trainer, "book": book}
+
+
+def prepare(folder: Path, shape: str) -> Path:
+    """A random encoder of this shape in the Hugging Face layout."""
+    from transformers import BertConfig, BertModel
+
+    encoder = folder / f"encoder-{shape}"
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=VOCABULARY, **SHAPES[shape])).save_pretrained(encoder)
+    (encoder / "vocab.txt").write_bytes((DATA / "bert-base-uncased" / "vocab.txt").read_bytes())
+    return encoder
+
+
+def pack_rows(folder: Path, encoder: Path, rows: int) -> tuple[Path, int]:
+    """Shards of so many training pairs, and how many tokens they have."""
+    from nli_core.config import PackConfig
+    from nli_core.data.layout import CorpusLayout
+    from nli_core.data.pack import pack, pack_shard
+
+    corpus, out = folder / f"corpus-{rows}", folder / f"shards-{rows}"
+    if not out.exists():
+        corpus.mkdir()
+        out.mkdir()
+        text = snli_text(DATA / "snli_1.0_subset.zip", rows + 600).drop("id")
+        for name, part in (("train", text[:rows]), ("dev", text[rows : rows + 300]), ("test", text[rows + 300 :])):
+            part.write_parquet(corpus / f"{name}.parquet")
+        CorpusLayout(
+            format="parquet",
+            files={split: f"{split}.parquet" for split in ("train", "dev", "test")},
+            premise=("premise",),
+            hypothesis="hypothesis",
+            label="label",
+            labels=("entailment", "contradiction", "neutral"),
+            label_values=("0", "1", "2"),
+        ).save(corpus)
+        pack(corpus, encoder, PackConfig(), out=out, run_jobs=lambda jobs: [pack_shard(job) for job in jobs])
+    from nli_core.data.shards import ShardSet
+
+    return out, int(ShardSet(out, "train").examples.lengths.sum())
+
+
+def measure(way: str, shape: str, shards: Path, encoder: Path, examples: int, cores: int) -> float:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(cores), "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, __file__, way, shape, str(shards), str(encoder), str(examples)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder, told = Path(name), {}
+        encoders = {shape: prepare(folder, shape) for shape in SHAPES}
+        shards = {rows: pack_rows(folder, encoders["MiniLM"], rows) for rows in set(EXAMPLES.values())}
+        for _ in range(REPEATS):
+            for (shape, way), examples in EXAMPLES.items():
+                seconds = measure(way, shape, shards[examples][0], encoders[shape], examples, CORES)
+                told.setdefault((shape, way), []).append(seconds)
+                print(shape, way, f"{examples / seconds:.0f} examples/s", file=sys.stderr)
+    speed = {}
+    for (shape, way), seconds in told.items():
+        examples = EXAMPLES[shape, way]
+        rates = [(examples / one, shards[examples][1] / one) for one in seconds]
+        speed[shape, way] = [statistics.median(rate[place] for rate in rates) for place in (0, 1)]
+    rows = [
+        (
+            shape,
+            {"ours": "this project", "trainer": "`transformers.Trainer`", "book": "the book's loop"}[way],
+            BATCH_SIZE[shape],
+            f"{EXAMPLES[shape, way]:,}",
+            f"{rates[0]:,.0f}",
+            f"{rates[1]:,.0f}",
+            "" if way == "ours" else f"{speed[shape, 'ours'][1] / rates[1]:.2f}",
+        )
+        for (shape, way), rates in speed.items()
+    ]
+    header = ("architecture", "way", "batch", "examples", "examples/s", "tokens/s", "ours is faster by (tokens/s)")
+    write_page(
+        "training",
+        "Fine-tuning",
+        f"Random weights, a vocabulary of {VOCABULARY:,}, SNLI-like pairs; {CORES} threads; medians of {REPEATS} "
+        "alternating runs. The trainer: bf16, dynamic padding, grouped by length, fused AdamW. The book: fp32, padded "
+        "to 128. Ours: its defaults.",
+        table(header, rows),
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        way, shape, shards, encoder, examples = sys.argv[1:]
+        print(WAYS[way](shape, Path(shards), Path(encoder), int(examples)))
+    else:
+        main()
