@@ -17,7 +17,7 @@ test-slow: .venv/installed-test
 check: .venv/installed-check
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: .venv/installed-test
+bench: .venv/installed-bench
 	for benchmark in tests/benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 ui: .venv/installed
@@ -34,6 +34,9 @@ ui: .venv/installed
 
 .venv/installed-test: .venv/installed
 	$(INSTALL) --editable '.[test]' && touch $@
+
+.venv/installed-bench: .venv/installed-test
+	$(INSTALL) --editable '.[bench]' && $(INSTALL) --no-deps d2l==1.0.3 && touch $@
 
 .venv/installed-check: .venv/installed
 	$(INSTALL) --editable '.[check]' && touch $@

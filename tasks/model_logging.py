@@ -19,7 +19,7 @@ _EXAMPLES = {
     "hypothesis": "Somebody makes music.",
     "text": "Shares rose after the bank raised its forecast.",
 }
-_REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "tokenizers", "torch")
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "tokenizers", "torch")
 
 
 def log_model(client: MlflowClient, run_id: str, folder: Path, *, pairs: bool) -> None:

@@ -116,7 +116,7 @@ def _find(current: Bytes, length: int, word_hash: Any, slots: Ints, pool: Bytes,
             if same:
                 break
         slot = (slot + 1) & mask
-    return slot
+    return int(slot)
 
 
 @njit(nogil=True, cache=True)
