@@ -22,7 +22,9 @@ Ints = np.ndarray[Any, np.dtype[np.int32]]
 Vocabulary = tuple[Ints, Bytes, Longs, int]
 
 _OFFSET_BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a
+_HALF, _ONE = np.uint64(32), np.uint64(1)
 _EMPTY = -1
+_TEXTS_AT_ONCE = 256
 
 
 @njit(nogil=True, cache=True)
@@ -40,54 +42,89 @@ def scan(
     words = np.empty(offsets[texts] - offsets[0] + 1, np.int32)
     counts = np.empty(texts, np.int32)
     found = 0
-    longest = 0
-    for text in range(texts):
-        longest = max(longest, offsets[text + 1] - offsets[text])
-    current = np.empty(longest + 1, np.uint8)
-    for text in range(texts):
+    for first in range(0, texts, _TEXTS_AT_ONCE):
+        last = min(first + _TEXTS_AT_ONCE, texts)
+        # Room for what so many texts can hold at most, so that the inner loop need not look after it.
+        most = offsets[last] - offsets[first] + 1
+        start = pool_ends[known - 1] if known else 0
+        if start + most > len(pool):
+            pool = np.concatenate((pool, np.empty(len(pool) + most, np.uint8)))
+        if known + most > len(pool_ends):
+            pool_ends = np.concatenate((pool_ends, np.empty(len(pool_ends) + most, np.int64)))
+        while 2 * (known + most) > len(slots):
+            slots = _rehash(slots, pool, pool_ends, known)
+        found, known = _scan_some(
+            data, offsets, first, last, classes, becomes, slots, pool, pool_ends, known, words, found, counts
+        )
+    return words[:found], counts, (slots, pool, pool_ends, known)
+
+
+@njit(nogil=True, cache=True)
+def _scan_some(
+    data: Bytes,
+    offsets: Longs,
+    first: int,
+    last: int,
+    classes: Bytes,
+    becomes: Bytes,
+    slots: Ints,
+    pool: Bytes,
+    pool_ends: Longs,
+    known: int,
+    words: Ints,
+    found: int,
+    counts: Ints,
+) -> tuple[int, int]:
+    """`scan` for some texts, whose words are known to fit into the vocabulary's arrays.
+
+    A word is written behind the known ones in the pool while it is read; if it turns out to be new, it stays there.
+    """
+    mask = np.uint64(len(slots) - 1)
+    begin = pool_ends[known - 1] if known else 0
+    for text in range(first, last):
         first_of_text = found
         length = 0
         word_hash = _OFFSET_BASIS
         place, end = offsets[text], offsets[text + 1]
         while place <= end:
-            kind = BREAK if place == end else classes[data[place]]
+            kind = BREAK if place == end else np.int64(classes[data[place]])
             if kind == WORD:
                 byte = becomes[data[place]]
-                current[length] = byte
+                pool[begin + length] = byte
                 length += 1
                 word_hash = (word_hash ^ np.uint64(byte)) * _PRIME
                 place += 1
                 continue
-            if kind == DROP:
-                place += 1
-                continue
             if kind == HARD:
                 break
-            if length == 0 and kind == ALONE:
-                current[0] = data[place]
+            if length == 0 or kind == DROP:
+                if kind != ALONE:  # a byte that is passed by, or one break after another
+                    place += 1
+                    continue
+                pool[begin] = data[place]
                 length = 1
-                word_hash = (_OFFSET_BASIS ^ np.uint64(current[0])) * _PRIME
+                word_hash = (_OFFSET_BASIS ^ np.uint64(data[place])) * _PRIME
                 place += 1
-            elif length == 0:  # one break after another
-                place += 1
-                continue
             # The word ends here; a byte that stands alone is looked at again, as the next word.
-            slot = _find(current, length, word_hash, slots, pool, pool_ends)
-            if slots[slot] == _EMPTY:
-                start = pool_ends[known - 1] if known else 0
-                if start + length > len(pool):
-                    pool = np.concatenate((pool, np.empty(len(pool) + length, np.uint8)))
-                if known == len(pool_ends):
-                    pool_ends = np.concatenate((pool_ends, np.empty(len(pool_ends) + 1, np.int64)))
-                pool[start : start + length] = current[:length]
-                pool_ends[known] = start + length
+            slot = (word_hash ^ (word_hash >> _HALF)) & mask
+            number = np.int64(slots[slot])
+            while number != _EMPTY:
+                start = pool_ends[number - 1] if number else 0
+                if pool_ends[number] - start == length:
+                    same = 0
+                    while same < length and pool[start + same] == pool[begin + same]:
+                        same += 1
+                    if same == length:
+                        break
+                slot = (slot + _ONE) & mask
+                number = np.int64(slots[slot])
+            if number == _EMPTY:
+                number = known
+                begin += length
+                pool_ends[known] = begin
                 slots[slot] = known
-                words[found] = known
                 known += 1
-                if 2 * known > len(slots):
-                    slots = _rehash(slots, pool, pool_ends, known)
-            else:
-                words[found] = slots[slot]
+            words[found] = number
             found += 1
             length = 0
             word_hash = _OFFSET_BASIS
@@ -96,43 +133,23 @@ def scan(
             counts[text] = HARD_TEXT
         else:
             counts[text] = found - first_of_text
-    return words[:found], counts, (slots, pool, pool_ends, known)
-
-
-@njit(nogil=True, cache=True)
-def _find(current: Bytes, length: int, word_hash: Any, slots: Ints, pool: Bytes, pool_ends: Longs) -> int:
-    """The slot of the word that stands in the first `length` bytes of `current`, or the empty one where it belongs."""
-    mask = len(slots) - 1
-    slot = np.int64(word_hash & np.uint64(mask))
-    while slots[slot] != _EMPTY:
-        number = slots[slot]
-        start = pool_ends[number - 1] if number else 0
-        if pool_ends[number] - start == length:
-            same = True
-            for place in range(length):
-                if pool[start + place] != current[place]:
-                    same = False
-                    break
-            if same:
-                break
-        slot = (slot + 1) & mask
-    return int(slot)
+    return found, known
 
 
 @njit(nogil=True, cache=True)
 def _rehash(slots: Ints, pool: Bytes, pool_ends: Longs, known: int) -> Ints:
     """A hash table of twice the size."""
     larger = np.full(2 * len(slots), _EMPTY, np.int32)
-    mask = len(larger) - 1
+    mask = np.uint64(len(larger) - 1)
     start = 0
     for number in range(known):
         word_hash = _OFFSET_BASIS
         for place in range(start, pool_ends[number]):
             word_hash = (word_hash ^ np.uint64(pool[place])) * _PRIME
         start = pool_ends[number]
-        slot = np.int64(word_hash & np.uint64(mask))
+        slot = (word_hash ^ (word_hash >> _HALF)) & mask
         while larger[slot] != _EMPTY:
-            slot = (slot + 1) & mask
+            slot = (slot + _ONE) & mask
         larger[slot] = number
     return larger
 

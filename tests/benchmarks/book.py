@@ -32,8 +32,8 @@ class BookDataset(torch.utils.data.Dataset):
     def __init__(
         self, premises: Sequence[str], hypotheses: Sequence[str], labels: Any, max_len: int, vocab: Any
     ) -> None:
-        self.d2l, self.max_len, self.vocab = import_d2l(), max_len, vocab
-        sides = [self.d2l.tokenize([text.lower() for text in side]) for side in (premises, hypotheses)]
+        self.max_len, self.vocab = max_len, vocab
+        sides = [import_d2l().tokenize([text.lower() for text in side]) for side in (premises, hypotheses)]
         with multiprocessing.get_context("fork").Pool(4) as pool:
             rows = pool.map(self._encode, list(zip(*sides, strict=True)))
         self.token_ids = torch.tensor([row[0] for row in rows], dtype=torch.long)
@@ -45,7 +45,7 @@ class BookDataset(torch.utils.data.Dataset):
         premise, hypothesis = pair
         while len(premise) + len(hypothesis) > self.max_len - 3:
             (premise if len(premise) > len(hypothesis) else hypothesis).pop()
-        tokens, segments = self.d2l.get_tokens_and_segments(premise, hypothesis)
+        tokens, segments = import_d2l().get_tokens_and_segments(premise, hypothesis)
         missing = self.max_len - len(tokens)
         return self.vocab[tokens] + [self.vocab["<pad>"]] * missing, segments + [0] * missing, len(tokens)
 
