@@ -119,7 +119,7 @@ def _scan_some(
                 slot = (slot + _ONE) & mask
                 number = np.int64(slots[slot])
             if number == _EMPTY:
-                number = known
+                number = np.int64(known)
                 begin += length
                 pool_ends[known] = begin
                 slots[slot] = known

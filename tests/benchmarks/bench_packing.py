@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -49,6 +50,9 @@ def ours(text: Path, rows: int, cores: int) -> float:
             )
             for start in range(0, rows, config.rows_per_shard)
         ]
+        # The peers' packages are imported before the clock starts; so are the compiled loops, which one row loads.
+        pack_shard(replace(jobs[0], rows=1, target=Path(out) / "first.arrow"))
+        (Path(out) / "first.arrow").unlink()
         started = time.perf_counter()
         list(pool.map(pack_shard, jobs))
         seconds = time.perf_counter() - started
@@ -149,8 +153,9 @@ def main() -> None:
         "packing",
         "Packing pairs into examples",
         "Pairs made of SNLI's dev and test sentences in fresh combinations, part of the words exchanged for rare ones; "
-        f"packed to at most {MAX_LENGTH} tokens. Medians of {REPEATS} alternating runs. Shards take {bytes_a_row:.1f} "
-        f"bytes a row on the disk, the book's tensors {2 * 8 * MAX_LENGTH + 16} in memory.",
+        f"packed to at most {MAX_LENGTH} tokens. Medians of {REPEATS} alternating runs; packages are imported and "
+        f"compiled loops loaded before the clock starts. Shards take {bytes_a_row:.1f} bytes a row on the disk, the "
+        f"book's tensors {2 * 8 * MAX_LENGTH + 16} in memory.",
         table(("way", "rows", "on", "rows/s", "largest memory, MiB", "ours is faster by"), rows),
     )
 
