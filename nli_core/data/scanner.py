@@ -14,7 +14,7 @@ WORD, BREAK, ALONE, DROP, HARD = range(5)
 """A byte of a word; one between words; a word of its own; one that is passed by; one that the rules do not cover."""
 
 HARD_TEXT = -1
-"""Stands where a text has a byte of the class `HARD`."""
+"""Stands for the number of words of a text that has a byte of the class `HARD`, or is very long."""
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Longs = np.ndarray[Any, np.dtype[np.int64]]
@@ -25,6 +25,7 @@ _OFFSET_BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211
 _HALF, _ONE = np.uint64(32), np.uint64(1)
 _EMPTY = -1
 _TEXTS_AT_ONCE = 256
+_LONGEST_TEXT = 1 << 14  # bytes; a longer one is left to the tokenizer, so that there is no need to make room for it
 
 
 @njit(nogil=True, cache=True)
@@ -45,7 +46,10 @@ def scan(
     for first in range(0, texts, _TEXTS_AT_ONCE):
         last = min(first + _TEXTS_AT_ONCE, texts)
         # Room for what so many texts can hold at most, so that the inner loop need not look after it.
-        most = offsets[last] - offsets[first] + 1
+        most = 1
+        for text in range(first, last):
+            size = offsets[text + 1] - offsets[text]
+            most += size if size <= _LONGEST_TEXT else 0
         start = pool_ends[known - 1] if known else 0
         if start + most > len(pool):
             pool = np.concatenate((pool, np.empty(len(pool) + most, np.uint8)))
@@ -86,6 +90,9 @@ def _scan_some(
         length = 0
         word_hash = _OFFSET_BASIS
         place, end = offsets[text], offsets[text + 1]
+        if end - place > _LONGEST_TEXT:
+            counts[text] = HARD_TEXT
+            continue
         while place <= end:
             kind = BREAK if place == end else np.int64(classes[data[place]])
             if kind == WORD:

@@ -46,7 +46,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @given(texts=TEXTS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_ids_are_those_of_the_plain_tokenizer(folder: Path, texts: list[str]) -> None:
     fast, plain = FastTokenizer(folder), Tokenizer(folder)
     column = pa.array(texts, pa.large_string())
@@ -65,7 +65,7 @@ def test_ids_are_those_of_the_plain_tokenizer(folder: Path, texts: list[str]) ->
     truncation=st.sampled_from(["longest_first", "ratio", "hypothesis_first", "premise_first"]),
     fill=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_examples_are_those_of_the_plain_way(
     tiny_encoder: Path, pairs: list[tuple[str, str]], max_length: int, truncation: str, fill: bool
 ) -> None:
@@ -84,6 +84,13 @@ def test_a_slice_of_a_column_is_read_as_a_slice(tiny_encoder: Path) -> None:
         FastTokenizer(tiny_encoder).encode(column), Tokenizer(tiny_encoder).encode(column), strict=True
     ):
         assert found.tolist() == expected.tolist()
+
+
+def test_a_very_long_text_is_left_to_the_plain_tokenizer(tiny_encoder: Path) -> None:
+    column = pa.array(["a b", "a b c " * 10_000, "c"], pa.large_string())
+    fast, plain = FastTokenizer(tiny_encoder).encode(column), Tokenizer(tiny_encoder).encode(column)
+    assert fast[1].tolist() == [2, 30_000, 1]
+    assert fast[0].tolist() == plain[0].tolist()
 
 
 def test_many_words_on_many_threads(tiny_encoder: Path) -> None:
