@@ -21,7 +21,7 @@ from nli_core.data.tokenizer import Tokenizer
 from nli_core.data.truncation import IntArray
 
 _FIRST_SLOTS = 1 << 16
-_MOST_WORDS = 1 << 21  # more are not remembered from one call to the next
+_MOST_WORDS = 1 << 18  # more are not remembered from one call to the next
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def book(shape: str, shards: Path, encoder: Path, examples: int) -> float:
     loss, devices = torch.nn.CrossEntropyLoss(reduction="none"), [torch.device("cpu")]
     started = time.perf_counter()
     for ids, types, valid, wanted in loader:
-        d2l.train_batch_ch13(net, (ids, types, valid), wanted, loss, optimizer, devices)
+        d2l.train_batch_ch13(net, [ids, types, valid], wanted, loss, optimizer, devices)
     return time.perf_counter() - started
 
 
