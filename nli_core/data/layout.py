@@ -41,6 +41,10 @@ class CorpusLayout(BaseModel):
     carve_seed: int = 0
     named_by_user: bool = False
 
+    def remedy(self, in_config: str) -> str:
+        """What an error tells the user to do about a file: what to change in the config, if that can be changed."""
+        return in_config if self.named_by_user else "is this a file of this corpus?"
+
     def save(self, folder: Path) -> None:
         (folder / LAYOUT_NAME).write_text(self.model_dump_json(indent=1), encoding="utf-8")
 

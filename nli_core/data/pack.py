@@ -180,7 +180,7 @@ def _tables(
 
 def _check_every_class_is_trained(shards: Sequence[ShardFacts], layout: CorpusLayout) -> None:
     counts = np.sum([shard.labels for shard in shards if shard.split == "train"], axis=0)
-    remedy = "take it out of corpus.labels" if layout.named_by_user else "is this a file of this corpus?"
+    remedy = layout.remedy("take it out of corpus.labels")
     for label, count in zip(layout.labels, counts, strict=True):
         if count == 0:
             raise UserError(f"train: has no example of the label {label!r}; {remedy}")

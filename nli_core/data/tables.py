@@ -100,7 +100,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
     kept_rows = total - dropped_labels - empties
     if kept_rows == 0:
         raise UserError(
-            f"{source.name}: no rows are left of {total}; {_remedy(layout, 'check corpus.label and corpus.labels')}"
+            f"{source.name}: no rows are left of {total}; {layout.remedy('check corpus.label and corpus.labels')}"
         )
     dropped = {f"label {'/'.join(layout.drop_labels)}": dropped_labels, "empty text": empties}
     return CleanTable(target, kept_rows, {reason: count for reason, count in dropped.items() if count})
@@ -125,7 +125,7 @@ def _scan(source: Source, layout: CorpusLayout) -> pl.LazyFrame:
         if column is not None and column not in present:
             columns = ", ".join(map(repr, present))
             raise UserError(
-                f"{source.name}: has no column {column!r}, only {columns}; {_remedy(layout, f'set corpus.{field}')}"
+                f"{source.name}: has no column {column!r}, only {columns}; {layout.remedy(f'set corpus.{field}')}"
             )
     return frame.with_row_index("id") if "id" not in present else frame.drop("id").with_row_index("id")
 
@@ -164,12 +164,8 @@ def _label_fault(row: _Row, layout: CorpusLayout) -> str:
         return f"has no value in the column {layout.label!r}"
     value = row["label"][:_SHOWN_CHARACTERS]
     known = ", ".join(map(repr, layout.label_values or layout.labels))
-    remedy = _remedy(layout, "add it to corpus.labels or corpus.drop_labels")
+    remedy = layout.remedy("add it to corpus.labels or corpus.drop_labels")
     return f"the label {value!r} is none of {known}; {remedy}"
-
-
-def _remedy(layout: CorpusLayout, of_the_config: str) -> str:
-    return of_the_config if layout.named_by_user else "is this a file of this corpus?"
 
 
 def _empty(row: _Row, columns: Mapping[str, Sequence[str]]) -> str:

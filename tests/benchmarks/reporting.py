@@ -44,7 +44,7 @@ def write_page(name: str, title: str, *parts: str) -> None:
     packages = ", ".join(f"{package} {version(package)}" for package in ("torch", "tokenizers", "prefect", "mlflow"))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True)
     measured = (
-        f"Measured {datetime.date.today()} at commit {commit.stdout.strip()} with `make bench` on {_processor()}, "
+        f"Measured {datetime.date.today()} at commit {commit.stdout.strip()} with `bench_{name}.py` on {_processor()}, "
         f"{os.cpu_count()} cores; Python {platform.python_version()}, {packages}."
     )
     page = "\n\n".join([f"# {title}", measured, *parts]) + "\n"
