@@ -3,16 +3,17 @@
 Where the tokenizer has no such tokens, an example is its text alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from nli_core.config import PackConfig
+from nli_core.data.pieces import Piece, Ragged, Repeated
 from nli_core.data.ragged import RaggedExamples
 from nli_core.data.tokenizer import Tokenizer
-from nli_core.data.truncation import STRATEGIES, IntArray
+from nli_core.data.truncation import STRATEGIES
 from nli_core.errors import UserError
 
 
@@ -37,49 +38,7 @@ class EncodedTexts:
     truncated_tokens: int
 
 
-@dataclass(frozen=True)
-class Ragged:
-    """A ragged array, flat, of which the first `kept` values of every row are used."""
-
-    values: IntArray
-    lengths: IntArray
-    kept: IntArray
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """One value, `kept` times in each row."""
-
-    value: int
-    kept: IntArray
-
-
-Piece = Ragged | Repeated
-Join = Callable[[Sequence[Piece]], tuple[IntArray, IntArray]]
-
-
-def join_pieces(pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
-    """Row by row, the kept values of every piece in turn, flat; and the length of each row."""
-    lengths = np.sum([piece.kept for piece in pieces], axis=0)
-    row_ends = np.cumsum(lengths)
-    out = np.empty(int(row_ends[-1]) if len(row_ends) else 0, dtype=np.int64)
-    place = row_ends - lengths
-    for piece in pieces:
-        first_kept = np.cumsum(piece.kept) - piece.kept
-        within = np.arange(int(piece.kept.sum())) - np.repeat(first_kept, piece.kept)
-        targets = np.repeat(place, piece.kept) + within
-        if isinstance(piece, Repeated):
-            out[targets] = piece.value
-        else:
-            source_starts = np.cumsum(piece.lengths) - piece.lengths
-            out[targets] = piece.values[np.repeat(source_starts, piece.kept) + within]
-        place = place + piece.kept
-    return out, lengths
-
-
-def encode_texts(
-    tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig, *, join: Join = join_pieces
-) -> EncodedTexts:
+def encode_texts(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig) -> EncodedTexts:
     """Tokenize, truncate to `config.max_length` tokens (special ones included) and add the special tokens.
 
     Raises:
@@ -109,7 +68,7 @@ def encode_texts(
     if config.fill:
         lengths = np.sum([piece.kept for piece in pieces], axis=0)
         pieces.append(Repeated(tokenizer.pad_id, config.max_length - lengths))
-    input_ids, lengths = join(pieces)
+    input_ids, lengths = tokenizer.join(pieces)
     # Of a single text everything belongs to the first text; of a pair, padding that is filled in to the second.
     boundaries = lengths if hypotheses is None else kept + len(specials)
     examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id)

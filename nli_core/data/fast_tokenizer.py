@@ -15,7 +15,7 @@ import pyarrow as pa
 import tokenizers
 
 from nli_core.data.ascii_rules import AsciiRules, ascii_rules
-from nli_core.data.encoding import Piece, Repeated
+from nli_core.data.pieces import Piece, Repeated
 from nli_core.data.scanner import HARD_TEXT, Bytes, Ints, Longs, copy_rows, repeat_value, scan, spell_out
 from nli_core.data.tokenizer import Tokenizer
 from nli_core.data.truncation import IntArray
@@ -96,6 +96,18 @@ class FastTokenizer(Tokenizer):
             return self._parses.encode(self.words(texts, parses))
         return self._texts.encode(texts) if self._texts else super().encode(texts)
 
+    def join(self, pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
+        """As `join_pieces`."""
+        lengths = np.sum([piece.kept for piece in pieces], axis=0)
+        places = np.cumsum(lengths) - lengths
+        out = np.empty(int(lengths.sum()), np.int32)
+        for piece in pieces:
+            if isinstance(piece, Repeated):
+                repeat_value(piece.value, piece.kept, out, places)
+            else:
+                copy_rows(piece.values, piece.lengths, piece.kept, out, places)
+        return out, lengths
+
     @cached_property
     def _texts(self) -> WordMemory | None:
         rules = ascii_rules(self._tokenizer)
@@ -112,19 +124,6 @@ class FastTokenizer(Tokenizer):
 def shared_tokenizer(folder: Path) -> FastTokenizer:
     """The tokenizer in a folder, one for all threads of the process, so that words learned once are known to all."""
     return FastTokenizer(folder)
-
-
-def join_pieces_fast(pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
-    """As `encoding.join_pieces`."""
-    lengths = np.sum([piece.kept for piece in pieces], axis=0)
-    places = np.cumsum(lengths) - lengths
-    out = np.empty(int(lengths.sum()), np.int32)
-    for piece in pieces:
-        if isinstance(piece, Repeated):
-            repeat_value(piece.value, piece.kept, out, places)
-        else:
-            copy_rows(piece.values, piece.lengths, piece.kept, out, places)
-    return out, lengths
 
 
 def _append(vocabulary: _Vocabulary, rows: list[list[int]]) -> tuple[Ints, Longs]:

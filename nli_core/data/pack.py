@@ -15,7 +15,7 @@ import pyarrow as pa
 from nli_core.config import PackConfig
 from nli_core.data.carving import carve, shared_examples
 from nli_core.data.encoding import Texts, encode_texts
-from nli_core.data.fast_tokenizer import join_pieces_fast, shared_tokenizer
+from nli_core.data.fast_tokenizer import shared_tokenizer
 from nli_core.data.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.shards import ShardMetadata, shard_name, write_shard
 from nli_core.data.tables import CleanTable, clean_tables
@@ -124,9 +124,7 @@ def pack_shard(job: ShardJob) -> ShardFacts:
     tokenizer = shared_tokenizer(job.tokenizer)
     rows = pl.scan_ipc(job.table).slice(job.start, job.rows).collect()
     hypotheses = _column(rows, "hypothesis", tokenizer) if "hypothesis" in rows.columns else None
-    encoded = encode_texts(
-        tokenizer, _column(rows, "premise", tokenizer), hypotheses, job.config, join=join_pieces_fast
-    )
+    encoded = encode_texts(tokenizer, _column(rows, "premise", tokenizer), hypotheses, job.config)
     metadata = ShardMetadata(
         split=job.split,
         first_id=int(rows["id"][0]),

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from nli_core import durable
+from nli_core.data.pieces import Piece, join_pieces
 from nli_core.data.truncation import IntArray
 from nli_core.data.words import BOOK_SPECIALS, learn_words, parsed_words
 from nli_core.errors import UserError
@@ -68,6 +69,10 @@ class Tokenizer:
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         flat = np.fromiter((id_ for row in rows for id_ in row), dtype=np.int64, count=int(lengths.sum()))
         return flat, lengths
+
+    def join(self, pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
+        """As `join_pieces`."""
+        return join_pieces(pieces)
 
     def words(self, texts: pa.LargeStringArray, parses: pa.LargeStringArray) -> pa.LargeStringArray:
         """The parses, and where one is empty the words that the tokenizer itself finds in the text."""

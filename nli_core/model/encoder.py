@@ -87,7 +87,8 @@ class Layer(nn.Module):
 
         `bias` [B, 1, 1, L] is added to the attention scores; -inf hides a position.
         """
-        asking = hidden if queries is None else hidden[:, :queries]
+        # Contiguous: over a slice torch's linear would copy the weights once an example.
+        asking = hidden if queries is None else hidden[:, :queries].contiguous()
         query, key, value = self._project(asking, hidden)
         weights = dropout(_attention(query, key, bias), self.attention_dropout_rate, training=self.training)
         attended = self.attention_output(torch.matmul(weights, value).transpose(1, 2).flatten(2))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nli_core.config import PackConfig
 from nli_core.data.encoding import Texts, encode_texts
-from nli_core.data.fast_tokenizer import FastTokenizer, join_pieces_fast
+from nli_core.data.fast_tokenizer import FastTokenizer
 from nli_core.data.tokenizer import Tokenizer
 from nli_core.data.words import BOOK_SPECIALS, book_tokenizer, learn_words
 
@@ -72,7 +72,7 @@ def test_examples_are_those_of_the_plain_way(
     config = PackConfig(max_length=max_length, truncation=truncation, fill=fill)  # type: ignore[arg-type]
     premises, hypotheses = (Texts.of(texts) for texts in zip(*pairs, strict=True))
     expected = encode_texts(Tokenizer(tiny_encoder), premises, hypotheses, config)
-    found = encode_texts(FastTokenizer(tiny_encoder), premises, hypotheses, config, join=join_pieces_fast)
+    found = encode_texts(FastTokenizer(tiny_encoder), premises, hypotheses, config)
     assert found.truncated_tokens == expected.truncated_tokens
     for name in ("input_ids", "lengths", "boundaries"):
         assert getattr(found.examples, name).tolist() == getattr(expected.examples, name).tolist()
