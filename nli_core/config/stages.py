@@ -57,6 +57,5 @@ class FinetuneConfig(Section):
 class EvaluateConfig(Section):
     """How a fine-tuned model is measured."""
 
-    batch_size: int = Field(256, ge=1, le=65_536, description="examples in one forward pass")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device is fast at it")
     calibration_bins: int = Field(15, ge=2, le=100, description="bins of the calibration error and its diagram")

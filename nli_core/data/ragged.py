@@ -7,7 +7,7 @@ Three examples of 4, 2 and 3 tokens, the second without a hypothesis:
     boundaries  [3, 2, 3]                  where an example's hypothesis begins; its length if it has none
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,14 +20,20 @@ from nli_core.data.truncation import IntArray
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded examples: input_ids and token_type_ids int64 [batch, length], lengths int64 [batch]."""
+    """Examples padded [batch, length] or packed [tokens]: input_ids and token_type_ids int64, lengths int64 [batch].
+
+    `longest` is a bound on the lengths; packed batches have one.
+    """
 
     input_ids: Tensor
     token_type_ids: Tensor
     lengths: Tensor
+    longest: int | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        parts = (self.input_ids, self.token_type_ids, self.lengths)
+        input_ids, token_type_ids, lengths = (part.to(device, non_blocking=True) for part in parts)
+        return Batch(input_ids, token_type_ids, lengths, self.longest)
 
 
 @dataclass(frozen=True)

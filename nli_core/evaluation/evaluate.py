@@ -19,6 +19,7 @@ from nli_core.evaluation.predict import predict_logits
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
 from nli_core.model.export import load_classifier
+from nli_core.model.inference import ready_to_predict
 from nli_core.outputs import FIGURES, METRICS, predictions_name
 from nli_core.progress import Point, Progress
 
@@ -37,8 +38,8 @@ def evaluate(
     """
     shutil.rmtree(out)
     (out / FIGURES).mkdir(parents=True)
-    classifier, device = load_classifier(model), choose_device(config.precision)
-    classifier.to(device.torch)
+    device = choose_device(config.precision)
+    classifier = ready_to_predict(load_classifier(model), device)
     metrics: dict[str, float] = {}
     for done, split in enumerate(_SPLITS):
         progress(done, len(_SPLITS), split)
@@ -55,7 +56,7 @@ def _measure(
 ) -> dict[str, float]:
     if model.labels != shards.labels:
         raise UserError(f"the model's labels are {model.labels}, those of the shards {shards.labels}; pack them alike")
-    logits = predict_logits(model, shards.examples, config.batch_size, device)
+    logits = predict_logits(model, shards.examples, device)
     probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
     _save_predictions(probabilities, shards, out / predictions_name(shards.split))
     bins = calibration_bins(probabilities, shards.label_ids, bins=config.calibration_bins)

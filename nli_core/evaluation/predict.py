@@ -6,37 +6,36 @@ import torch
 from torch import Tensor
 
 from nli_core.data.batches import evaluation_batches
+from nli_core.data.feed import feed
 from nli_core.data.ragged import RaggedExamples
+from nli_core.heap import kept_heap
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
 
-_Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
+_Forward = Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
 Report = Callable[[int, int], object]  # examples done, of how many
+# Tokens in a batch: on a CPU what its caches hold of a layer, on a GPU enough to fill it.
+_BATCH_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 16}
 
 
-def predict_logits(model: Classifier, examples: RaggedExamples, batch_size: int, device: Device) -> Tensor:
-    """Logits [examples, labels] in fp32 on the CPU. Leaves the model in eval mode."""
-    model.eval()
-    return _compute(model, len(model.labels), examples, batch_size, device, lambda _done, _total: None)
+def predict_logits(model: Classifier, examples: RaggedExamples, device: Device) -> Tensor:
+    """Logits [examples, labels] in fp32 on the CPU, of a model that is `ready_to_predict`."""
+    return _compute(model, len(model.labels), examples, device, lambda _done, _total: None)
 
 
-def pool_examples(
-    model: Classifier, examples: RaggedExamples, batch_size: int, device: Device, report: Report
-) -> Tensor:
-    """What the encoder pools [examples, pooled size], in fp32 on the CPU. Leaves the model in eval mode."""
-    model.eval()
+def pool_examples(model: Classifier, examples: RaggedExamples, device: Device, report: Report) -> Tensor:
+    """What the encoder pools [examples, pooled size], in fp32 on the CPU, of a model that is `ready_to_predict`."""
     encoder = model.encoder
-    return _compute(encoder.pooled, encoder.architecture.pooled_size, examples, batch_size, device, report)
+    return _compute(encoder.pooled, encoder.architecture.pooled_size, examples, device, report)
 
 
-def _compute(
-    forward: _Forward, width: int, examples: RaggedExamples, batch_size: int, device: Device, report: Report
-) -> Tensor:
+def _compute(forward: _Forward, width: int, examples: RaggedExamples, device: Device, report: Report) -> Tensor:
     computed, done = torch.empty(len(examples), width), 0
-    with torch.inference_mode(), device.autocast():
-        for places in evaluation_batches(examples.lengths, batch_size):
-            batch = examples.batch(places).to(device.torch)
-            rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths)
+    source = feed(examples, device.torch, packed=device.packs)
+    with torch.inference_mode(), device.autocast(), kept_heap():
+        for places in evaluation_batches(examples.lengths, _BATCH_TOKENS[device.torch.type]):
+            batch = source.batch(places)
+            rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(places)]
             computed[torch.from_numpy(places)] = rows.float().cpu()
             done += len(places)
             report(done, len(examples))

@@ -29,13 +29,13 @@ class Classifier(nn.Module):
         self.encoder.train(mode and not self.frozen)
         return self
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Logits [B, labels] for token ids [B, L] of which `lengths` [B] count."""
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
+        """Logits [B, labels] for token ids [B, L] of which `lengths` [B] count, or packed [T] (see `Encoder`)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            pooled = self.encoder.pooled(input_ids, token_type_ids, lengths)
+            pooled = self.encoder.pooled(input_ids, token_type_ids, lengths, longest)
         return self.classify(pooled)
 
     def classify(self, pooled: Tensor) -> Tensor:
         """Logits [B, labels] for what the encoder pooled [B, P]."""
-        logits: Tensor = self.head(dropout(pooled, self.head_dropout, training=self.training))
+        logits: Tensor = self.head(dropout(pooled, self.head_dropout if self.training else 0.0))
         return logits

@@ -7,6 +7,8 @@ from typing import Literal
 
 import torch
 
+_FLASH_CAPABILITY = (8, 0)  # Ampere
+
 
 @dataclass(frozen=True)
 class Device:
@@ -15,6 +17,13 @@ class Device:
     torch: torch.device
     precision: Literal["fp32", "bf16"]
     reason: str
+
+    @property
+    def packs(self) -> bool:
+        """Whether packed batches are faster here than padded ones: where there is flash attention."""
+        if self.torch.type != "cuda" or self.precision == "fp32":
+            return False
+        return torch.cuda.get_device_capability(self.torch) >= _FLASH_CAPABILITY
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:

@@ -18,12 +18,12 @@ def applied_rate(rate: float, device: torch.device) -> float:
     return round(rate * _LEVELS) / _LEVELS if device.type == "cpu" else rate
 
 
-def dropout(values: Tensor, rate: float, *, training: bool) -> Tensor:
-    """Drop elements of `values` at `rate` while training; on a GPU, torch's own dropout.
+def dropout(values: Tensor, rate: float) -> Tensor:
+    """Drop elements of `values` at `rate`; on a GPU, torch's own dropout.
 
     Consumes torch's global random state, so that a seed, or a checkpoint's random state, decides the mask.
     """
-    if not training or rate == 0:
+    if rate == 0:
         return values
     if values.device.type != "cpu":
         return functional.dropout(values, rate)

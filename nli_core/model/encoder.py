@@ -1,10 +1,10 @@
-"""The encoder: BERT (Devlin et al., 2019) and its kin (see `architecture`), for padded batches.
+"""The encoder: BERT (Devlin et al., 2019) and its kin (see `architecture`), for padded and for packed batches.
 
-Shapes: B batch, L length, H hidden size, N heads, D head size, P pooled size.
+Shapes: B batch, L length, T tokens, H hidden size, N heads, P pooled size; `...` is [B, L] padded or [T] packed (see
+`attention`).
 
-Attention is plain batched matrix products: on CPUs the backward pass of torch's fused attention costs more than all
-matrix products of a small model together. BERT's classifier needs the first token alone, so its last layer computes
-keys and values for every token but everything else for that token only.
+BERT's classifier needs the first token alone, so its last layer computes keys and values for every token but everything
+else for that token only.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nli_core.model.architecture import Activation, Architecture
+from nli_core.model.attention import Layout, Packed, Padded
 from nli_core.model.dropout import dropout
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -54,14 +55,14 @@ class Embeddings(nn.Module):
         self.norm = nn.LayerNorm(hidden, eps=eps) if architecture.normalises_embeddings else None
         self.dropout_rate = architecture.hidden_dropout_prob
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        """Token ids and token-type ids [B, L] to embeddings [B, L, H]."""
-        summed: Tensor = self.word(input_ids) + self.position.weight[: input_ids.shape[1]]
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, layout: Layout) -> Tensor:
+        """Token ids and token-type ids [...] to embeddings [..., H]."""
+        summed: Tensor = self.word(input_ids) + layout.rows_of_positions(self.position.weight)
         if self.token_type is not None:
             summed = summed + self.token_type(token_type_ids)
         if self.norm is None:
             return summed
-        return dropout(self.norm(summed), self.dropout_rate, training=self.training)
+        return dropout(self.norm(summed), self.dropout_rate if self.training else 0.0)
 
 
 class Layer(nn.Module):
@@ -82,49 +83,34 @@ class Layer(nn.Module):
         self.dropout_rate = architecture.hidden_dropout_prob
         self.attention_dropout_rate = architecture.attention_probs_dropout_prob
 
-    def forward(self, hidden: Tensor, bias: Tensor | None, *, queries: int | None = None) -> Tensor:
-        """Hidden states [B, L, H] to those of the next layer, for the first `queries` tokens or for all.
-
-        `bias` [B, 1, 1, L] is added to the attention scores; -inf hides a position.
-        """
-        # Contiguous: over a slice torch's linear would copy the weights once an example.
-        asking = hidden if queries is None else hidden[:, :queries].contiguous()
+    def forward(self, hidden: Tensor, layout: Layout, *, first_only: bool = False) -> Tensor:
+        """Hidden states [..., H] to those of the next layer, or to those of the first tokens alone: [B, H]."""
+        asking = layout.first(hidden) if first_only else hidden
         query, key, value = self._project(asking, hidden)
-        weights = dropout(_attention(query, key, bias), self.attention_dropout_rate, training=self.training)
-        attended = self.attention_output(torch.matmul(weights, value).transpose(1, 2).flatten(2))
+        rate = self.attention_dropout_rate if self.training else 0.0
+        attended = self.attention_output(layout.attend(query, key, value, heads=self.heads, rate=rate))
         middle = self.attention_norm(asking + self._dropped(attended))
         expanded = self.activation(self.inner(middle))
         normalised: Tensor = self.output_norm(middle + self._dropped(self.output(expanded)))
         return normalised
 
-    def attention(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
+    def attention(self, hidden: Tensor, layout: Padded) -> Tensor:
         """The attention weights [B, N, L, L] that `forward` uses, before dropout."""
         query, key, _ = self._project(hidden, hidden)
-        return _attention(query, key, bias)
+        return layout.weights(query, key, heads=self.heads)
 
     def _project(self, asking: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of the asking tokens, keys and values of all: [B, N, L, D] each."""
-        weight, offset, width = self.query_key_value.weight, self.query_key_value.bias, self.attention_size
+        """Queries of the asking tokens, keys and values of all: [..., A] each."""
         if asking is hidden:
             query, key, value = self.query_key_value(hidden).chunk(3, dim=-1)
-        else:
-            query = functional.linear(asking, weight[:width], offset[:width])
-            key, value = functional.linear(hidden, weight[width:], offset[width:]).chunk(2, dim=-1)
-        return self._by_head(query), self._by_head(key), self._by_head(value)
-
-    def _by_head(self, states: Tensor) -> Tensor:
-        """[B, L, N * D] to [B, N, L, D]."""
-        return states.view(*states.shape[:-1], self.heads, -1).transpose(1, 2)
+            return query, key, value
+        weight, offset, width = self.query_key_value.weight, self.query_key_value.bias, self.attention_size
+        query = functional.linear(asking, weight[:width], offset[:width])
+        key, value = functional.linear(hidden, weight[width:], offset[width:]).chunk(2, dim=-1)
+        return query, key, value
 
     def _dropped(self, states: Tensor) -> Tensor:
-        return dropout(states, self.dropout_rate, training=self.training)
-
-
-def _attention(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
-    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
-    if bias is not None:
-        scores = scores + bias
-    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+        return dropout(states, self.dropout_rate if self.training else 0.0)
 
 
 class Encoder(nn.Module):
@@ -137,50 +123,52 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(Layer(architecture) for _ in range(architecture.num_hidden_layers))
         self.pooler = nn.Linear(architecture.hidden_size, architecture.pooled_size)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Hidden states of the last layer [B, L, H] for token ids [B, L] of which `lengths` [B] count."""
-        hidden, bias = self._embed(input_ids, token_type_ids, lengths)
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
+        """Hidden states of the last layer [..., H] for token ids [B, L] of which `lengths` [B] count, or packed [T].
+
+        `longest` is a bound on packed lengths, which spares the wait for the device that has them.
+        """
+        hidden, layout = self._embed(input_ids, token_type_ids, lengths, longest)
         for layer in self.layers:
-            hidden = layer(hidden, bias)
+            hidden = layer(hidden, layout)
         return hidden
 
-    def pooled(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
+    def pooled(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
         """What a classifier needs [B, P]: for BERT the same as `outputs().pooled`, without the unneeded rows."""
-        if self.architecture.pools_average:
-            return self._pool(self(input_ids, token_type_ids, lengths), lengths)
-        hidden, bias = self._embed(input_ids, token_type_ids, lengths)
+        hidden, layout = self._embed(input_ids, token_type_ids, lengths, longest)
+        averages, last = self.architecture.pools_average, len(self.layers) - 1
         for index, layer in enumerate(self.layers):
-            hidden = layer(hidden, bias, queries=1 if index == len(self.layers) - 1 else None)
-        return self._pool(hidden, lengths)
+            hidden = layer(hidden, layout, first_only=index == last and not averages)
+        return self._pool(layout.average(hidden) if averages else hidden)
 
     def outputs(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> EncoderOutputs:
-        """Every layer's output and attention weights too: for looking at, not for training."""
-        hidden, bias = self._embed(input_ids, token_type_ids, lengths)
+        """Every layer's output and attention weights too, of a padded batch: for looking at, not for training."""
+        hidden, layout = self._embed(input_ids, token_type_ids, lengths, None)
+        assert isinstance(layout, Padded)
         layers, attentions = [], []
         for layer in self.layers:
             assert isinstance(layer, Layer)
-            attentions.append(layer.attention(hidden, bias))
-            hidden = layer(hidden, bias)
+            attentions.append(layer.attention(hidden, layout))
+            hidden = layer(hidden, layout)
             layers.append(hidden)
-        return EncoderOutputs(self._pool(hidden, lengths), hidden, tuple(layers), tuple(attentions))
+        summary = layout.average(hidden) if self.architecture.pools_average else layout.first(hidden)
+        return EncoderOutputs(self._pool(summary), hidden, tuple(layers), tuple(attentions))
 
-    def _pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+    def _pool(self, summary: Tensor) -> Tensor:
+        """Of the first token or the average [B, H] what the head is to see."""
         if not self.architecture.pools_average:
-            return torch.tanh(self.pooler(hidden[:, 0]))
-        inside = _inside(hidden, lengths)[..., None]
-        average = (hidden.float() * inside).sum(dim=1) / lengths[:, None]
-        rate = self.architecture.hidden_dropout_prob
-        return torch.relu(self.pooler(dropout(average, rate, training=self.training)))
+            return torch.tanh(self.pooler(summary))
+        rate = self.architecture.hidden_dropout_prob if self.training else 0.0
+        return torch.relu(self.pooler(dropout(summary, rate)))
 
-    def _embed(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self.embeddings(input_ids, token_type_ids)
-        if torch.is_autocast_enabled(hidden.device.type):
-            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
-        outside = ~_inside(hidden, lengths)
-        bias = torch.zeros(outside.shape, dtype=hidden.dtype, device=hidden.device).masked_fill(outside, float("-inf"))
-        return hidden, bias[:, None, None, :]
-
-
-def _inside(hidden: Tensor, lengths: Tensor) -> Tensor:
-    """Which of the positions of hidden states [B, L, H] count: [B, L]."""
-    return torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
+    def _embed(
+        self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None
+    ) -> tuple[Tensor, Layout]:
+        lower = torch.is_autocast_enabled(input_ids.device.type)
+        dtype = torch.get_autocast_dtype(input_ids.device.type) if lower else self.pooler.weight.dtype
+        layout: Layout
+        if input_ids.ndim == 1:
+            layout = Packed(lengths, len(input_ids), longest)
+        else:
+            layout = Padded(lengths, input_ids.shape[1], dtype)
+        return self.embeddings(input_ids, token_type_ids, layout).to(dtype), layout

@@ -13,6 +13,7 @@ from nli_core.data.batches import training_batches
 from nli_core.data.shards import ShardSet
 from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError
+from nli_core.heap import kept_heap
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device
 from nli_core.model.dropout import applied_rate
@@ -41,7 +42,8 @@ def finetune(
         UserError: the encoder's files do not fit together, or the loss became infinite or NaN.
     """
     training = _Training(shards, encoder, config, out=out, log_metrics=log_metrics, progress=progress)
-    return training.run()
+    with kept_heap():
+        return training.run()
 
 
 class _Training:
@@ -96,7 +98,11 @@ class _Training:
     def _run_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
         batches = training_batches(
-            self.train.examples.lengths, config.batch_size, seed=config.seed, epoch=position.epoch
+            self.train.examples.lengths,
+            config.batch_size,
+            seed=config.seed,
+            epoch=position.epoch,
+            by_length=not self.device.packs,
         )
         self.model.train()
         for examples in batches[position.batch :]:
@@ -112,7 +118,7 @@ class _Training:
         rate = learning_rate(position.step, self.total_steps, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        labels = torch.from_numpy(self.train.label_ids[examples]).to(self.device.torch)
+        labels = torch.from_numpy(self.train.label_ids[examples]).to(self.device.torch, non_blocking=True)
         logits, places = inputs.train_logits(examples)
         loss = functional.cross_entropy(logits.float(), labels)
         torch.autograd.backward(loss * len(examples) if config.loss == "sum" else loss)
@@ -200,6 +206,9 @@ class _Training:
             "parameters": sum(parameter.numel() for parameter in parameters),
             "trainable_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
             "applied_dropout": applied_rate(architecture.hidden_dropout_prob, self.device.torch),
+            "applied_attention_dropout": 0.0
+            if self.device.packs
+            else applied_rate(architecture.attention_probs_dropout_prob, self.device.torch),
             "unused_tensors": self.load_report.unused,
             "fresh_tensors": self.load_report.fresh,
         }

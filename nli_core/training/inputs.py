@@ -10,14 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nli_core.data.feed import feed
 from nli_core.data.shards import ShardSet
 from nli_core.data.truncation import IntArray
 from nli_core.evaluation.predict import pool_examples, predict_logits
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
+from nli_core.model.inference import ready_to_predict
 from nli_core.progress import Progress
 
-_BATCH_SIZE = 256  # of forward passes alone
 _FEATURES = "features.safetensors"
 
 
@@ -32,18 +33,20 @@ class Inputs(Protocol):
 
 
 class Tokens:
-    """Runs the whole model on padded batches."""
+    """Runs the whole model on batches of tokens."""
 
     def __init__(self, model: Classifier, train: ShardSet, dev: ShardSet, device: Device) -> None:
-        self._model, self._train, self._dev, self._device = model, train, dev, device
+        self._model, self._dev, self._device = model, dev, device
+        self._feed = feed(train.examples, device.torch, packed=device.packs)
 
     def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
-        batch = self._train.examples.batch(examples).to(self._device.torch)
+        batch = self._feed.batch(examples)
         with self._device.autocast():
-            return self._model(batch.input_ids, batch.token_type_ids, batch.lengths), batch.input_ids.numel()
+            logits = self._model(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)
+        return logits[: len(examples)], batch.input_ids.numel()
 
     def dev_logits(self) -> Tensor:
-        return predict_logits(self._model, self._dev.examples, _BATCH_SIZE, self._device)
+        return predict_logits(ready_to_predict(self._model, self._device), self._dev.examples, self._device)
 
 
 class Features:
@@ -56,11 +59,11 @@ class Features:
         self._model, self._lengths, self._device = model, train.examples.lengths, device
         path = folder / _FEATURES
         if not path.exists():
+            ready = ready_to_predict(model, device)
             computed: dict[str, Tensor] = {
                 shards.split: pool_examples(
-                    model,
+                    ready,
                     shards.examples,
-                    _BATCH_SIZE,
                     device,
                     lambda done, total: progress(done, total, "the frozen encoder reads every example once"),
                 )

@@ -9,9 +9,29 @@ LENGTHS = np.random.default_rng(0).integers(5, 60, size=5_003)
 
 
 def test_every_example_stands_in_exactly_one_batch() -> None:
-    for batches in (training_batches(LENGTHS, 32, seed=0, epoch=0), evaluation_batches(LENGTHS, 32)):
+    for by_length in (True, False):
+        batches = training_batches(LENGTHS, 32, seed=0, epoch=0, by_length=by_length)
         assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
         assert sorted(map(len, batches))[1:] == [32] * (len(LENGTHS) // 32)
+    assert sorted(np.concatenate(evaluation_batches(LENGTHS, 512))) == list(range(len(LENGTHS)))
+
+
+@pytest.mark.parametrize("tokens", [1, 59, 512])
+def test_a_batch_of_evaluation_is_as_large_as_its_tokens_allow(tokens: int) -> None:
+    batches = evaluation_batches(LENGTHS, tokens)
+    assert [LENGTHS[batch].max() for batch in batches] == sorted(LENGTHS[batch].max() for batch in batches)[::-1]
+    for batch in batches[:-1]:
+        longest = LENGTHS[batch].max()
+        assert len(batch) == 1 or len(batch) * longest <= tokens
+        assert (len(batch) + 1) * longest > tokens
+
+
+def test_without_sorting_batches_have_nearly_as_many_tokens() -> None:
+    def deviation(by_length: bool) -> float:
+        batches = training_batches(LENGTHS, 64, seed=0, epoch=0, by_length=by_length)
+        return float(np.std([LENGTHS[batch].sum() for batch in batches if len(batch) == 64]))
+
+    assert deviation(False) < 0.3 * deviation(True)
 
 
 def test_batches_are_a_function_of_seed_and_epoch() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 from transformers import BertForSequenceClassification, BertModel
 
 from nli_core.config import PretrainedEncoder
@@ -84,6 +85,28 @@ def test_the_short_last_layer_gives_what_the_whole_one_gives(encoder: Encoder) -
         expected = torch.tanh(encoder.pooler(hidden[:, 0]))
         found = encoder.pooled(batch.input_ids, batch.token_type_ids, batch.lengths)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def _packed(batch: Batch) -> Batch:
+    inside = torch.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
+    return Batch(batch.input_ids[inside], batch.token_type_ids[inside], batch.lengths, int(batch.lengths.max()) + 3)
+
+
+def test_packed_examples_give_what_padded_ones_give(encoder: Encoder) -> None:
+    """Logits, hidden states and every gradient."""
+    model = Classifier(encoder, LABELS).eval()
+    batch = _batch(encoder.architecture.vocab_size)
+    packed = _packed(batch)
+    inside = torch.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
+    told: list[tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]] = []
+    for one in (batch, packed):
+        logits = model(one.input_ids, one.token_type_ids, one.lengths, one.longest)
+        hidden = encoder(one.input_ids, one.token_type_ids, one.lengths, one.longest)
+        functional.cross_entropy(logits, torch.arange(7) % 3).backward()
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        model.zero_grad(set_to_none=True)
+        told.append((logits, hidden[inside] if hidden.ndim == 3 else hidden, gradients))
+    torch.testing.assert_close(told[1], told[0], atol=1e-6, rtol=1e-4)
 
 
 def test_an_example_does_not_see_its_batch(encoder: Encoder) -> None:

@@ -83,8 +83,11 @@ def test_pooled_output_is_that_of_keras(keras: Any, encoder: Encoder, sees_paddi
     with torch.no_grad():
         found = encoder.pooled(ids, torch.zeros_like(ids), lengths)
         outputs = encoder.outputs(ids, torch.zeros_like(ids), lengths)
+        inside = torch.arange(10) < lengths[:, None]
+        packed = encoder.pooled(ids[inside], torch.zeros_like(ids[inside]), lengths)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
     torch.testing.assert_close(outputs.pooled, found)
+    torch.testing.assert_close(packed, found)
 
 
 def test_initial_weights_are_spread_as_in_keras(keras: Any, encoder: Encoder) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from nli_core.data.shards import ShardSet
 from nli_core.errors import UserError
 from nli_core.model.classifier import Classifier
-from nli_core.model.device import choose_device
+from nli_core.model.device import Device, choose_device
 from nli_core.model.encoder import Encoder
 from nli_core.model.weights import load_encoder
 from nli_core.outputs import CHECKPOINTS, MODEL
@@ -22,6 +22,7 @@ from nli_core.training.history import read_history
 from nli_core.training.inputs import Features, Tokens
 
 Finetune = Callable[..., dict[str, Any]]
+GOLDEN_LOSSES = [1.09728, 1.10301, 1.10092, 1.09963, 1.10174, 1.09585, 1.10092, 1.09843, 1.10272]
 
 
 def _bytes(out: Path) -> dict[str, bytes]:
@@ -35,6 +36,33 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
     weights = [load_file(tmp_path / name / MODEL / "model.safetensors") for name in ("one", "three")]
     assert not torch.equal(weights[0]["classifier.weight"], weights[1]["classifier.weight"])
+
+
+def test_losses_of_a_fixed_seed(tmp_path: Path, run_finetune: Finetune) -> None:
+    """Golden numbers: they are to change only with a change that means to change what is computed."""
+    run_finetune(tmp_path)
+    losses = [point.metrics["train/loss"] for point in read_history(tmp_path) if "train/loss" in point.metrics]
+    assert losses == pytest.approx(GOLDEN_LOSSES, rel=1e-4)
+
+
+def test_packed_batches_train_as_well(tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU does, on a CPU: other batches, the same task; interrupted, the same bytes."""
+    monkeypatch.setattr(Device, "packs", True)
+    facts = run_finetune(tmp_path / "whole", checkpoint_every=5)
+    assert facts["applied_attention_dropout"] == 0
+    points = [point.metrics for point in read_history(tmp_path / "whole")]
+    losses = [metrics["train/loss"] for metrics in points if "train/loss" in metrics]
+    assert losses[-1] < losses[0]
+    assert all(0 <= metrics["train/padding_fraction"] < 1 for metrics in points if "train/loss" in metrics)
+
+    def stop(_metrics: Mapping[str, float], step: int) -> None:
+        if step == 12:
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        run_finetune(tmp_path / "cut", checkpoint_every=5, log_metrics=stop)
+    run_finetune(tmp_path / "cut", checkpoint_every=5)
+    assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
 
 class _StopError(Exception):

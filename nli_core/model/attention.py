@@ -1,0 +1,139 @@
+"""How the tokens of a batch lie in memory, and attention over them.
+
+    padded  [B, L]  each example fills a row, padding the rest of it: what a CPU computes
+    packed  [T]     one example after the other, `cu_seqlens` [B + 1] says where each begins: no padding; for GPUs
+
+Shapes: B batch, L length, T tokens, N heads, D head size, A attention size (N times D), H hidden size; `...` is [B, L]
+or [T].
+
+On a CPU attention is plain batched matrix products: there the backward pass of torch's fused attention costs more than
+all matrix products of a small model together. Packed, on a GPU in half precision, it is flash attention, which knows no
+dropout of the attention weights. Anywhere else packed examples are padded for the attention alone.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.attention.varlen import varlen_attn
+
+from nli_core.model.dropout import dropout
+
+
+class Layout(Protocol):
+    """Where the tokens of a batch lie."""
+
+    def rows_of_positions(self, table: Tensor) -> Tensor:
+        """The rows of the position embeddings [most positions, H] to add to the tokens'."""
+
+    def first(self, states: Tensor) -> Tensor:
+        """The first token of every example: [..., H] to [B, H]."""
+
+    def average(self, states: Tensor) -> Tensor:
+        """The mean over the tokens of every example, in fp32: [..., H] to [B, H]."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float) -> Tensor:
+        """What each query takes from the values of its example: [..., A], or [B, A] for first tokens' queries.
+
+        `rate` is the dropout rate of the attention weights, 0 when not training.
+        """
+
+
+class Padded:
+    """Tokens [B, L] of which the first `lengths` [B] of a row count."""
+
+    def __init__(self, lengths: Tensor, length: int, dtype: torch.dtype) -> None:
+        """`dtype` is that of the attention scores."""
+        self.lengths = lengths
+        self._length = length
+        self._inside = torch.arange(length, device=lengths.device) < lengths[:, None]
+        self._bias: Tensor | None = None
+        if lengths.is_cuda or not bool(self._inside.all()):  # a GPU would have to be waited for
+            bias = torch.zeros(self._inside.shape, dtype=dtype, device=lengths.device)
+            self._bias = bias.masked_fill(~self._inside, float("-inf"))[:, None, None, :]
+
+    def rows_of_positions(self, table: Tensor) -> Tensor:
+        return table[: self._length]
+
+    def first(self, states: Tensor) -> Tensor:
+        return states[:, 0]
+
+    def average(self, states: Tensor) -> Tensor:
+        return (states.float() * self._inside[..., None]).sum(dim=1) / self.lengths[:, None]
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float) -> Tensor:
+        first_only = query.ndim < key.ndim
+        weights = self.weights(query[:, None] if first_only else query, key, heads=heads)
+        attended = torch.matmul(dropout(weights, rate), _by_head(value, heads)).transpose(1, 2).flatten(2)
+        return attended[:, 0] if first_only else attended
+
+    def weights(self, query: Tensor, key: Tensor, *, heads: int) -> Tensor:
+        """Attention weights [B, N, queries, L]; rows sum to 1."""
+        query, key = _by_head(query, heads), _by_head(key, heads)
+        scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
+        if self._bias is not None:
+            scores = scores + self._bias
+        return torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+
+    def gather(self, states: Tensor) -> Tensor:
+        """The states of the tokens that count, one example after the other: [B, L, A] to [T, A]."""
+        return states[self._inside]
+
+
+class Packed:
+    """Tokens [T], the examples' one after the other; their `lengths` [B] are at least 1 and sum to T."""
+
+    def __init__(self, lengths: Tensor, tokens: int, longest: int | None) -> None:
+        """`longest` is a bound on the lengths; without it the device is asked and waited for."""
+        self.lengths = lengths
+        self.longest = int(lengths.max()) if longest is None else longest
+        self._cu_seqlens = torch.zeros(len(lengths) + 1, dtype=torch.int32, device=lengths.device)
+        self._cu_seqlens[1:] = lengths.cumsum(0)
+        self._starts = self._cu_seqlens[:-1].long()
+        examples = torch.arange(len(lengths), device=lengths.device)
+        self._example_of = torch.repeat_interleave(examples, lengths, output_size=tokens)
+        self._positions = torch.arange(tokens, device=lengths.device) - self._starts[self._example_of]
+
+    def rows_of_positions(self, table: Tensor) -> Tensor:
+        return table[self._positions]
+
+    def first(self, states: Tensor) -> Tensor:
+        return states[self._starts]
+
+    def average(self, states: Tensor) -> Tensor:
+        sums = torch.zeros(len(self.lengths), states.shape[-1], device=states.device)
+        return sums.index_add(0, self._example_of, states.float()) / self.lengths[:, None]
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float) -> Tensor:
+        first_only = len(query) == len(self.lengths)
+        if not query.is_cuda or query.dtype == torch.float32:
+            return self._attend_padded(query, key, value, heads=heads, rate=rate, first_only=first_only)
+        each = torch.arange(len(self._cu_seqlens), dtype=torch.int32, device=query.device)
+        query, key, value = (states.view(len(states), heads, -1) for states in (query, key, value))
+        attended = varlen_attn(
+            query,
+            key,
+            value,
+            each if first_only else self._cu_seqlens,
+            self._cu_seqlens,
+            1 if first_only else self.longest,
+            self.longest,
+        )
+        assert isinstance(attended, Tensor)
+        return attended.flatten(1)
+
+    def _attend_padded(
+        self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, first_only: bool
+    ) -> Tensor:
+        padded = Padded(self.lengths, self.longest, query.dtype)
+        places = self._starts[:, None] + torch.arange(self.longest, device=query.device)
+        places = places.clamp(max=len(key) - 1)
+        attended = padded.attend(
+            query if first_only else query[places], key[places], value[places], heads=heads, rate=rate
+        )
+        return attended if first_only else padded.gather(attended)
+
+
+def _by_head(states: Tensor, heads: int) -> Tensor:
+    """[B, L, A] to [B, N, L, D]."""
+    return states.view(*states.shape[:-1], heads, -1).transpose(1, 2)

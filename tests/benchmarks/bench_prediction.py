@@ -1,0 +1,192 @@
+"""Predicting raw pairs of texts, against `transformers.pipeline` in bf16 and onnxruntime in fp32 and int8.
+
+All have the same random weights and begin with strings in memory; the result is a label and its probability for each.
+Every measurement is a process of its own; loading, exporting and one batch to warm up come before the clock.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from bench_training import SHAPES, prepare
+from reporting import DATA, table, write_page
+from snli_text import snli_text
+
+REPEATS = 1
+CORES = (1, 2)
+ROWS = {"bert.small": 8_192, "MiniLM": 1_024}
+PEER_BATCH = 64
+LABELS = ("entailment", "contradiction", "neutral")
+Ways = dict[str, Callable[[Path, list[str], list[str]], float]]
+
+
+def ours(model: Path, premises: list[str], hypotheses: list[str]) -> float:
+    """Our predictor with the tokenizer for many texts."""
+    from nli_core.data.fast_tokenizer import FastTokenizer
+    from nli_core.evaluation.predictor import Predictor
+
+    predictor = Predictor(model, FastTokenizer)
+    predictor.probabilities(premises[:PEER_BATCH], hypotheses[:PEER_BATCH])
+    started = time.perf_counter()
+    predictor.probabilities(premises, hypotheses)
+    return time.perf_counter() - started
+
+
+def pipeline(model: Path, premises: list[str], hypotheses: list[str]) -> float:
+    """`transformers.pipeline` over all pairs at once, in batches; bf16 where the CPU has it."""
+    import transformers
+
+    bf16 = torch.cpu.get_capabilities().get("avx512_bf16", False)
+    classify = transformers.pipeline(
+        "text-classification",
+        str(model),
+        tokenizer=transformers.BertTokenizerFast(vocab=str(model / "vocab.txt")),
+        dtype=torch.bfloat16 if bf16 else torch.float32,
+        device="cpu",
+    )
+    pairs = [{"text": one, "text_pair": other} for one, other in zip(premises, hypotheses, strict=True)]
+    classify(pairs[:PEER_BATCH], batch_size=PEER_BATCH)
+    started = time.perf_counter()
+    classify(pairs, batch_size=PEER_BATCH)
+    return time.perf_counter() - started
+
+
+def onnx(model: Path, premises: list[str], hypotheses: list[str], *, quantized: bool = False) -> float:
+    """onnxruntime on batches of similar length, longest first; tokens from the fast tokenizer."""
+    import onnxruntime
+    import transformers
+
+    path = exported(model, quantized=quantized)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    tokenizer = transformers.BertTokenizerFast(vocab=str(model / "vocab.txt"))
+
+    def run(first: Sequence[str], second: Sequence[str]) -> None:
+        tokens = tokenizer(list(first), list(second), truncation=True, max_length=128)
+        lengths = np.array([len(ids) for ids in tokens["input_ids"]])
+        order = np.argsort(-lengths, kind="stable")
+        for start in range(0, len(order), PEER_BATCH):
+            places = order[start : start + PEER_BATCH]
+            batch = {name: np.zeros((len(places), lengths[places[0]]), np.int64) for name in tokens}
+            for row, place in enumerate(places):
+                for name, padded in batch.items():
+                    padded[row, : lengths[place]] = tokens[name][place]
+            session.run(None, batch)
+
+    run(premises[:PEER_BATCH], hypotheses[:PEER_BATCH])
+    started = time.perf_counter()
+    run(premises, hypotheses)
+    return time.perf_counter() - started
+
+
+def exported(model: Path, *, quantized: bool) -> Path:
+    """The ONNX file of a model, made when first asked for; int8 by onnxruntime's dynamic quantization."""
+    path = model / ("int8.onnx" if quantized else "fp32.onnx")
+    if path.exists():
+        return path
+    if quantized:
+        from onnxruntime.quantization import quantize_dynamic
+
+        quantize_dynamic(exported(model, quantized=False), path)
+        return path
+    import transformers
+
+    network = transformers.AutoModelForSequenceClassification.from_pretrained(model, attn_implementation="eager").eval()
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    example = {name: torch.ones(2, 16, dtype=torch.int64) for name in names}
+    axes = {name: {0: "batch", 1: "length"} for name in names}
+    torch.onnx.export(
+        network,
+        (),
+        str(path),
+        kwargs=example,
+        input_names=list(names),
+        output_names=["logits"],
+        dynamic_axes=axes,
+        dynamo=False,
+    )
+    return path
+
+
+def quantized(model: Path, premises: list[str], hypotheses: list[str]) -> float:
+    return onnx(model, premises, hypotheses, quantized=True)
+
+
+WAYS: Ways = {"ours": ours, "pipeline": pipeline, "onnx": onnx, "onnx-int8": quantized}
+NAMES = {
+    "ours": "this project",
+    "pipeline": "`transformers.pipeline`, bf16",
+    "onnx": "onnxruntime, fp32, sorted by length",
+    "onnx-int8": "onnxruntime, int8, sorted by length",
+}
+
+
+def classifier(folder: Path, shape: str) -> Path:
+    """A fine-tuned model of this shape, with random weights."""
+    from nli_core.config import PackConfig
+    from nli_core.model.classifier import Classifier
+    from nli_core.model.export import export_classifier
+    from nli_core.model.weights import load_encoder
+
+    encoder, out = prepare(folder, shape), folder / f"model-{shape}"
+    model = Classifier(load_encoder(encoder)[0], LABELS)
+    export_classifier(model, encoder, encoder, out, pack=PackConfig())
+    return out
+
+
+def measure(way: str, model: Path, text: Path, rows: int, cores: int) -> float:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(cores), "RAYON_NUM_THREADS": str(cores)}
+    command = [sys.executable, __file__, way, str(model), str(text), str(rows)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = folder / "text.json"
+        frame = snli_text(DATA / "snli_1.0_subset.zip", max(ROWS.values()))
+        text.write_text(json.dumps([frame["premise"].to_list(), frame["hypothesis"].to_list()]), encoding="utf-8")
+        models = {shape: classifier(folder, shape) for shape in SHAPES}
+        for model in models.values():
+            exported(model, quantized=True)
+        told: dict[tuple[str, int, str], list[float]] = {}
+        for _ in range(REPEATS):
+            for shape, rows in ROWS.items():
+                for cores in CORES:
+                    for way in WAYS:
+                        seconds = measure(way, models[shape], text, rows, cores)
+                        told.setdefault((shape, cores, way), []).append(rows / seconds)
+                        print(shape, cores, way, f"{rows / seconds:,.0f} examples/s", file=sys.stderr)
+    speed = {key: statistics.median(rates) for key, rates in told.items()}
+    rows = [
+        (shape, cores, NAMES[way], f"{rate:,.0f}", "" if way == "ours" else f"{speed[shape, cores, 'ours'] / rate:.2f}")
+        for (shape, cores, way), rate in speed.items()
+    ]
+    sizes = " and ".join(f"{rows:,} for {shape}" for shape, rows in ROWS.items())
+    write_page(
+        "prediction",
+        "Predicting",
+        f"From strings to probabilities, random weights, SNLI-like pairs ({sizes}); medians of {REPEATS} alternating "
+        f"runs. The peers get batches of {PEER_BATCH}; ours chooses for itself.",
+        table(("architecture", "threads", "way", "examples/s", "ours is faster by"), rows),
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        way, model, text, rows = sys.argv[1:]
+        sides: list[list[Any]] = json.loads(Path(text).read_text(encoding="utf-8"))
+        print(json.dumps(WAYS[way](Path(model), *(side[: int(rows)] for side in sides))))
+    else:
+        main()
