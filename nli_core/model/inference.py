@@ -1,7 +1,7 @@
 """A classifier made ready for forward passes alone: its linear layers are cast, and on a CPU laid out, once.
 
 Under autocast weights are cast at every batch, and a linear layer of bf16 on a CPU writes its bias before it
-multiplies. oneDNN adds it on the way where the weights have its own layout; the numbers are the same.
+multiplies. oneDNN adds it, and applies the activation, on the way where the weights have its own layout.
 """
 
 import copy
@@ -9,21 +9,34 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from nli_core.model.architecture import Activation
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
+from nli_core.model.encoder import Layer
+
+_ACTIVATIONS: dict[Activation, tuple[str, str]] = {
+    "gelu": ("gelu", "none"),
+    "gelu_new": ("gelu", "tanh"),
+    "relu": ("relu", ""),
+    "tanh": ("tanh", ""),
+}
 
 
 class _LaidOutLinear(nn.Module):
     """A bf16 linear layer in oneDNN's layout, as torch's compiler makes them; `weight` serves who needs a part."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, activation: tuple[str, str]) -> None:
+        """`activation` is oneDNN's name of what to apply to the outputs, and how it is to be computed."""
         super().__init__()
+        self._activation, self._algorithm = activation
         self.weight = linear.weight
         self.bias = linear.bias
         self._laid_out = torch.ops.mkldnn._reorder_linear_weight(linear.weight, 0)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self._laid_out, self.bias, "none", [], "")
+        outputs: Tensor = torch.ops.mkldnn._linear_pointwise(
+            inputs, self._laid_out, self.bias, self._activation, [], self._algorithm
+        )
         return outputs
 
 
@@ -38,8 +51,12 @@ def ready_to_predict(model: Classifier, device: Device) -> Classifier:
     if device.precision == "bf16":
         lay_out = device.torch.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         for layer in ready.encoder.layers:
+            assert isinstance(layer, Layer)
             for name, part in list(layer.named_children()):
                 if isinstance(part, nn.Linear):
                     cast = part.to(torch.bfloat16).requires_grad_(False)
-                    setattr(layer, name, _LaidOutLinear(cast) if lay_out else cast)
+                    fused = _ACTIVATIONS[model.encoder.architecture.hidden_act] if name == "inner" else ("none", "")
+                    setattr(layer, name, _LaidOutLinear(cast, fused) if lay_out else cast)
+            if lay_out:
+                layer.activation = nn.Identity()
     return ready
