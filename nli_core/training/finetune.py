@@ -76,8 +76,7 @@ class _Training:
         self.steps_per_epoch = -(-len(self.train) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         self.resumed_at = self.position.step
-        self.seconds = self.feature_seconds = 0.0
-        self.examples = 0
+        self.feature_seconds = 0.0
 
     def run(self) -> dict[str, Any]:
         if not self.position.finished:
@@ -105,6 +104,7 @@ class _Training:
             by_length=not self.device.packs,
         )
         self.model.train()
+        self.window.restart_clock()
         for examples in batches[position.batch :]:
             self._step(inputs, examples)
             last_of_epoch = position.batch == self.steps_per_epoch
@@ -114,7 +114,6 @@ class _Training:
 
     def _step(self, inputs: Inputs, examples: IntArray) -> None:
         config, position = self.config, self.position
-        started = time.perf_counter()
         rate = learning_rate(position.step, self.total_steps, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -130,8 +129,6 @@ class _Training:
         position.batch += 1
         tokens = int(self.train.examples.lengths[examples].sum())
         self.window.add(loss, norm, examples=len(examples), tokens=tokens, places=places)
-        self.seconds += time.perf_counter() - started
-        self.examples += len(examples)
         if position.step % config.log_every == 0 or position.batch == self.steps_per_epoch:
             self._log_window(rate)
 
@@ -195,9 +192,11 @@ class _Training:
             "best_epoch": self.position.best_epoch,
             "best_dev": self.position.best_dev,
             "resumed_at_step": self.resumed_at,
-            "training_seconds": round(self.seconds, 3),
+            "training_seconds": round(self.window.seconds, 3),
             "feature_seconds": round(self.feature_seconds, 3),
-            "examples_per_second": round(self.examples / self.seconds, 1) if self.seconds else None,
+            "examples_per_second": round(self.window.examples / self.window.seconds, 1)
+            if self.window.examples
+            else None,
             "device": str(self.device.torch),
             "precision": self.device.precision,
             "precision_reason": self.device.reason,

@@ -8,12 +8,17 @@ _SUMS = ("loss", "norm", "steps", "examples", "tokens", "places")
 
 
 class Window:
-    """Sums over the steps since the last point. Losses and norms stay on their device until the point is due."""
+    """Sums over the steps since the last point. Losses and norms stay on their device until the point is due.
+
+    `seconds` and `examples` are those of all closed windows: only there has a GPU done what it was given.
+    """
 
     def __init__(self, totals: dict[str, float]) -> None:
         """Go on with the sums of a checkpoint; an empty dict begins anew."""
         self._sums: dict[str, float | Tensor] = {name: totals.get(name, 0.0) for name in _SUMS}
-        self._restart_clock()
+        self.seconds = 0.0
+        self.examples = 0
+        self.restart_clock()
 
     def add(self, loss: Tensor, norm: Tensor, *, examples: int, tokens: int, places: int) -> None:
         """Count one step: its mean loss, gradient norm, examples, tokens, and places of the padded batch."""
@@ -30,7 +35,10 @@ class Window:
 
     def close(self) -> tuple[dict[str, float], dict[str, float]]:
         """Metrics that the seed decides, and speeds that the clock decides; then begins anew."""
-        sums, seconds = self.totals(), time.perf_counter() - self._started
+        sums = self.totals()  # waits for the device
+        seconds = time.perf_counter() - self._started
+        self.seconds += seconds
+        self.examples += self._timed_examples
         metrics = {
             "train/loss": sums["loss"] / sums["examples"],
             "train/grad_norm": sums["norm"] / sums["steps"],
@@ -41,10 +49,11 @@ class Window:
             "train/tokens_per_second": self._timed_tokens / seconds,
         }
         self._sums = dict.fromkeys(_SUMS, 0.0)
-        self._restart_clock()
+        self.restart_clock()
         return metrics, speeds
 
-    def _restart_clock(self) -> None:
+    def restart_clock(self) -> None:
+        """Time from now on: something else than steps came in between."""
         # After a resumption the sums reach back before the clock, so what is timed is counted apart.
         self._started = time.perf_counter()
         self._timed_examples = self._timed_tokens = 0

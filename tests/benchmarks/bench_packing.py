@@ -7,7 +7,6 @@ shards on the disk, the peers' as tensors in memory (the book) or an Arrow cache
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,8 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
-import psutil
-from reporting import DATA, table, write_page
+from reporting import DATA, measure, table, write_page
 from snli_text import snli_text
 
 from nli_core.config import PackConfig
@@ -94,44 +92,28 @@ def mapped(text: Path, rows: int, cores: int) -> float:
 WAYS: dict[str, Callable[[Path, int, int], float]] = {"ours": ours, "book": book, "datasets": mapped}
 
 
-def measure(way: str, text: Path, rows: int, cores: int) -> dict[str, float]:
-    """Seconds, and the largest memory of the process and its children in MiB, in a process of its own."""
-    command = [sys.executable, __file__, way, str(text), str(rows), str(cores)]
-    environment = {**os.environ, "POLARS_MAX_THREADS": str(cores), "HF_DATASETS_CACHE": str(text.parent / "cache")}
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    peak, process = 0, psutil.Process(running.pid)
-    while running.poll() is None:
-        try:
-            family = [process, *process.children(recursive=True)]
-            peak = max(peak, sum(member.memory_info().rss for member in family))
-        except psutil.Error:
-            continue
-        time.sleep(0.02)
-    assert running.returncode == 0
-    told: dict[str, float] = {"mebibytes": peak / 2**20}
-    for line in running.stdout or ():
-        if line.startswith("{"):
-            told |= json.loads(line)
-    return told
-
-
 def _workers(way: str, cores: int) -> str:
     if way == "book":
         return "4 processes"
     return f"{cores} {'threads' if way == 'ours' else 'processes'}"
 
 
+def run(way: str, text: Path, rows: int, cores: int) -> dict[str, float]:
+    """Seconds and memory of one way."""
+    return measure(__file__, way, text, rows, cores, POLARS_MAX_THREADS=cores, HF_DATASETS_CACHE=text.parent / "cache")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.arrow"
         snli_text(DATA / "snli_1.0_subset.zip", ROWS).write_ipc(text)
-        measure("ours", text, 1000, 1)  # compiles what is not compiled yet
+        run("ours", text, 1000, 1)  # compiles what is not compiled yet
         told: dict[tuple[str, int], list[dict[str, float]]] = {}
         for _ in range(REPEATS):
             for cores in (1, CORES):
                 for way, rows in (("ours", ROWS), ("book", PEER_ROWS), ("datasets", PEER_ROWS)):
                     if way != "book" or cores == CORES:  # the book has four processes, whatever there is
-                        told.setdefault((way, cores), []).append(measure(way, text, rows, cores))
+                        told.setdefault((way, cores), []).append(run(way, text, rows, cores))
     rate = {
         key: statistics.median((ROWS if key[0] == "ours" else PEER_ROWS) / run["seconds"] for run in runs)
         for key, runs in told.items()

@@ -4,9 +4,9 @@ All train the same architecture from random weights on the same packed examples,
 not matter which batches come first. Every measurement is a process of its own; only optimiser steps are timed.
 """
 
-import os
+import json
+import math
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from reporting import DATA, table, write_page
+from bounds import arithmetic_bound, bytes_a_second, bytes_moved, floating_point_operations, machine_note
+from reporting import DATA, measure, table, write_page
+from safetensors import safe_open
 from snli_text import snli_text
 
 REPEATS = 3
@@ -28,15 +30,15 @@ SHAPES = {
 }
 BATCH_SIZE = {"bert.small": 512, "MiniLM": 64}
 EXAMPLES = {
-    ("bert.small", "ours"): 16_384,
+    ("bert.small", "ours"): 32_768,
     ("bert.small", "trainer"): 8_192,
     ("bert.small", "book"): 1_024,
-    ("MiniLM", "ours"): 2_048,
-    ("MiniLM", "trainer"): 2_048,
+    ("MiniLM", "ours"): 4_096,
+    ("MiniLM", "trainer"): 4_096,
 }
 
 
-def ours(shape: str, shards: Path, encoder: Path, examples: int) -> float:
+def ours(shape: str, shards: Path, encoder: Path) -> float:
     """The stage's own loop, for one epoch."""
     from nli_core.config import FinetuneConfig
     from nli_core.training.finetune import finetune
@@ -54,7 +56,7 @@ def ours(shape: str, shards: Path, encoder: Path, examples: int) -> float:
     return float(facts["training_seconds"])
 
 
-def trainer(shape: str, shards: Path, encoder: Path, examples: int) -> float:
+def trainer(shape: str, shards: Path, encoder: Path) -> float:
     """`transformers.Trainer` as its documentation recommends it for texts of different lengths."""
     import transformers
     from datasets import Dataset
@@ -82,7 +84,7 @@ def trainer(shape: str, shards: Path, encoder: Path, examples: int) -> float:
         return time.perf_counter() - started
 
 
-def book(shape: str, shards: Path, encoder: Path, examples: int) -> float:
+def book(shape: str, shards: Path, encoder: Path) -> float:
     """The loop of the book's train_ch13 over its model and padded batches."""
     from book import import_d2l
 
@@ -141,7 +143,9 @@ def _row(example: dict[str, Any]) -> dict[str, Any]:
     return {"input_ids": example["ids"], "token_type_ids": example["types"], "labels": example["label"]}
 
 
-WAYS: dict[str, Callable[[str, Path, Path, int], float]] = {"ours": ours, "trainer": trainer, "book": book}
+WAYS: dict[str, Callable[[str, Path, Path], float]] = {"ours": ours, "trainer": trainer, "book": book}
+
+NAMES = {"ours": "this project", "trainer": "`transformers.Trainer`", "book": "the book's loop"}
 
 
 def prepare(folder: Path, shape: str) -> Path:
@@ -183,13 +187,6 @@ def pack_rows(folder: Path, encoder: Path, rows: int) -> tuple[Path, int]:
     return out, int(ShardSet(out, "train").examples.lengths.sum())
 
 
-def measure(way: str, shape: str, shards: Path, encoder: Path, examples: int, cores: int) -> float:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(cores), "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, __file__, way, shape, str(shards), str(encoder), str(examples)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
-    return float(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, told = Path(name), {}
@@ -197,40 +194,52 @@ def main() -> None:
         shards = {rows: pack_rows(folder, encoders["MiniLM"], rows) for rows in set(EXAMPLES.values())}
         for _ in range(REPEATS):
             for (shape, way), examples in EXAMPLES.items():
-                seconds = measure(way, shape, shards[examples][0], encoders[shape], examples, CORES)
+                words = (way, shape, shards[examples][0], encoders[shape])
+                seconds = measure(__file__, *words, OMP_NUM_THREADS=CORES, TOKENIZERS_PARALLELISM="false")["seconds"]
                 told.setdefault((shape, way), []).append(seconds)
                 print(shape, way, f"{examples / seconds:.0f} examples/s", file=sys.stderr)
-    speed = {}
+    speed, rows = {}, []
     for (shape, way), seconds in told.items():
-        examples = EXAMPLES[shape, way]
-        rates = [(examples / one, shards[examples][1] / one) for one in seconds]
-        speed[shape, way] = [statistics.median(rate[place] for rate in rates) for place in (0, 1)]
-    rows = [
-        (
-            shape,
-            {"ours": "this project", "trainer": "`transformers.Trainer`", "book": "the book's loop"}[way],
-            BATCH_SIZE[shape],
-            f"{EXAMPLES[shape, way]:,}",
-            f"{rates[0]:,.0f}",
-            f"{rates[1]:,.0f}",
-            "" if way == "ours" else f"{speed[shape, 'ours'][1] / rates[1]:.2f}",
+        examples, median = EXAMPLES[shape, way], statistics.median(seconds)
+        tokens = shards[examples][1]
+        speed[shape, way] = tokens / median
+        operations = floating_point_operations(SHAPES[shape], tokens, examples, training=True)
+        steps = -(-examples // BATCH_SIZE[shape])
+        moved = bytes_moved(SHAPES[shape], _parameters(encoders[shape]), tokens, steps) / bytes_a_second(CORES)
+        rows.append(
+            (
+                shape,
+                NAMES[way],
+                BATCH_SIZE[shape],
+                f"{examples:,}",
+                f"{examples / median:,.0f}",
+                f"{tokens / median:,.0f}",
+                f"{arithmetic_bound(operations, CORES) / median:.0%}",
+                f"{moved / median:.0%}",
+                "" if way == "ours" else f"{speed[shape, 'ours'] / speed[shape, way]:.2f}",
+            )
         )
-        for (shape, way), rates in speed.items()
-    ]
-    header = ("architecture", "way", "batch", "examples", "examples/s", "tokens/s", "ours is faster by (tokens/s)")
+    header = ("architecture", "way", "batch", "examples", "examples/s", "tokens/s", "arithmetic", "bytes")
     write_page(
         "training",
         "Fine-tuning",
         f"Random weights, a vocabulary of {VOCABULARY:,}, SNLI-like pairs; {CORES} threads; medians of {REPEATS} "
         "alternating runs. The trainer: bf16, dynamic padding, grouped by length, fused AdamW. The book: fp32, padded "
         "to 128. Ours: its defaults.",
-        table(header, rows),
+        f"{machine_note(CORES)} *Arithmetic* is the part of the time that our matrix products alone would take at that "
+        "rate, *bytes* the part in which what training must read and write would be moved (`bounds.py`).",
+        table((*header, "ours is faster by (tokens/s)"), rows),
     )
+
+
+def _parameters(encoder: Path) -> int:
+    with safe_open(encoder / "model.safetensors", "pt") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        way, shape, shards, encoder, examples = sys.argv[1:]
-        print(WAYS[way](shape, Path(shards), Path(encoder), int(examples)))
+        way, shape, shards, encoder = sys.argv[1:]
+        print(json.dumps({"seconds": WAYS[way](shape, Path(shards), Path(encoder))}))
     else:
         main()

@@ -6,10 +6,13 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("NLI_TEST_DATA", PROJECT.parent / "shared" / "data"))
@@ -25,6 +28,32 @@ def run_recipe(recipe: str, settings: Mapping[str, object]) -> dict[str, Any]:
     for stage in summary["stages"].values():
         stage["facts"] = json.loads((Path(stage["path"]) / "manifest.json").read_text(encoding="utf-8"))["facts"]
     return summary
+
+
+def measure(script: str, *words: object, **environment: object) -> dict[str, float]:
+    """What `script`, in a process of its own, prints as lines of JSON, and its largest memory in `mebibytes`.
+
+    The memory is that of the process and its children together.
+    """
+    settings = {name: str(value) for name, value in environment.items()}
+    command = [sys.executable, script, *map(str, words)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **settings})
+    told: dict[str, float] = {"mebibytes": 0.0}
+    process = psutil.Process(running.pid)
+    while running.poll() is None:
+        try:
+            family = [process, *process.children(recursive=True)]
+            used = sum(member.memory_info().rss for member in family) / 2**20
+            told["mebibytes"] = max(told["mebibytes"], used)
+        except psutil.Error:
+            continue
+        time.sleep(0.02)
+    if running.returncode != 0:
+        raise subprocess.CalledProcessError(running.returncode, command)
+    for line in running.stdout or ():
+        if line.startswith("{"):
+            told |= json.loads(line)
+    return told
 
 
 def accuracy(summary: Mapping[str, Any], split: str) -> str:

@@ -1,0 +1,85 @@
+"""The two lower bounds of a result: what the arithmetic must take, and what moving the bytes must take.
+
+Both come from rates that this machine reaches in a large matrix product and in a large copy, measured when asked.
+"""
+
+import statistics
+import time
+from functools import lru_cache
+
+import torch
+
+_SIDE = 2048
+_COPIED = 1 << 28
+
+
+def floating_point_operations(sizes: dict[str, int], tokens: float, examples: float, *, training: bool) -> float:
+    """Of the matrix products over so many tokens, those over attention scores left out; training takes three times.
+
+    The last layer computes keys and values of all tokens, and everything else for the first tokens alone.
+    """
+    hidden, inner = sizes["hidden_size"], sizes["intermediate_size"]
+    layer = 4 * hidden * hidden + 2 * hidden * inner
+    last = 2 * hidden * hidden
+    all_but_last = (sizes["num_hidden_layers"] - 1) * layer + last
+    forward = 2.0 * (all_but_last * tokens + (layer - last) * examples)
+    return 3 * forward if training else forward
+
+
+def bytes_moved(sizes: dict[str, int], parameters: int, tokens: float, steps: int) -> float:
+    """What training must read and write.
+
+    A step of AdamW reads weight, gradient and two moments and writes all but the gradient, in fp32. The outputs of the
+    linear layers, in bf16, are written once and read once on the way forward, read again on the way back, and their
+    gradients written and read.
+    """
+    outputs = sizes["num_hidden_layers"] * (5 * sizes["hidden_size"] + sizes["intermediate_size"])
+    return 7 * 4.0 * parameters * steps + 5 * 2.0 * outputs * tokens
+
+
+@lru_cache
+def products_a_second(dtype: torch.dtype, threads: int) -> float:
+    """Floating-point operations a second of a large matrix product."""
+    return 2.0 * _SIDE**3 / _seconds_of_product(dtype, threads)
+
+
+@lru_cache
+def bytes_a_second(threads: int) -> float:
+    """Bytes read and written a second by a large copy."""
+    source = torch.zeros(_COPIED, dtype=torch.uint8)
+    target = torch.ones_like(source)
+    return 2.0 * _COPIED / _median(lambda: target.copy_(source), threads)
+
+
+def arithmetic_bound(operations: float, threads: int) -> float:
+    """Seconds that so many operations take in bf16, where the CPU is fast at it, or else in fp32."""
+    fast = torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return operations / products_a_second(torch.bfloat16 if fast else torch.float32, threads)
+
+
+def machine_note(threads: int) -> str:
+    """The rates behind the bounds, for a page."""
+    rates = {
+        name: products_a_second(dtype, threads) for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float))
+    }
+    products = ", ".join(f"{rate / 1e9:,.0f} GFLOP/s in {name}" for name, rate in rates.items())
+    return (
+        f"Large products reach {products} on {threads} threads, large copies {bytes_a_second(threads) / 1e9:,.1f} GB/s."
+    )
+
+
+def _seconds_of_product(dtype: torch.dtype, threads: int) -> float:
+    one, other = (torch.randn(_SIDE, _SIDE).to(dtype) for _ in range(2))
+    return _median(lambda: one @ other, threads)
+
+
+def _median(work: object, threads: int) -> float:
+    assert callable(work)
+    before, told = torch.get_num_threads(), []
+    torch.set_num_threads(threads)
+    for _ in range(7):
+        started = time.perf_counter()
+        work()
+        told.append(time.perf_counter() - started)
+    torch.set_num_threads(before)
+    return statistics.median(told)
