@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --constraint .venv/constraints.txt
 
-.PHONY: run test test-slow check bench ui
+.PHONY: run test test-slow check bench bench-full ui
 
 run: .venv/installed
 	$(BIN)/nli run sample
@@ -18,7 +18,10 @@ check: .venv/installed-check
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: .venv/installed-bench
-	for benchmark in tests/benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
+	for name in packing training prediction overhead; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
+
+bench-full: bench
+	for name in growth frozen_features accuracy truncation tutorials; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
 ui: .venv/installed
 	$(BIN)/nli ui
