@@ -1,23 +1,31 @@
 """The oracle is the model as it is, under autocast."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from nli_core.data.ragged import RaggedExamples
 from nli_core.evaluation.predict import pool_examples, predict_logits
+from nli_core.model.architecture import Activation
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
+from nli_core.model.encoder import Encoder
 from nli_core.model.inference import ready_to_predict
 from nli_core.model.weights import load_encoder
 
 LABELS = ("entailment", "contradiction", "neutral")
 
 
-@pytest.fixture
-def model(tiny_encoder: Path) -> Classifier:
-    return Classifier(load_encoder(tiny_encoder)[0], LABELS, head_dropout=0.1)
+@pytest.fixture(params=get_args(Activation))
+def model(tiny_encoder: Path, request: pytest.FixtureRequest) -> Classifier:
+    """The tiny encoder's weights under every activation."""
+    encoder = load_encoder(tiny_encoder)[0]
+    other = Encoder(replace(encoder.architecture, hidden_act=request.param))
+    other.load_state_dict(encoder.state_dict())
+    return Classifier(other, LABELS, head_dropout=0.1)
 
 
 @pytest.fixture
