@@ -132,10 +132,13 @@ def _prefect_api() -> Iterator[None]:
     Prefect would start a temporary one by itself, but only when the flow begins, and would import the whole server into
     this process too. Started here, it comes up while MLflow is imported: a cached run takes a third less time.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    # A thread of Prefect's sends them, and keeps a flow that has ended waiting for up to a second.
+    no_heartbeats = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     if PREFECT_API_URL.value():
-        yield
+        with temporary_settings(no_heartbeats):
+            yield
         return
     until_exit = contextlib.ExitStack()
     server = until_exit.enter_context(prefect_server("--no-services", "--no-ui"))
@@ -144,7 +147,7 @@ def _prefect_api() -> Iterator[None]:
     import flows.pipeline  # noqa: F401  # while the server starts
 
     server.wait_until_healthy()
-    with temporary_settings({PREFECT_API_URL: f"{server.address}/api"}):
+    with temporary_settings({PREFECT_API_URL: f"{server.address}/api", **no_heartbeats}):
         yield
 
 

@@ -12,7 +12,7 @@ from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
 
 
-@task(name="download", tags=["download"])
+@task(name="download")
 def download(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[StageResult]:
     """Have the corpus and the encoder in the store, verified."""
 

@@ -15,7 +15,7 @@ from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
 
 
-@task(name="evaluate", tags=["evaluate"])
+@task(name="evaluate")
 def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = False) -> State[StageResult]:
     """Have the model's metrics, predictions and figures in the store, in its MLflow run and in a Prefect artifact."""
     trained = upstream["finetune"]

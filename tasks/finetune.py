@@ -12,7 +12,7 @@ from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
 
 
-@task(name="finetune", tags=["train"])
+@task(name="finetune")
 def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = False) -> State[StageResult]:
     """Have a fine-tuned model in the store and its run in MLflow: reuse it, resume a half-done one, or start."""
     about = tracking.About(config, recipe, upstream)

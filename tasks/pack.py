@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nli_core.data.pack import ShardFacts, ShardJob
 
 
-@task(name="pack shard", task_run_name="pack {job.target.name}", tags=["pack"])
+@task(name="pack shard", task_run_name="pack {job.target.name}")
 def pack_shard(job: "ShardJob") -> "ShardFacts":
     """Tokenize and write one shard."""
     from nli_core.data.pack import pack_shard as write
@@ -26,7 +26,7 @@ def pack_shard(job: "ShardJob") -> "ShardFacts":
     return write(job)
 
 
-@task(name="pack", tags=["pack"])
+@task(name="pack")
 def pack(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[StageResult]:
     """Have the corpus in the store as shards, packed in parallel by the flow's task runner."""
     files = upstream["download"].folder
