@@ -9,7 +9,7 @@ run: .venv/installed
 	$(BIN)/nli run sample
 
 test: .venv/installed-test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 test-slow: .venv/installed-test
 	$(BIN)/pytest -m slow

@@ -18,6 +18,12 @@ from nli_core.data import sample
 PROJECT = Path(__file__).resolve().parents[1]
 
 
+def pytest_configure() -> None:
+    """One thread a process: the models are tiny, and tests that run beside each other share the cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     return PROJECT
