@@ -30,11 +30,11 @@ SHAPES = {
 }
 BATCH_SIZE = {"bert.small": 512, "MiniLM": 64}
 EXAMPLES = {
-    ("bert.small", "ours"): 32_768,
-    ("bert.small", "trainer"): 8_192,
+    ("bert.small", "ours"): 24_576,
+    ("bert.small", "trainer"): 6_144,
     ("bert.small", "book"): 1_024,
-    ("MiniLM", "ours"): 4_096,
-    ("MiniLM", "trainer"): 4_096,
+    ("MiniLM", "ours"): 3_072,
+    ("MiniLM", "trainer"): 3_072,
 }
 
 

@@ -51,7 +51,7 @@ def measure(script: str, *words: object, **environment: object) -> dict[str, flo
     if running.returncode != 0:
         raise subprocess.CalledProcessError(running.returncode, command)
     for line in running.stdout or ():
-        if line.startswith("{"):
+        if line.startswith('{"'):  # transformers prints dictionaries of its own
             told |= json.loads(line)
     return told
 
