@@ -19,6 +19,8 @@ from torch.nn.attention.varlen import varlen_attn
 
 from nli_core.model.dropout import dropout
 
+_LARGEST_FLASH_HEAD = 256
+
 
 class Layout(Protocol):
     """Where the tokens of a batch lie."""
@@ -109,7 +111,9 @@ class Packed:
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float) -> Tensor:
         first_only = len(query) == len(self.lengths)
-        if not query.is_cuda or query.dtype == torch.float32:
+        size = query.shape[-1] // heads
+        if not query.is_cuda or query.dtype == torch.float32 or size % 8 or size > _LARGEST_FLASH_HEAD:
+            rate = 0.0 if query.is_cuda else rate  # the same on a GPU whichever way it computes
             return self._attend_padded(query, key, value, heads=heads, rate=rate, first_only=first_only)
         each = torch.arange(len(self._cu_seqlens), dtype=torch.int32, device=query.device)
         query, key, value = (states.view(len(states), heads, -1) for states in (query, key, value))

@@ -49,7 +49,7 @@ def ready_to_predict(model: Classifier, device: Device) -> Classifier:
     embeddings = model.encoder.embeddings
     ready = copy.deepcopy(model, {id(embeddings): embeddings}).to(device.torch)
     if device.precision == "bf16":
-        lay_out = device.torch.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        lay_out = device.torch.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         for layer in ready.encoder.layers:
             assert isinstance(layer, Layer)
             for name, part in list(layer.named_children()):
