@@ -191,6 +191,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, told = Path(name), {}
         encoders = {shape: prepare(folder, shape) for shape in SHAPES}
+        parameters = {shape: _parameters(encoder) for shape, encoder in encoders.items()}
         shards = {rows: pack_rows(folder, encoders["MiniLM"], rows) for rows in set(EXAMPLES.values())}
         for _ in range(REPEATS):
             for (shape, way), examples in EXAMPLES.items():
@@ -205,7 +206,7 @@ def main() -> None:
         speed[shape, way] = tokens / median
         operations = floating_point_operations(SHAPES[shape], tokens, examples, training=True)
         steps = -(-examples // BATCH_SIZE[shape])
-        moved = bytes_moved(SHAPES[shape], _parameters(encoders[shape]), tokens, steps) / bytes_a_second(CORES)
+        moved = bytes_moved(SHAPES[shape], parameters[shape], tokens, steps) / bytes_a_second(CORES)
         rows.append(
             (
                 shape,
