@@ -150,6 +150,7 @@ def main() -> None:
         frame = snli_text(DATA / "snli_1.0_subset.zip", max(ROWS.values()))
         text.write_text(json.dumps([frame["premise"].to_list(), frame["hypothesis"].to_list()]), encoding="utf-8")
         models = {shape: classifier(folder, shape) for shape in SHAPES}
+        lengths = _mean_tokens(models["MiniLM"], frame["premise"].to_list(), frame["hypothesis"].to_list())
         for model in models.values():
             exported(model, quantized=True)
         told: dict[tuple[str, int, str], list[float]] = {}
@@ -161,7 +162,6 @@ def main() -> None:
                         seconds = measure(__file__, way, models[shape], text, rows, **threads)["seconds"]
                         told.setdefault((shape, cores, way), []).append(rows / seconds)
                         print(shape, cores, way, f"{rows / seconds:,.0f} examples/s", file=sys.stderr)
-    lengths = _mean_tokens(models["MiniLM"], frame["premise"].to_list(), frame["hypothesis"].to_list())
     speed = {key: statistics.median(rates) for key, rates in told.items()}
     rows = []
     for (shape, cores, way), rate in speed.items():
