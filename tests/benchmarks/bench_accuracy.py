@@ -1,4 +1,4 @@
-"""What the fast path does to accuracy: MiniLM on SNLI's subset, against a plain loop over `transformers`, seed by seed.
+"""What the fast path does to accuracy: MiniLM on a part of SNLI, against a plain loop over `transformers`, by seeds.
 
 Fast: the recipe as it is (bf16 where the CPU is fast at it, dropout from random bytes, first-token-only last layer).
 Plain: `BertForSequenceClassification` in fp32 with torch's dropout, on the same shards, batches and learning rates.
@@ -8,6 +8,8 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,16 @@ import torch
 from reporting import DATA, accuracy, run_recipe, table, write_page
 
 SEEDS = (0, 1, 2)
-SETTINGS = {"corpus.source": DATA / "snli_1.0_subset.zip", "finetune.epochs": 1}
+ROWS = {"train": 6_000, "dev": 1_000, "test": 4_000}
+
+
+def write_archive(path: Path) -> None:
+    """An archive laid out like SNLI's with the first rows of each split."""
+    with zipfile.ZipFile(DATA / "snli_1.0_subset.zip") as whole, zipfile.ZipFile(path, "w") as part:
+        for split, rows in ROWS.items():
+            name = f"snli_1.0/snli_1.0_{split}.txt"
+            lines = whole.read(name).decode().splitlines(keepends=True)
+            part.writestr(name, "".join(lines[: rows + 1]))
 
 
 def plain(shards: Path, encoder: Path, seed: int) -> float:
@@ -62,9 +73,12 @@ def plain(shards: Path, encoder: Path, seed: int) -> float:
 
 
 def main() -> None:
+    archive = Path(tempfile.gettempdir()) / "snli_for_bench_accuracy.zip"
+    write_archive(archive)
     rows, told = [], {"fast": [], "plain": []}
     for seed in SEEDS:
-        summary = run_recipe("snli-minilm", {**SETTINGS, "finetune.seed": seed})
+        settings = {"corpus.source": archive, "finetune.epochs": 1, "finetune.seed": seed}
+        summary = run_recipe("snli-minilm", settings)
         stages = summary["stages"]
         shards, downloaded = Path(stages["pack"]["path"]), Path(stages["download"]["path"])
         manifest = json.loads((Path(stages["finetune"]["path"]) / "manifest.json").read_text(encoding="utf-8"))
@@ -79,7 +93,8 @@ def main() -> None:
     write_page(
         "accuracy",
         "The fast path and a plain one",
-        "Test accuracy of MiniLM after one epoch over the 21,638 pairs of SNLI's subset; 95 % intervals after Wilson. "
+        f"Test accuracy of MiniLM on the first {ROWS['test']:,} test pairs of SNLI after one epoch over the first "
+        f"{ROWS['train']:,} training pairs of the subset; 95 % intervals after Wilson. "
         "The fast path is the recipe `snli-minilm`; the plain one a loop over `transformers` in fp32 with torch's own "
         "dropout, on the same batches.",
         table(("seed", "fast", "plain"), rows),

@@ -30,11 +30,11 @@ SHAPES = {
 }
 BATCH_SIZE = {"bert.small": 512, "MiniLM": 64}
 EXAMPLES = {
-    ("bert.small", "ours"): 24_576,
-    ("bert.small", "trainer"): 6_144,
+    ("bert.small", "ours"): 16_384,
+    ("bert.small", "trainer"): 4_096,
     ("bert.small", "book"): 1_024,
-    ("MiniLM", "ours"): 3_072,
-    ("MiniLM", "trainer"): 3_072,
+    ("MiniLM", "ours"): 2_048,
+    ("MiniLM", "trainer"): 2_048,
 }
 
 
