@@ -28,7 +28,7 @@ BATCHES = (8, 16, 32, 64, 128, 256, 512)
 LENGTHS = (16, 32, 64, 128, 256, 512)
 TOKENS = 4_096  # in each batch of another length
 LENGTH = 32  # of the examples in each batch of another size
-SECONDS = 4.0
+SECONDS = 2.0
 
 
 def write_corpus(folder: Path, rows: int) -> None:
