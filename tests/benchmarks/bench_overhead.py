@@ -108,8 +108,8 @@ def main() -> None:
         "overhead",
         "What Prefect and MLflow cost",
         f"Wall-clock time of whole processes, imports included, against a running Prefect server, MLflow on SQLite; "
-        f"medians of {REPEATS} alternating runs. The small run is `{SMALL[0]}` with {SMALL[1]['corpus.pairs']} pairs and "
-        "one epoch.",
+        f"medians of {REPEATS} alternating runs. The small run is `{SMALL[0]}` with {SMALL[1]['corpus.pairs']} "
+        "pairs and one epoch.",
         table(("what", "seconds"), rows),
     )
 
