@@ -42,7 +42,7 @@ class PackedFeed:
     def __init__(self, examples: RaggedExamples, device: torch.device) -> None:
         self._device = device
         self._lengths = examples.lengths
-        self._longest = max(2, int(examples.lengths.max()))
+        self._longest = int(examples.lengths.max(initial=2))
         starts = np.cumsum(examples.lengths) - examples.lengths
         # One token more, since the filling's first example may have two where the corpus has but one.
         self._input_ids = torch.from_numpy(np.append(examples.input_ids, examples.pad_id).astype(np.int32)).to(device)

@@ -77,7 +77,7 @@ class Padded:
         scores = torch.bmm(query, key.transpose(1, 2)).view(examples, heads, -1, key.shape[1])
         scale = query.shape[-1] ** -0.5
         scores = scores * scale if self._bias is None else torch.add(self._bias, scores, alpha=scale)
-        # In fp32, and not only because it is exact: torch's softmax of bf16 takes three times as long on a CPU.
+        # In fp32, and not only because it is exact: torch's softmax of bf16 takes two to three times as long on a CPU.
         return torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
 
     def gather(self, states: Tensor) -> Tensor:

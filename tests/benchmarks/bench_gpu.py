@@ -18,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 from bounds import floating_point_operations
+from one_epoch import BERT_BASE, BERT_SMALL, VOCABULARY, train_one_epoch
 from safetensors.torch import save_file
 
-from nli_core.config import FinetuneConfig, PackConfig
+from nli_core.config import PackConfig
 from nli_core.data.encoding import EncodedTexts
 from nli_core.data.ragged import RaggedExamples
 from nli_core.data.shards import ShardMetadata, ShardSet, shard_name, write_shard
@@ -29,13 +30,8 @@ from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
 from nli_core.model.weights import classifier_tensors
 from nli_core.outputs import TOKENIZER
-from nli_core.training.finetune import finetune
 
-VOCABULARY = 30_522
-SHAPES = {
-    "bert.small": {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 512},
-    "bert.base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-}
+SHAPES = {"bert.small": BERT_SMALL, "bert.base": BERT_BASE}
 BATCH_SIZE = 512
 EXAMPLES = {"bert.small": 550_152, "bert.base": 100_352}
 REPEATS = 3
@@ -78,17 +74,7 @@ def write_encoder(folder: Path, shape: str) -> None:
 
 def ours(shards: Path, encoder: Path) -> float:
     """Examples a second of the finetune stage's one epoch."""
-    config = FinetuneConfig(epochs=1, batch_size=BATCH_SIZE, checkpoint_every=None, log_every=100)
-    with tempfile.TemporaryDirectory() as out:
-        facts = finetune(
-            shards,
-            encoder,
-            config,
-            out=Path(out),
-            log_metrics=lambda _metrics, _step: None,
-            progress=lambda _done, _total, note: print(note, file=sys.stderr),
-        )
-    return float(facts["examples_per_second"])
+    return float(train_one_epoch(shards, encoder, BATCH_SIZE)["examples_per_second"])
 
 
 def trainer(shards: Path, encoder: Path) -> float:
@@ -122,6 +108,7 @@ def trainer(shards: Path, encoder: Path) -> float:
             out,
             num_train_epochs=1,
             per_device_train_batch_size=BATCH_SIZE,
+            train_sampling_strategy="group_by_length",
             bf16=True,
             optim="adamw_torch_fused",
             dataloader_num_workers=8,

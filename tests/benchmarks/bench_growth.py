@@ -14,15 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from bench_training import SHAPES, VOCABULARY, prepare
+from bench_training import SHAPES, prepare
 from bounds import bytes_a_second
 from matplotlib.figure import Figure
+from one_epoch import VOCABULARY
 from reporting import DATA, RESULTS, measure, table, write_page
-from snli_text import snli_text
+from snli_text import pairs_layout, snli_text
+
+from nli_core.data.layout import SPLITS
 
 ROWS = (55_000, 550_000, 5_500_000)
 PART = 550_000
-SPLITS = ("train", "dev", "test")
 EXAMPLES = 500  # of dev and test
 BATCHES = (8, 16, 32, 64, 128, 256, 512)
 LENGTHS = (16, 32, 64, 128, 256, 512)
@@ -33,8 +35,6 @@ SECONDS = 2.0
 
 def write_corpus(folder: Path, rows: int) -> None:
     """Pairs in one CSV file a split; the rows of train are made and written in parts."""
-    from nli_core.data.layout import CorpusLayout
-
     folder.mkdir()
     for split in SPLITS:
         wanted = rows if split == "train" else EXAMPLES
@@ -42,15 +42,7 @@ def write_corpus(folder: Path, rows: int) -> None:
             for part, start in enumerate(range(0, wanted, PART)):
                 text = snli_text(DATA / "snli_1.0_subset.zip", min(PART, wanted - start), seed=part)
                 text.drop("id").write_csv(file, include_header=start == 0)
-    CorpusLayout(
-        format="csv",
-        files={split: f"{split}.csv" for split in SPLITS},
-        premise=("premise",),
-        hypothesis="hypothesis",
-        label="label",
-        labels=("entailment", "contradiction", "neutral"),
-        label_values=("0", "1", "2"),
-    ).save(folder)
+    pairs_layout("csv").save(folder)
 
 
 def pack_rows(corpus: Path, encoder: Path) -> None:

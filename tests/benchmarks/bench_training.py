@@ -17,17 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from bounds import arithmetic_bound, bytes_a_second, bytes_moved, floating_point_operations, machine_note
+from one_epoch import BERT_SMALL, MINILM, VOCABULARY, train_one_epoch
 from reporting import DATA, measure, table, write_page
 from safetensors import safe_open
-from snli_text import snli_text
+from snli_text import pairs_layout, snli_text
 
 REPEATS = 3
 CORES = 2
-VOCABULARY = 30_522
-SHAPES = {
-    "bert.small": {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 512},
-    "MiniLM": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
-}
+SHAPES = {"bert.small": BERT_SMALL, "MiniLM": MINILM}
 BATCH_SIZE = {"bert.small": 512, "MiniLM": 64}
 EXAMPLES = {
     ("bert.small", "ours"): 16_384,
@@ -40,20 +37,7 @@ EXAMPLES = {
 
 def ours(shape: str, shards: Path, encoder: Path) -> float:
     """The stage's own loop, for one epoch."""
-    from nli_core.config import FinetuneConfig
-    from nli_core.training.finetune import finetune
-
-    config = FinetuneConfig(epochs=1, batch_size=BATCH_SIZE[shape], checkpoint_every=None)
-    with tempfile.TemporaryDirectory() as out:
-        facts = finetune(
-            shards,
-            encoder,
-            config,
-            out=Path(out),
-            log_metrics=lambda _metrics, _step: None,
-            progress=lambda _done, _total, _note: None,
-        )
-    return float(facts["training_seconds"])
+    return float(train_one_epoch(shards, encoder, BATCH_SIZE[shape])["training_seconds"])
 
 
 def trainer(shape: str, shards: Path, encoder: Path) -> float:
@@ -162,7 +146,6 @@ def prepare(folder: Path, shape: str) -> Path:
 def pack_rows(folder: Path, encoder: Path, rows: int) -> tuple[Path, int]:
     """Shards of so many training pairs, and how many tokens they have."""
     from nli_core.config import PackConfig
-    from nli_core.data.layout import CorpusLayout
     from nli_core.data.pack import pack, pack_shard
 
     corpus, out = folder / f"corpus-{rows}", folder / f"shards-{rows}"
@@ -172,15 +155,7 @@ def pack_rows(folder: Path, encoder: Path, rows: int) -> tuple[Path, int]:
         text = snli_text(DATA / "snli_1.0_subset.zip", rows + 600).drop("id")
         for name, part in (("train", text[:rows]), ("dev", text[rows : rows + 300]), ("test", text[rows + 300 :])):
             part.write_parquet(corpus / f"{name}.parquet")
-        CorpusLayout(
-            format="parquet",
-            files={split: f"{split}.parquet" for split in ("train", "dev", "test")},
-            premise=("premise",),
-            hypothesis="hypothesis",
-            label="label",
-            labels=("entailment", "contradiction", "neutral"),
-            label_values=("0", "1", "2"),
-        ).save(corpus)
+        pairs_layout("parquet").save(corpus)
         pack(corpus, encoder, PackConfig(), out=out, run_jobs=lambda jobs: [pack_shard(job) for job in jobs])
     from nli_core.data.shards import ShardSet
 

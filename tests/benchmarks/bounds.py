@@ -5,6 +5,7 @@ Both come from rates that this machine reaches in a large matrix product and in 
 
 import statistics
 import time
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -73,8 +74,7 @@ def _seconds_of_product(dtype: torch.dtype, threads: int) -> float:
     return _median(lambda: one @ other, threads)
 
 
-def _median(work: object, threads: int) -> float:
-    assert callable(work)
+def _median(work: Callable[[], object], threads: int) -> float:
     before, told = torch.get_num_threads(), []
     torch.set_num_threads(threads)
     for _ in range(7):

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from nli_core.data.layout import SPLITS, CorpusLayout, TableFormat
+
 _MADE_UP_WORDS = 40_000
 _EXCHANGED = 0.02
 _SYLLABLES = (
@@ -59,3 +61,16 @@ def snli_text(archive: Path, rows: int, *, seed: int = 0) -> pl.DataFrame:
         columns[target] = joined.agg(pl.col("word").str.join(" "))["word"]
     labels = pl.Series(random.integers(0, 3, rows), dtype=pl.UInt16)
     return pl.DataFrame({"id": pl.Series(np.arange(rows), dtype=pl.UInt32), "label": labels, **columns})
+
+
+def pairs_layout(kind: TableFormat) -> CorpusLayout:
+    """How a corpus of this text is read whose splits are files of this kind, without the column `id`."""
+    return CorpusLayout(
+        format=kind,
+        files={split: f"{split}.{kind}" for split in SPLITS},
+        premise=("premise",),
+        hypothesis="hypothesis",
+        label="label",
+        labels=("entailment", "contradiction", "neutral"),
+        label_values=("0", "1", "2"),
+    )

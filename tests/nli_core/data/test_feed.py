@@ -50,3 +50,10 @@ def test_shapes_change_by_steps_of_tokens_alone(longest: int) -> None:
 def test_a_corpus_of_one_token_can_be_packed() -> None:
     corpus = RaggedExamples(np.array([7]), np.array([1]), np.array([1]), pad_id=0)
     assert int(feed(corpus, CPU, packed=True).batch(np.array([0])).input_ids[0]) == 7
+
+
+def test_no_examples_are_no_fault() -> None:
+    """A served model may be asked about nothing."""
+    nothing = np.zeros(0, np.int64)
+    for packed in (False, True):
+        feed(RaggedExamples(nothing, nothing, nothing, pad_id=0), CPU, packed=packed)
