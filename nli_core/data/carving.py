@@ -1,10 +1,10 @@
 """Splits that a corpus lacks, carved from its train split by class with a fixed seed."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from nli_core.data.layout import Split
 from nli_core.data.tables import CleanTable
@@ -21,52 +21,49 @@ def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dic
     """
     if not fractions:
         return {"train": train}
-    frame = pl.scan_ipc(train.path)
-    rows = frame.select("id", "label").collect()
-    labels = rows["label"].to_numpy()
-    chosen: dict[Split, list[np.ndarray]] = {split: [] for split in fractions}
+    # Copied: an array of a batch would keep the whole batch, its text too.
+    labels = np.concatenate([batch["label"].to_numpy().copy() for batch in train.batches()])
+    splits: list[Split] = ["train", *fractions]
+    place = np.zeros(len(labels), np.uint8)  # of each row's split in `splits`
     source = np.random.default_rng(seed)
     for label in np.unique(labels):
         members = source.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum([round(fraction * len(members)) for fraction in fractions.values()])
-        for split, part in zip(fractions, np.split(members, ends), strict=False):  # the last part stays in train
-            chosen[split].append(part)
-    ids = {split: rows[np.sort(np.concatenate(parts))].select("id") for split, parts in chosen.items()}
-    kept = len(labels) - sum(carved.height for carved in ids.values())
-    for split, count in [*((split, carved.height) for split, carved in ids.items()), ("train", kept)]:
+        for number, part in enumerate(np.split(members, ends)[:-1], start=1):  # the last part stays in train
+            place[part] = number
+    tables: dict[Split, CleanTable] = {}
+    for number, count in enumerate(np.bincount(place, minlength=len(splits)).tolist()):
         if count == 0:
-            raise UserError(f"corpus: carving leaves no rows for {split} out of {len(labels)}; give a file for it")
-    tables: dict[Split, CleanTable] = {"train": CleanTable(_beside(train, "train"), kept, train.dropped)}
-    # Train is what the others leave: the table that a join keeps in memory is its right, here the smaller one.
-    left = frame.join(pl.concat(ids.values()).lazy(), on="id", how="anti", maintain_order="left")
-    left.sink_ipc(tables["train"].path, maintain_order=True)
-    for split, carved in ids.items():
-        tables[split] = CleanTable(_beside(train, split), carved.height, {})
-        found = frame.join(carved.lazy(), on="id", how="semi", maintain_order="left")
-        found.sink_ipc(tables[split].path, maintain_order=True)
+            raise UserError(
+                f"corpus: carving leaves no rows for {splits[number]} out of {len(labels)}; give a file for it"
+            )
+        dropped = train.dropped if number == 0 else {}
+        tables[splits[number]] = CleanTable(train.path.with_name(f"carved-{splits[number]}.arrow"), count, dropped)
+    for number, table in enumerate(tables.values()):
+        rows, start = train.batches(), 0
+        with pa.OSFile(str(table.path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
+            for batch in rows:
+                chosen = place[start : start + batch.num_rows] == number
+                writer.write_batch(batch.filter(pa.array(chosen)))
+                start += batch.num_rows
     return tables
-
-
-def _beside(train: CleanTable, split: Split) -> Path:
-    return train.path.with_name(f"carved-{split}.arrow")
 
 
 def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[str, int]:
     """How many examples of a later split also stand in an earlier one (the same texts, whatever the label)."""
-    shared: dict[str, int] = {}
-    earlier: list[pl.LazyFrame] = []
-    for split, table in tables.items():
-        hashes = _text_hashes(table.path)
-        if earlier:
-            # The table that a join keeps in memory is its right one: here the later split, not all of train.
-            both = pl.concat(earlier).join(hashes, on="hash", how="semi").unique()
-            count = hashes.join(both, on="hash", how="semi").select(pl.len()).collect(engine="streaming")
-            shared[split] = int(count.item())
-        earlier.append(hashes)
-    return shared
+    splits = list(tables)
+    later = {split: pl.concat(_text_hashes(tables[split])) for split in splits[1:]}
+    shared = {split: np.zeros(len(hashes), bool) for split, hashes in later.items()}
+    for place, split in enumerate(splits[:-1]):
+        for hashes in _text_hashes(tables[split]):
+            for other in splits[place + 1 :]:
+                shared[other] |= later[other].is_in(hashes.implode()).to_numpy()
+    return {split: int(found.sum()) for split, found in shared.items()}
 
 
-def _text_hashes(path: Path) -> pl.LazyFrame:
-    frame = pl.scan_ipc(path)
-    texts = [name for name in ("premise", "hypothesis") if name in frame.collect_schema().names()]
-    return frame.select(pl.struct(texts).hash().alias("hash"))
+def _text_hashes(table: CleanTable) -> Iterator[pl.Series]:
+    """A number for the texts of every example, a record batch at a time."""
+    batches = table.batches()
+    texts = [name for name in ("premise", "hypothesis") if name in batches.schema.names]
+    for batch in batches:
+        yield pl.DataFrame(batch).select(pl.struct(texts).hash().alias("hash"))["hash"]

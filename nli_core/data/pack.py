@@ -25,7 +25,6 @@ from nli_core.errors import UserError
 from nli_core.outputs import TOKENIZER
 
 _TEXT = "text"
-_ROWS_AT_ONCE = 100_000
 _PERCENTILES = (50, 90, 99, 100)
 
 
@@ -161,8 +160,8 @@ def _arrow(column: pl.Series) -> pa.LargeStringArray:
 
 def _premises(table: CleanTable) -> Iterator[str]:
     """Every premise of a table, a part of the file at a time."""
-    for start in range(0, table.rows, _ROWS_AT_ONCE):
-        yield from pl.scan_ipc(table.path).slice(start, _ROWS_AT_ONCE).select("premise").collect()["premise"]
+    for batch in table.batches():
+        yield from batch["premise"].to_pylist()
 
 
 def _tables(

@@ -14,7 +14,7 @@ def _table(folder: Path, labels: list[int], name: str = "train") -> CleanTable:
         schema={"id": pl.UInt32, "label": pl.UInt16, "premise": pl.String},
     )
     path = folder / f"{name}.arrow"
-    frame.write_ipc(path)
+    frame.write_ipc(path, compat_level=pl.CompatLevel.oldest())
     return CleanTable(path, len(labels), {"empty text": 1})
 
 

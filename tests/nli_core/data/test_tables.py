@@ -114,6 +114,13 @@ def test_a_row_with_too_many_fields_is_named_with_its_line(tmp_path: Path) -> No
     assert "4 fields, the header 3" in message
 
 
+def test_a_quote_that_never_closes_is_named_with_its_line(tmp_path: Path) -> None:
+    rows = [f"p {number},h,yes" for number in range(50)]
+    rows[20] = '"p 20,h,yes'
+    message = _refusal(tmp_path, HEADER + "\n".join(rows) + "\n")
+    assert "line 22: has 1 fields, the header 3; is a quote" in message
+
+
 def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
     good = '{"premise": "a", "hypothesis": "b", "label": "yes"}\n'
     assert "line 2" in _refusal(tmp_path, good + '{"premise": \n', _layout("t.jsonl", "jsonl"))
