@@ -17,7 +17,6 @@ from tasks.finetune import finetune
 from tasks.pack import pack
 from tasks.settings import Settings
 from tasks.stage import StageResult
-from tasks.tracking import run_id_of
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,13 @@ def run_stage_task(stage: Stage, config: RunConfig, upstream: Outputs, recipe: s
 
 def summarize(recipe: str, results: dict[Stage, StageResult]) -> RunSummary:
     """What the stages did, for the terminal and for `--json`."""
-    settings = Settings.from_environment()
-    trained = results.get("finetune")
+    runs = [result.mlflow_run_id for result in results.values() if result.mlflow_run_id]
     measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
     return RunSummary(
         recipe=recipe,
         flow_run_id=str(flow_run.id),
-        mlflow_run_id=run_id_of(settings, trained.output) if trained else None,
-        tracking_uri=settings.shown_tracking_uri,
+        mlflow_run_id=runs[-1] if runs else None,
+        tracking_uri=Settings.from_environment().shown_tracking_uri,
         stages=results,
         metrics=measured,
     )

@@ -1,5 +1,7 @@
 """The task of the evaluate stage."""
 
+from dataclasses import replace
+
 from prefect import State, task
 from prefect.artifacts import create_markdown_artifact
 
@@ -8,11 +10,11 @@ from nli_core.outputs import MODEL
 from nli_core.plan import Outputs
 from nli_core.store import Claim
 from nli_core.training.history import read_history
-from tasks import tracking
 from tasks.headline import headline_markdown
 from tasks.progress import StageProgress, artifact_key
 from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
+from tasks.tracked import tracked_run
 
 
 @task(name="evaluate")
@@ -34,9 +36,14 @@ def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
             )
 
     result = run_stage("evaluate", config, upstream, rerun, work)
-    about = tracking.About(config, recipe, upstream)
-    run = tracking.publish_evaluation(Settings.from_environment(), trained, result.output, about)
+    settings = Settings.from_environment()
+    run = tracked_run(settings, trained, result.output)
+    if run is None:
+        from tasks import tracking
+
+        about = tracking.About(config, recipe, upstream)
+        run = tracking.publish_evaluation(settings, trained, result.output, about)
     where = f"[{run.run_id}]({run.address})" if run.address else f"`{run.run_id}` (`make ui` shows it)"
     markdown = f"{headline_markdown(recipe, result.output.facts['metrics'], trained.facts)}\n\nMLflow run {where}"
     create_markdown_artifact(markdown, key=artifact_key(recipe, "headline"), description=f"{recipe}: headline")
-    return final_state(result)
+    return final_state(replace(result, mlflow_run_id=run.run_id))

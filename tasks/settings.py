@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nli_core.download.fetch import without_password
+from nli_core.download.addresses import without_password
 from nli_core.store import Store
 
 RECIPE_BOOK = "prefect.yaml"

@@ -1,7 +1,7 @@
 """What all stage tasks share: claim the key, reuse or work, and end in a state that says which.
 
-The tasks import the core's stages where the work is done, so that a run whose stages are all cached starts without
-torch, matplotlib and the like.
+The tasks import the core's stages and MLflow where the work is done, so that a run whose stages are all cached starts
+without them, torch, matplotlib and the like.
 """
 
 import time
@@ -23,12 +23,13 @@ CACHED = "Cached"
 
 @dataclass(frozen=True)
 class StageResult:
-    """A stage's output, and whether it was there already."""
+    """A stage's output, whether it was there already, and from finetune on the run of MLflow that holds it."""
 
     stage: Stage
     output: Output
     cached: bool
     seconds: float
+    mlflow_run_id: str | None = None
 
     @property
     def state_name(self) -> str:

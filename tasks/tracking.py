@@ -22,7 +22,7 @@ from prefect.runtime import flow_run
 
 from nli_core.config import RunConfig
 from nli_core.data.layout import SPLITS
-from nli_core.download.fetch import without_password
+from nli_core.download.addresses import is_remote, without_password
 from nli_core.outputs import FIGURES, METRICS, MODEL, predictions_name
 from nli_core.plan import Outputs
 from nli_core.store import Output
@@ -30,12 +30,10 @@ from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
 from tasks.provenance import code_tags
 from tasks.settings import Settings
+from tasks.tracked import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 
 EXPERIMENT = "nli"
 KEY_TAG = "nli.key.finetune"
-RUN_ID_FACT = "mlflow_run_id"
-_PUBLISHED_TAG = "nli.published.finetune"
-_EVALUATED_TAG = "nli.key.evaluate"
 _FLUSH_SECONDS = 5.0
 _FLUSH_METRICS = 500  # MLflow takes 1,000 in a request
 
@@ -47,14 +45,6 @@ class About:
     config: RunConfig
     recipe: str
     upstream: Outputs
-
-
-@dataclass(frozen=True)
-class RunLink:
-    """A run of MLflow and, where a server shows it, the address of its page."""
-
-    run_id: str
-    address: str | None
 
 
 class TrainingRun:
@@ -120,12 +110,12 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
         raise
 
 
-def publish_training(settings: Settings, output: Output, about: About) -> None:
+def publish_training(settings: Settings, output: Output, about: About) -> RunLink:
     """Have the finished training in a run that is FINISHED: the model, the facts, and if need be its curves."""
     client = _client(settings)
     run = _run_of(client, output)
-    if run is not None and _PUBLISHED_TAG in run.data.tags:
-        return
+    if run is not None and PUBLISHED_TAG in run.data.tags:
+        return _link(settings, run)
     if run is None:  # the training was tracked elsewhere
         run_id = _create(client, settings, output.key, about)
         curves = TrainingRun(client, run_id, resumes=False)
@@ -134,14 +124,15 @@ def publish_training(settings: Settings, output: Output, about: About) -> None:
         curves.flush()
     else:
         run_id = run.info.run_id
-    from tasks.model_logging import log_model  # imports torch and pyfunc, which a cached run does without
+    from tasks.model_logging import log_model  # imports torch and pyfunc, which all else does without
 
     log_model(client, run_id, output.folder / MODEL, pairs=about.config.corpus.pairs_of_texts)
     client.log_dict(run_id, output.facts, "training.json")
     shown = {f"nli.{name}": str(output.facts[name]) for name in ("best_epoch", "device", "precision", "parameters")}
-    tags = {**shown, _PUBLISHED_TAG: output.manifest.created}
+    tags = {**shown, PUBLISHED_TAG: output.manifest.created}
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
     client.set_terminated(run_id, "FINISHED")
+    return _link(settings, client.get_run(run_id))
 
 
 def publish_evaluation(settings: Settings, trained: Output, output: Output, about: About) -> RunLink:
@@ -150,7 +141,7 @@ def publish_evaluation(settings: Settings, trained: Output, output: Output, abou
     run = _run_of(client, trained)
     assert run is not None, "publish_training comes first"
     run_id = run.info.run_id
-    if run.data.tags.get(_EVALUATED_TAG) != output.key:
+    if run.data.tags.get(EVALUATED_TAG) != output.key:
         now = int(time.time() * 1000)
         step = int(trained.facts["steps"])
         metrics = [Metric(metric_name(name), value, now, step) for name, value in output.facts["metrics"].items()]
@@ -162,17 +153,8 @@ def publish_evaluation(settings: Settings, trained: Output, output: Output, abou
             client.log_artifact(run_id, str(output.folder / predictions_name(split)), "predictions")
         headline = headline_markdown(about.recipe, output.facts["metrics"], trained.facts)
         client.set_tag(run_id, "mlflow.note.content", headline)
-        client.set_tag(run_id, _EVALUATED_TAG, output.key)
-    served = settings.tracking_uri.startswith(("http://", "https://"))
-    path = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
-    return RunLink(run_id, f"{settings.shown_tracking_uri}/{path}" if served else None)
-
-
-def run_id_of(settings: Settings, trained: Output) -> str:
-    """The run that holds a finished training."""
-    run = _run_of(_client(settings), trained)
-    assert run is not None, "publish_training comes first"
-    return str(run.info.run_id)
+        client.set_tag(run_id, EVALUATED_TAG, output.key)
+    return _link(settings, run)
 
 
 def referenced_keys(settings: Settings) -> set[str]:
@@ -220,10 +202,17 @@ def _runs_of(client: MlflowClient, key: str) -> list[Run]:
 def _run_of(client: MlflowClient, trained: Output) -> Run | None:
     """The run that made this output, or the one that was filled from it later."""
     for run in _runs_of(client, trained.key):
-        published = run.data.tags.get(_PUBLISHED_TAG)
+        published = run.data.tags.get(PUBLISHED_TAG)
         if run.info.run_id == trained.facts[RUN_ID_FACT] or published == trained.manifest.created:
             return run
     return None
+
+
+def _link(settings: Settings, run: Run) -> RunLink:
+    path = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return RunLink(
+        run.info.run_id, f"{settings.shown_tracking_uri}/{path}" if is_remote(settings.tracking_uri) else None
+    )
 
 
 def _create(client: MlflowClient, settings: Settings, key: str, about: About) -> str:

@@ -13,7 +13,8 @@ from nli_core.config import AgNewsCorpus, CorpusConfig, FileCorpus, SampleCorpus
 from nli_core.data import sample
 from nli_core.data.layout import SPLITS, CorpusLayout, Split, TableFormat
 from nli_core.download import archives
-from nli_core.download.fetch import fetch, is_remote, without_password
+from nli_core.download.addresses import is_remote, without_password
+from nli_core.download.fetch import fetch
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
 

@@ -19,7 +19,8 @@ from nli_core import durable
 from nli_core.config import D2lEncoder
 from nli_core.data.words import BOOK_SPECIALS, book_tokenizer
 from nli_core.download import archives
-from nli_core.download.fetch import fetch, is_remote, without_password
+from nli_core.download.addresses import is_remote, without_password
+from nli_core.download.fetch import fetch
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
 

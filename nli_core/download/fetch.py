@@ -5,31 +5,19 @@ pooch does the bookkeeping and the back-off; the errors say what to do about the
 
 import logging
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import pooch
 import requests
 from tqdm import tqdm
 
 from nli_core import durable
+from nli_core.download.addresses import is_remote, without_password
 from nli_core.errors import UserError
 
 _TIMEOUT_SECONDS = (10, 60)  # to connect; between two pieces of the answer
 _RETRIES = 3
 _CHUNK_BYTES = 1 << 18
-
-
-def is_remote(address: str) -> bool:
-    """Whether `address` is one to fetch rather than a path."""
-    return urlsplit(address).scheme in ("http", "https")
-
-
-def without_password(address: str) -> str:
-    """The address without user name and password, fit for logs, manifests and error lines."""
-    parts = urlsplit(address)
-    if "@" not in parts.netloc:
-        return address
-    return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]))
 
 
 def fetch(address: str, *, digest: str | None, cache: Path, scratch: Path, remedy: str) -> Path:

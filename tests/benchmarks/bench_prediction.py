@@ -22,7 +22,7 @@ from snli_text import snli_text
 
 REPEATS = 3
 CORES = (1, 2)
-ROWS = {"bert.small": 4_096, "MiniLM": 512}
+ROWS = {"bert.small": 10_240, "MiniLM": 768}
 PEER_BATCH = 64
 LABELS = ("entailment", "contradiction", "neutral")
 Ways = dict[str, Callable[[Path, list[str], list[str]], float]]

@@ -40,7 +40,7 @@ def test_a_users_error_is_one_line_and_status_2(nli: Nli, arguments: list[str], 
 
 
 def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
-    nli: Nli, tiny_settings: list[str], workplace: Path
+    nli: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = nli("run", "sample", *tiny_settings, "--json")
     assert done.returncode == 0, done.stderr
@@ -69,8 +69,12 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
     changed = nli("run", "sample", *tiny_settings, "--set", "finetune.learning_rate=0.5", "--explain")
     assert "finetune.learning_rate: 0.0002 → 0.5" in changed.stdout
 
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     again = nli("run", "sample", *tiny_settings)
     assert again.returncode == 0
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in again.stderr.splitlines()}
+    assert "prefect" in imported
+    assert not imported & {"mlflow", "torch", "polars", "matplotlib"}
     assert "Nothing to do: every stage was cached." in again.stdout
     assert "95 % interval" in again.stdout
     assert "make ui" in again.stdout

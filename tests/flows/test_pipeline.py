@@ -121,3 +121,14 @@ def test_a_lost_tracking_store_is_filled_again_from_the_stage_store(
     expected = {name: value for name, value in before.data.metrics.items() if name not in timed}
     assert after.data.metrics == expected
     assert after.data.params == before.data.params
+
+
+def test_a_run_deleted_in_mlflow_is_filled_again(run_pipeline: Run, workplace: Path) -> None:
+    first = run_pipeline()
+    assert first.mlflow_run_id is not None
+    MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}").delete_run(first.mlflow_run_id)
+    second = run_pipeline()
+    assert set(_states(second).values()) == {"Cached"}
+    (run,) = _runs(workplace)
+    assert run.info.run_id == second.mlflow_run_id != first.mlflow_run_id
+    assert run.data.metrics["test/accuracy"] == first.metrics["test/accuracy"]

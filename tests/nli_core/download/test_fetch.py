@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nli_core.download.fetch import fetch, without_password
+from nli_core.download.addresses import without_password
+from nli_core.download.fetch import fetch
 from nli_core.errors import UserError
 
 BODY = b"some bytes " * 5000
