@@ -26,6 +26,7 @@ from nli_core.errors import UserError
 from tasks.settings import RECIPE_BOOK, Settings, project_root
 
 USER_ERROR = 2
+INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,6 +47,9 @@ def main() -> None:
     except UserError as error:
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"nli: {error}")
         sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("nli: stopped")
+        sys.exit(INTERRUPTED)
 
 
 @app.command()
@@ -86,9 +90,14 @@ def run(
         return
     quiet_libraries(debug=debug)
     with _prefect_api(), _lines_of_log():
+        from prefect.exceptions import CancelledRun
+
         from flows.pipeline import pipeline
 
-        summary = pipeline(config, recipe=name, rerun=again, until=until)
+        try:
+            summary = pipeline(config, recipe=name, rerun=again, until=until)
+        except CancelledRun:
+            raise KeyboardInterrupt from None
     from flows.report import print_json, print_summary
 
     if json:
@@ -141,7 +150,10 @@ def _prefect_api() -> Iterator[None]:
     # A thread of Prefect's sends them, and keeps a flow that has ended waiting for up to a second.
     no_heartbeats = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     if PREFECT_API_URL.value():
+        from tasks.preflight import check_prefect
+
         with temporary_settings(no_heartbeats):
+            check_prefect()
             yield
         return
     until_exit = contextlib.ExitStack()

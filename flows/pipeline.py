@@ -1,12 +1,16 @@
 """The chain: download → pack → finetune → evaluate."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from prefect import flow
+from prefect.exceptions import CancelledRun
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
+from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from nli_core.config import STAGES, RunConfig, Stage
@@ -15,6 +19,8 @@ from tasks.download import download
 from tasks.evaluate import evaluate
 from tasks.finetune import finetune
 from tasks.pack import pack
+from tasks.preflight import check_tracking
+from tasks.presence import present
 from tasks.settings import Settings
 from tasks.stage import StageResult
 
@@ -47,11 +53,29 @@ def pipeline(
     results: dict[Stage, StageResult] = {}
     upstream: Outputs = {}
     forced = [STAGES.index(stage) for stage in rerun or ()]
-    for place, stage in enumerate(STAGES[: STAGES.index(until) + 1]):
-        again = any(first <= place for first in forced)
-        results[stage] = run_stage_task(stage, config, upstream, recipe, again)
-        upstream[stage] = results[stage].output
+    try:
+        with lifetime():
+            for place, stage in enumerate(STAGES[: STAGES.index(until) + 1]):
+                again = any(first <= place for first in forced)
+                results[stage] = run_stage_task(stage, config, upstream, recipe, again)
+                upstream[stage] = results[stage].output
+    except CancelledRun as stopped:
+        return cancelled(stopped)
     return summarize(recipe, results)
+
+
+@contextmanager
+def lifetime() -> Iterator[None]:
+    """What every flow does around its work: look whether servers are there, mark the dead, count as alive."""
+    settings = Settings.from_environment()
+    check_tracking(settings)
+    with present(settings):
+        yield
+
+
+def cancelled(stopped: CancelledRun) -> RunSummary:
+    """What a flow returns when a stage was cancelled: a state, which Prefect takes for the flow's own."""
+    return cast(RunSummary, Cancelled(message=str(stopped)))
 
 
 def run_stage_task(stage: Stage, config: RunConfig, upstream: Outputs, recipe: str, rerun: bool) -> StageResult:

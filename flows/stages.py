@@ -5,16 +5,21 @@ them: one that is missing is an error that names it.
 """
 
 from prefect import flow
+from prefect.exceptions import CancelledRun
 
-from flows.pipeline import RunSummary, run_stage_task, shard_workers, summarize
+from flows.pipeline import RunSummary, cancelled, lifetime, run_stage_task, shard_workers, summarize
 from nli_core.config import RunConfig, Stage
 from nli_core.plan import finished_upstream
 from tasks.settings import Settings
 
 
 def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> RunSummary:
-    upstream = finished_upstream(stage, config, Settings.from_environment().store)
-    return summarize(recipe, {stage: run_stage_task(stage, config, upstream, recipe, rerun)})
+    try:
+        with lifetime():
+            upstream = finished_upstream(stage, config, Settings.from_environment().store)
+            return summarize(recipe, {stage: run_stage_task(stage, config, upstream, recipe, rerun)})
+    except CancelledRun as stopped:
+        return cancelled(stopped)
 
 
 @flow(name="download-stage", flow_run_name="download {recipe}")

@@ -4,6 +4,7 @@ A file is flushed to the disk before it is renamed, and its folder after (the or
 Are Not Created Equal", OSDI 2014).
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -52,3 +53,20 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`, by its path from there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): file_sha256(path) for path in paths}
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error comes of a full disk or quota; libraries in Rust and C++ tell so in words alone."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

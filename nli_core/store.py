@@ -26,10 +26,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nli_core import durable
 from nli_core.config import STAGES, Stage
+from nli_core.errors import UserError
 
 MANIFEST_NAME = "manifest.json"
 PARTIAL_SUFFIX = ".partial"
 _DISCARDED_SUFFIX = ".discarded"
+_MIB = 2**20
 
 Ingredients = Mapping[str, Any]
 
@@ -170,6 +172,9 @@ class Store:
         `done` of the claim is the finished, verified output, unless `force` asks for the work again. Otherwise the
         claim's `partial` folder exists, with what a killed predecessor left in it; `force` starts it afresh.
         `say` is told when another process is waited for and when a finished output turns out to be damaged.
+
+        Raises:
+            UserError: the block failed for want of room on the disk.
         """
         key = stage_key(stage, ingredients)
         folder = self.folder(stage, key)
@@ -185,7 +190,12 @@ class Store:
                 shutil.rmtree(claim.partial, ignore_errors=True)
             if not done:
                 claim.partial.mkdir(exist_ok=True)
-            yield claim
+            try:
+                yield claim
+            except Exception as error:
+                if durable.disk_is_full(error):
+                    raise UserError(_no_room(claim)) from error
+                raise
 
     def remove(self, folder: Path) -> None:
         """Delete an output or a leftover; a half-deleted one is never taken for a finished one."""
@@ -243,6 +253,15 @@ def _read(folder: Path) -> Output | None:
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
     return Output(folder, manifest) if manifest.key == folder.name else None
+
+
+def _no_room(claim: Claim) -> str:
+    held = sum(path.stat().st_size for path in claim.partial.rglob("*") if path.is_file()) / _MIB
+    free = shutil.disk_usage(claim.partial).free / _MIB
+    return (
+        f"{claim.stage}: the disk of {claim.partial} is full: {free:,.0f} MiB are free, and what there is so far takes "
+        f"{held:,.0f} MiB already; make room (`nli store prune` says what may go), and the same command goes on"
+    )
 
 
 def _restore_discarded(folder: Path) -> None:

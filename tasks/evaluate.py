@@ -42,7 +42,8 @@ def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
         from tasks import tracking
 
         about = tracking.About(config, recipe, upstream)
-        run = tracking.publish_evaluation(settings, trained, result.output, about)
+        with tracking.answering(settings):
+            run = tracking.publish_evaluation(settings, trained, result.output, about)
     where = f"[{run.run_id}]({run.address})" if run.address else f"`{run.run_id}` (`make ui` shows it)"
     markdown = f"{headline_markdown(recipe, result.output.facts['metrics'], trained.facts)}\n\nMLflow run {where}"
     create_markdown_artifact(markdown, key=artifact_key(recipe, "headline"), description=f"{recipe}: headline")

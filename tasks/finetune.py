@@ -3,14 +3,17 @@
 from dataclasses import replace
 
 from prefect import State, task
+from prefect.states import Cancelled
 
 from nli_core.config import RunConfig
 from nli_core.outputs import CHECKPOINTS, ENCODER
 from nli_core.plan import Outputs
+from nli_core.progress import StoppedError, Watch
 from nli_core.store import Claim
-from tasks.progress import StageProgress
+from tasks.progress import LOGGER, StageProgress
 from tasks.settings import Settings
 from tasks.stage import StageResult, final_state, run_stage
+from tasks.stopping import StopRequest
 from tasks.tracked import RUN_ID_FACT, tracked_run
 
 
@@ -22,28 +25,31 @@ def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
         from nli_core.training.finetune import finetune as train
         from tasks import tracking
 
-        resumes = (claim.partial / CHECKPOINTS).exists()
+        resumes, about = (claim.partial / CHECKPOINTS).exists(), tracking.About(config, recipe, upstream)
         with (
-            tracking.training_run(
-                settings, claim.key, tracking.About(config, recipe, upstream), resumes=resumes
-            ) as run,
+            StopRequest() as stop,
+            tracking.training_run(settings, claim.key, about, resumes=resumes) as run,
             StageProgress("finetune") as progress,
         ):
+            watch = Watch(run.log_metrics, progress, run.flush, stop, LOGGER.warning)
             facts = train(
                 upstream["pack"].folder,
                 upstream["download"].folder / ENCODER,
                 config.finetune,
                 out=claim.partial,
-                log_metrics=run.log_metrics,
-                progress=progress,
+                watch=watch,
             )
             return {**facts, RUN_ID_FACT: run.run_id}
 
-    result = run_stage("finetune", config, upstream, rerun, work)
+    try:
+        result = run_stage("finetune", config, upstream, rerun, work)
+    except StoppedError as stopped:
+        return Cancelled(message=str(stopped))
     settings = Settings.from_environment()
     run = tracked_run(settings, result.output)
     if run is None:
         from tasks import tracking
 
-        run = tracking.publish_training(settings, result.output, tracking.About(config, recipe, upstream))
+        with tracking.answering(settings):
+            run = tracking.publish_training(settings, result.output, tracking.About(config, recipe, upstream))
     return final_state(replace(result, mlflow_run_id=run.run_id))

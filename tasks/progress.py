@@ -1,9 +1,13 @@
-"""Progress for whoever watches: a bar in the terminal, plain lines elsewhere, an artifact in Prefect."""
+"""Progress for whoever watches: a bar in the terminal, plain lines elsewhere, an artifact in Prefect.
+
+A Prefect server that goes away does not hold up the work.
+"""
 
 import logging
 import re
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import cast
 from uuid import UUID
@@ -13,10 +17,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nli_core.config import Stage
+from tasks.outbox import Outbox
 
 LOGGER = logging.getLogger("nli")
 _LINE_SECONDS = 10.0
 _ARTIFACT_SECONDS = 5.0
+_PATIENCE = 2.0  # seconds that a stage waits at its end for Prefect
 
 
 class StageProgress:
@@ -38,7 +44,10 @@ class StageProgress:
         self._row = self._bar.add_task("", total=None, stage=stage)
         created = create_progress_artifact(0.0, key=artifact_key(stage, "progress"), description=f"{stage}: begun")
         self._artifact = cast(UUID, created)  # a coroutine only where an event loop runs
-        self._line_due = self._artifact_due = time.monotonic()
+        self._outbox: Outbox[tuple[float, str]] = Outbox(
+            "Prefect", self._update_artifact, every=_ARTIFACT_SECONDS, say=LOGGER.warning
+        )
+        self._line_due = time.monotonic()
 
     def __enter__(self) -> "StageProgress":
         self._bar.start()
@@ -48,6 +57,7 @@ class StageProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        self._outbox.close(_PATIENCE)
 
     def __call__(self, done: int, total: int, note: str) -> None:
         now = time.monotonic()
@@ -55,11 +65,11 @@ class StageProgress:
         if self._bar.disable and (now >= self._line_due or done == total):
             LOGGER.info("%s: %d/%d, %s", self._stage, done, total, note)
             self._line_due = now + _LINE_SECONDS
-        if now >= self._artifact_due or done == total:
-            update_progress_artifact(
-                self._artifact, progress=100.0 * done / total, description=f"{self._stage}: {note}"
-            )
-            self._artifact_due = now + _ARTIFACT_SECONDS
+        self._outbox.put((100.0 * done / max(total, 1), f"{self._stage}: {note}"))
+
+    def _update_artifact(self, points: Sequence[tuple[float, str]]) -> None:
+        progress, description = points[-1]
+        update_progress_artifact(self._artifact, progress=progress, description=description)
 
 
 def artifact_key(*words: str) -> str:

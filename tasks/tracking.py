@@ -7,9 +7,10 @@ fails does not mark the training failed. What a run holds can be told from the s
 """
 
 import contextlib
+import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,23 +20,30 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from prefect.runtime import flow_run
+from requests import RequestException
 
 from nli_core.config import RunConfig
 from nli_core.data.layout import SPLITS
 from nli_core.download.addresses import is_remote, without_password
+from nli_core.errors import UserError
 from nli_core.outputs import FIGURES, METRICS, MODEL, predictions_name
 from nli_core.plan import Outputs
+from nli_core.progress import StoppedError
 from nli_core.store import Output
 from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
+from tasks.outbox import Outbox
+from tasks.progress import LOGGER
 from tasks.provenance import code_tags
 from tasks.settings import Settings
 from tasks.tracked import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 
 EXPERIMENT = "nli"
 KEY_TAG = "nli.key.finetune"
-_FLUSH_SECONDS = 5.0
-_FLUSH_METRICS = 500  # MLflow takes 1,000 in a request
+_FLOW_RUN_TAG = "nli.flow_run_id"
+_SEND_SECONDS = 5.0
+_PATIENCE = 5.0  # seconds that training waits for MLflow
+_MOST_METRICS = 500  # MLflow takes 1,000 in a request
 
 
 @dataclass(frozen=True)
@@ -48,38 +56,41 @@ class About:
 
 
 class TrainingRun:
-    """Sends metrics in batches to a run; passes by what the run has already, after a resumed training."""
+    """Sends metrics to a run in the background; passes by what the run has already, after a resumed training."""
 
     def __init__(self, client: MlflowClient, run_id: str, *, resumes: bool) -> None:
         self.run_id = run_id
         self._client = client
         self._resumes = resumes
         self._last_steps: dict[str, int] = {}
-        self._waiting: list[Metric] = []
-        self._sent = time.monotonic()
+        self._outbox: Outbox[Metric] = Outbox("MLflow", self._send, every=_SEND_SECONDS, say=LOGGER.warning)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Take metrics of a step; they arrive at the latest when the run ends."""
+        """Take metrics of a step; they arrive soon, in their order."""
         now = int(time.time() * 1000)
-        self._waiting += [
-            Metric(metric_name(name), value, now, step)
-            for name, value in metrics.items()
-            if step > self._last_step(metric_name(name))
-        ]
-        if len(self._waiting) >= _FLUSH_METRICS or time.monotonic() - self._sent >= _FLUSH_SECONDS:
-            self.flush()
+        for name, value in metrics.items():
+            self._outbox.put(Metric(metric_name(name), value, now, step))
 
     def flush(self) -> None:
-        for first in range(0, len(self._waiting), _FLUSH_METRICS):
-            self._client.log_batch(self.run_id, metrics=self._waiting[first : first + _FLUSH_METRICS])
-        self._waiting.clear()
-        self._sent = time.monotonic()
+        """Have everything arrive now, if MLflow answers."""
+        if not self._outbox.failing:
+            self._outbox.flush(_PATIENCE)
+
+    def close(self) -> bool:
+        """Have everything arrive, if MLflow answers soon; whether it did. Nothing is sent after that."""
+        return self._outbox.close(_PATIENCE)
+
+    def _send(self, metrics: Sequence[Metric]) -> None:
+        new = [metric for metric in metrics if metric.step > self._last_step(metric.key)]
+        for first in range(0, len(new), _MOST_METRICS):
+            sent = new[first : first + _MOST_METRICS]
+            self._client.log_batch(self.run_id, metrics=sent)
+            # A batch that fails comes again whole; what of it has arrived is not to be sent twice.
+            self._last_steps |= {metric.key: metric.step for metric in sent}
 
     def _last_step(self, name: str) -> int:
-        if not self._resumes:
-            return -1
         if name not in self._last_steps:
-            history = self._client.get_metric_history(self.run_id, name)
+            history = self._client.get_metric_history(self.run_id, name) if self._resumes else []
             self._last_steps[name] = max((metric.step for metric in history), default=-1)
         return self._last_steps[name]
 
@@ -98,16 +109,18 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
         if run is not taken_over and run.info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
     run_id = taken_over.info.run_id if taken_over else _create(client, settings, key, about)
+    client.set_tag(run_id, _FLOW_RUN_TAG, str(flow_run.id))
     client.update_run(run_id, status="RUNNING")
     training = TrainingRun(client, run_id, resumes=taken_over is not None)
     try:
         yield training
-        training.flush()
     except BaseException as error:
-        with contextlib.suppress(MlflowException):  # what stopped the training is the news, not what follows from it
-            training.flush()
-            client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        if training.close():
+            with contextlib.suppress(MlflowException):  # what stopped the training is the news
+                killed = isinstance(error, StoppedError) or not isinstance(error, Exception)
+                client.set_terminated(run_id, "KILLED" if killed else "FAILED")
         raise
+    training.close()  # what has not arrived then comes when the training is published
 
 
 def publish_training(settings: Settings, output: Output, about: About) -> RunLink:
@@ -116,14 +129,13 @@ def publish_training(settings: Settings, output: Output, about: About) -> RunLin
     run = _run_of(client, output)
     if run is not None and PUBLISHED_TAG in run.data.tags:
         return _link(settings, run)
-    if run is None:  # the training was tracked elsewhere
-        run_id = _create(client, settings, output.key, about)
-        curves = TrainingRun(client, run_id, resumes=False)
-        for point in read_history(output.folder):
-            curves.log_metrics(point.metrics, point.step)
-        curves.flush()
-    else:
-        run_id = run.info.run_id
+    # Without a run, the training was tracked elsewhere.
+    run_id = run.info.run_id if run else _create(client, settings, output.key, about)
+    curves = TrainingRun(client, run_id, resumes=run is not None)
+    for point in read_history(output.folder):
+        curves.log_metrics(point.metrics, point.step)
+    if not curves.close():
+        raise MlflowException("the training curves did not arrive in full")
     from tasks.model_logging import log_model  # imports torch and pyfunc, which all else does without
 
     log_model(client, run_id, output.folder / MODEL, pairs=about.config.corpus.pairs_of_texts)
@@ -145,8 +157,8 @@ def publish_evaluation(settings: Settings, trained: Output, output: Output, abou
         now = int(time.time() * 1000)
         step = int(trained.facts["steps"])
         metrics = [Metric(metric_name(name), value, now, step) for name, value in output.facts["metrics"].items()]
-        for first in range(0, len(metrics), _FLUSH_METRICS):
-            client.log_batch(run_id, metrics=metrics[first : first + _FLUSH_METRICS])
+        for first in range(0, len(metrics), _MOST_METRICS):
+            client.log_batch(run_id, metrics=metrics[first : first + _MOST_METRICS])
         client.log_artifacts(run_id, str(output.folder / FIGURES), FIGURES)
         client.log_artifact(run_id, str(output.folder / METRICS))
         for split in ("dev", "test"):
@@ -177,7 +189,37 @@ def metric_name(name: str) -> str:
     return re.sub(r"[^\w\-. /:]", "_", name)
 
 
+def mark_killed(settings: Settings, flow_run_id: str) -> None:
+    """Mark the runs of a flow run that died KILLED; they would say RUNNING for ever."""
+    client = _client(settings)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return
+    wanted = f"tags.`{_FLOW_RUN_TAG}` = '{flow_run_id}' and attributes.status = 'RUNNING'"
+    for run in client.search_runs([experiment.experiment_id], wanted):
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """Turn what MLflow raises within the block into one line for the user.
+
+    Raises:
+        UserError: MLflow did not answer, or refused.
+    """
+    try:
+        yield
+    except (MlflowException, RequestException) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(
+            f"MLflow at {settings.shown_tracking_uri} did not take the run ({reason}); what is finished is in the "
+            "stage store: mend MLflow and run the same command again"
+        ) from error
+
+
 def _client(settings: Settings) -> MlflowClient:
+    # By default MLflow tries for minutes, in which nobody is told anything.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     settings.store.root.parent.mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(settings.tracking_uri)
     return MlflowClient(settings.tracking_uri)
@@ -228,7 +270,7 @@ def _create(client: MlflowClient, settings: Settings, key: str, about: About) ->
         "nli.corpus.verified": _verified(facts["corpus"]),
         "nli.encoder.sha256": facts["encoder"]["sha256"] or about.upstream["download"].digest("encoder/"),
         "nli.encoder.verified": _verified(facts["encoder"]),
-        "nli.flow_run_id": str(flow_run.id),
+        _FLOW_RUN_TAG: str(flow_run.id),
         **code_tags(),
     }
     run = client.create_run(_experiment_id(client, settings), tags=tags, run_name=about.recipe)

@@ -72,6 +72,18 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def flip_byte() -> Callable[[Path], None]:
+    """Changes one byte in the middle of a file."""
+
+    def flip(path: Path) -> None:
+        body = bytearray(path.read_bytes())
+        body[len(body) // 2] ^= 0x55
+        path.write_bytes(body)
+
+    return flip
+
+
+@pytest.fixture
 def nan_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
     """The tiny encoder with a weight that is no number."""
     from safetensors.torch import load_file, save_file

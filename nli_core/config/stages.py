@@ -25,6 +25,9 @@ class PackConfig(Section):
         False, description="append padding up to max_length that the encoder takes for text (AI-For-Beginners does)"
     )
     empty_text: Literal["error", "drop"] = Field("error", description="what to do with a row that has an empty text")
+    shared_examples: Literal["report", "error"] = Field(
+        "report", description="what to do when dev or test has examples of an earlier split, whatever their labels"
+    )
     rows_per_shard: int = Field(50_000, ge=1, le=10_000_000, description="examples in one shard")
 
 

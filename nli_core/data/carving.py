@@ -49,7 +49,7 @@ def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dic
     return tables
 
 
-def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[str, int]:
+def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[Split, int]:
     """How many examples of a later split also stand in an earlier one (the same texts, whatever the label)."""
     splits = list(tables)
     later = {split: pl.concat(_text_hashes(tables[split])) for split in splits[1:]}

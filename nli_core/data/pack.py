@@ -79,6 +79,13 @@ def pack(
     (out / TOKENIZER).mkdir()
     layout = CorpusLayout.load(corpus)
     tables = _tables(layout, corpus, out / _TEXT, config, names)
+    shared = shared_examples(tables)
+    for split, count in shared.items():
+        if count and config.shared_examples == "error":
+            raise UserError(
+                f"{split}: {count:,} of {tables[split].rows:,} examples stand in an earlier split too; take them out, "
+                "or set pack.shared_examples=report"
+            )
     words = words_to_learn(encoder)
     if words is None:
         copy_tokenizer(encoder, out / TOKENIZER)
@@ -100,7 +107,6 @@ def pack(
     ]
     packed = run_jobs(jobs)
     _check_every_class_is_trained(packed, layout)
-    shared = shared_examples(tables)
     shutil.rmtree(out / _TEXT)
     splits = {
         split: {

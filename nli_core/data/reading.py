@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nli_core.data.faults import Source, check_utf8, first_malformed
@@ -40,7 +41,9 @@ def read_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
 
 def _parquet_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
     with pq.ParquetFile(source.path) as file:
-        wanted = _wanted(file.schema_arrow.names, source, layout)
+        schema = file.schema_arrow
+        wanted = _wanted(schema.names, source, layout)
+        _refuse_nested({name: kind for name in wanted if pa.types.is_nested(kind := schema.field(name).type)}, source)
         for batch in file.iter_batches(_PART_ROWS, columns=wanted):
             yield pl.DataFrame(batch)
 
@@ -48,6 +51,7 @@ def _parquet_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFram
 def _json_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
     schema = pl.scan_ndjson(source.path, infer_schema_length=1000).collect_schema()
     wanted = _wanted(schema.names(), source, layout)
+    _refuse_nested({name: kind for name in wanted if (kind := schema[name]).is_nested()}, source)
     with source.path.open("rb") as file:
         for records in _records(file, quoting=False):
             yield pl.scan_ndjson(records, schema=schema).select(wanted).collect()
@@ -84,6 +88,11 @@ def _wanted(present: list[str], source: Source, layout: CorpusLayout) -> list[st
             )
     named = [column for _, column in texts] + [layout.label, layout.premise_parse, layout.hypothesis_parse]
     return list(dict.fromkeys(column for column in named if column is not None))
+
+
+def _refuse_nested(kinds: Mapping[str, object], source: Source) -> None:
+    for column, kind in kinds.items():
+        raise UserError(f"{source.name}: the column {column!r} holds {kind}, and not text; write it as text")
 
 
 def _records(file: BinaryIO, *, quoting: bool) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 import lzma
 import shutil
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -9,12 +10,16 @@ from pathlib import Path, PurePosixPath
 
 from nli_core.errors import UserError
 
+_LARGE_BYTES = 1 << 26
+_MOST_SWELLING = 100  # text comes to a third or a tenth
+
 
 def extract(archive: Path, names: Iterable[str], into: Path, *, remedy: str) -> None:
     """Write the members called `names` (the last part of their path) into the folder `into`, flat.
 
     Raises:
-        UserError: not a zip file, a damaged or missing member, or any member whose path leads out of the archive.
+        UserError: not a zip file, a damaged or missing member, one that is a link or swells beyond all measure, or any
+            whose path leads out of the archive.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -28,8 +33,19 @@ def extract(archive: Path, names: Iterable[str], into: Path, *, remedy: str) -> 
             for name in names:
                 if name not in members:
                     raise UserError(f"{archive}: has no {name}; {remedy}")
+                _check(members[name], archive, remedy)
                 with opened.open(members[name]) as source, (into / name).open("wb") as target:
                     shutil.copyfileobj(source, target, length=1 << 20)
     # A member may be encrypted (RuntimeError) or compressed in a way that is not known (NotImplementedError).
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError) as error:
         raise UserError(f"{archive}: is not an intact zip archive ({error}); {remedy}") from None
+
+
+def _check(member: zipfile.ZipInfo, archive: Path, remedy: str) -> None:
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise UserError(f"{archive}: the member {member.filename!r} is a link and not a file; {remedy}")
+    if member.file_size > _LARGE_BYTES and member.file_size > _MOST_SWELLING * member.compress_size:
+        raise UserError(
+            f"{archive}: the member {member.filename!r} would swell from {member.compress_size:,} to "
+            f"{member.file_size:,} bytes, as no text does; {remedy}"
+        )

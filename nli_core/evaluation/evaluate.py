@@ -15,7 +15,7 @@ from nli_core.data.shards import ShardSet
 from nli_core.errors import UserError
 from nli_core.evaluation.figures import save_confusion_matrix, save_learning_curves, save_reliability_diagram
 from nli_core.evaluation.metrics import Floats, calibration_bins, classification_metrics, confusion
-from nli_core.evaluation.predict import predict_logits
+from nli_core.evaluation.predict import Report, predict_logits
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
 from nli_core.model.export import load_classifier
@@ -27,7 +27,13 @@ _SPLITS: tuple[Split, ...] = ("dev", "test")
 
 
 def evaluate(
-    model: Path, shards: Path, curves: list[Point], config: EvaluateConfig, *, out: Path, progress: Progress
+    model: Path,
+    shards: Path,
+    curves: list[Point],
+    config: EvaluateConfig,
+    *,
+    out: Path,
+    progress: Progress = lambda _done, _total, _note: None,
 ) -> dict[str, Any]:
     """Leave metrics, per-example predictions and figures of the model in `out`; returns the facts.
 
@@ -40,23 +46,30 @@ def evaluate(
     (out / FIGURES).mkdir(parents=True)
     device = choose_device(config.precision)
     classifier = ready_to_predict(load_classifier(model), device)
+    splits = [ShardSet(shards, split) for split in _SPLITS]
+    total = sum(map(len, splits))
     metrics: dict[str, float] = {}
-    for done, split in enumerate(_SPLITS):
-        progress(done, len(_SPLITS), split)
-        measured = _measure(classifier, ShardSet(shards, split), device, config, out)
-        metrics |= {f"{split}/{name}": value for name, value in measured.items()}
-    progress(len(_SPLITS), len(_SPLITS), f"test accuracy {metrics['test/accuracy']:.4f}")
+    before = 0
+    for examples in splits:
+
+        def report(done: int, _of: int, before: int = before, split: Split = examples.split) -> None:
+            progress(before + done, total, split)
+
+        measured = _measure(classifier, examples, device, config, out, report)
+        metrics |= {f"{examples.split}/{name}": value for name, value in measured.items()}
+        before += len(examples)
+    progress(total, total, f"test accuracy {metrics['test/accuracy']:.4f}")
     _save_curves(curves, out / FIGURES / "learning_curves.png")
     (out / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return {"metrics": metrics, "device": str(device.torch), "precision": device.precision}
 
 
 def _measure(
-    model: Classifier, shards: ShardSet, device: Device, config: EvaluateConfig, out: Path
+    model: Classifier, shards: ShardSet, device: Device, config: EvaluateConfig, out: Path, report: Report
 ) -> dict[str, float]:
     if model.labels != shards.labels:
         raise UserError(f"the model's labels are {model.labels}, those of the shards {shards.labels}; pack them alike")
-    logits = predict_logits(model, shards.examples, device)
+    logits = predict_logits(model, shards.examples, device, report)
     probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
     _save_predictions(probabilities, shards, out / predictions_name(shards.split))
     bins = calibration_bins(probabilities, shards.label_ids, bins=config.calibration_bins)

@@ -14,16 +14,17 @@ from nli_core.model.device import Device
 
 _Forward = Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
 Report = Callable[[int, int], object]  # examples done, of how many
+_nobody: Report = lambda _done, _total: None  # noqa: E731
 # Tokens in a batch: on a CPU what its caches hold of a layer, on a GPU enough to fill it.
 _BATCH_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 16}
 
 
-def predict_logits(model: Classifier, examples: RaggedExamples, device: Device) -> Tensor:
+def predict_logits(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
     """Logits [examples, labels] in fp32 on the CPU, of a model that is `ready_to_predict`."""
-    return _compute(model, len(model.labels), examples, device, lambda _done, _total: None)
+    return _compute(model, len(model.labels), examples, device, report)
 
 
-def pool_examples(model: Classifier, examples: RaggedExamples, device: Device, report: Report) -> Tensor:
+def pool_examples(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
     """What the encoder pools [examples, pooled size], in fp32 on the CPU, of a model that is `ready_to_predict`."""
     encoder = model.encoder
     return _compute(encoder.pooled, encoder.architecture.pooled_size, examples, device, report)

@@ -1,16 +1,22 @@
 """Checkpoints: everything that training needs to go on bit for bit.
 
-    checkpoints/step-00001000/
+    checkpoints/step-00001000-epoch-0002/
         model.safetensors      weights
         optimizer.safetensors  AdamW's moments and step counts, and torch's random states
         position.json          where training stands (`Position`)
+        history.jsonl          the training curves until there
+        best/                  the exported model of the best epoch, until training is finished
+        digests.json           SHA-256 of the files above
 
-A checkpoint is written under another name, forced to the disk and renamed; only then is its predecessor deleted. The
-learning rate needs no state of its own: it is a function of the step.
+A checkpoint is written under another name, forced to the disk and renamed; only then is its predecessor deleted. Its
+name tells positions apart (before and after an epoch's end the step is the same), so that none ever has to be replaced.
+The learning rate needs no state of its own: it is a function of the step.
 """
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,10 +27,13 @@ from torch import Tensor
 from nli_core import durable
 from nli_core.model.classifier import Classifier
 from nli_core.model.weights import save_tensors
+from nli_core.outputs import HISTORY, MODEL
 
 _PREFIX = "step-"
 _PARTIAL = ".partial"
 _RANDOM = "random."
+_DIGESTS = "digests.json"
+_BEST = "best"
 
 
 @dataclass
@@ -36,14 +45,23 @@ class Position:
     step: int = 0
     best_epoch: int | None = None
     best_dev: dict[str, float] = field(default_factory=dict)
-    history_rows: int = 0
     window: dict[str, float] = field(default_factory=dict)
     finished: bool = False
+    exported: dict[str, str] = field(default_factory=dict)  # digests of the files in `model`, once finished
 
 
-def save_checkpoint(folder: Path, model: Classifier, optimizer: torch.optim.Optimizer, position: Position) -> None:
-    """Add a checkpoint to `folder` and delete the older ones."""
-    final = folder / f"{_PREFIX}{position.step:08d}"
+def save_checkpoint(
+    folder: Path,
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    *,
+    write_best: Callable[[Path], object] | None,
+) -> None:
+    """Add a checkpoint to `folder` and delete the older ones. `write_best` makes the folder of the best model."""
+    final = folder / f"{_PREFIX}{position.step:08d}-epoch-{position.epoch:04d}"
+    if final.exists():  # training was stopped where it went on
+        return
     partial = final.with_name(final.name + _PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -52,10 +70,12 @@ def save_checkpoint(folder: Path, model: Classifier, optimizer: torch.optim.Opti
         partial / "model.safetensors",
     )
     save_tensors({**_optimizer_tensors(optimizer), **_random_tensors()}, partial / "optimizer.safetensors")
+    shutil.copyfile(folder.parent / HISTORY, partial / HISTORY)
+    if write_best:
+        write_best(partial / _BEST)
     (partial / "position.json").write_text(json.dumps(asdict(position), indent=1), encoding="utf-8")
+    (partial / _DIGESTS).write_text(json.dumps(durable.digests(partial), indent=1), encoding="utf-8")
     durable.sync_tree(partial)
-    if final.exists():
-        shutil.rmtree(final)
     partial.rename(final)
     durable.sync(folder)
     for older in folder.glob(f"{_PREFIX}*"):
@@ -63,17 +83,62 @@ def save_checkpoint(folder: Path, model: Classifier, optimizer: torch.optim.Opti
             shutil.rmtree(older)
 
 
-def resume(folder: Path, model: Classifier, optimizer: torch.optim.Optimizer) -> Position:
-    """Put model, optimiser and random states back to the newest checkpoint; a fresh `Position` if there is none."""
-    found = sorted(path for path in folder.glob(f"{_PREFIX}*") if not path.name.endswith(_PARTIAL))
-    if not found:
-        return Position()
-    newest = found[-1]
-    model.load_state_dict(load_file(newest / "model.safetensors"))
-    tensors = load_file(newest / "optimizer.safetensors")
-    _restore_optimizer(optimizer, tensors)
-    _restore_random(tensors)
-    return Position(**json.loads((newest / "position.json").read_text(encoding="utf-8")))
+def link_best(folder: Path, target: Path) -> None:
+    """Have the best model of the newest checkpoint in `target` too, without another copy where the disk can do that."""
+    shutil.copytree(_checkpoints(folder)[0] / _BEST, target, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The whole checkpoints, newest first."""
+    found = folder.glob(f"{_PREFIX}*")
+    return sorted((path for path in found if not path.name.endswith(_PARTIAL)), reverse=True)
+
+
+def resume(
+    folder: Path, model: Classifier, optimizer: torch.optim.Optimizer, say: Callable[[str], object] = print
+) -> Position:
+    """Put model, optimiser, random states and curves back to the newest checkpoint; if there is none, to the beginning.
+
+    A checkpoint that was altered since it was written is deleted, and `say` told about it.
+    """
+    for newest in _checkpoints(folder):
+        if fault := _damage(newest):
+            say(f"finetune: {fault}; training begins before it")
+            shutil.rmtree(newest)
+            continue
+        model.load_state_dict(load_file(newest / "model.safetensors"))
+        tensors = load_file(newest / "optimizer.safetensors")
+        _restore_optimizer(optimizer, tensors)
+        _restore_random(tensors)
+        shutil.copyfile(newest / HISTORY, folder.parent / HISTORY)
+        return Position(**json.loads((newest / "position.json").read_text(encoding="utf-8")))
+    (folder.parent / HISTORY).write_text("", encoding="utf-8")
+    return Position()
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """Which file is not as it was when the checkpoint was written."""
+    try:
+        written = json.loads((checkpoint / _DIGESTS).read_text(encoding="utf-8"))
+        for name, digest in written.items():
+            if durable.file_sha256(checkpoint / name) != digest:
+                return f"{checkpoint / name} was altered since it was written"
+        position = json.loads((checkpoint / "position.json").read_text(encoding="utf-8"))
+        model = checkpoint.parent.parent / MODEL
+        if position["finished"] and durable.digests(model) != position["exported"]:
+            return f"{model} was altered since it was written"
+    except OSError as error:
+        return f"{error.filename} cannot be read ({error.strerror})"
+    except (ValueError, KeyError, AttributeError):
+        return f"{checkpoint / _DIGESTS} was altered since it was written"
+    return None
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -2,12 +2,14 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from nli_core import durable
 from nli_core.config import FinetuneConfig
 from nli_core.data.batches import training_batches
 from nli_core.data.shards import ShardSet
@@ -20,9 +22,9 @@ from nli_core.model.dropout import applied_rate
 from nli_core.model.export import export_classifier
 from nli_core.model.weights import load_encoder
 from nli_core.outputs import CHECKPOINTS, MODEL, TOKENIZER
-from nli_core.progress import LogMetrics, Progress
-from nli_core.training.checkpoint import resume, save_checkpoint
-from nli_core.training.history import History
+from nli_core.progress import Point, StoppedError, Watch
+from nli_core.training.checkpoint import link_best, resume, save_checkpoint
+from nli_core.training.history import add_point, read_history
 from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
 from nli_core.training.optimizer import build_optimizer, learning_rate
 from nli_core.training.window import Window
@@ -31,7 +33,7 @@ _REMEDY = "lower finetune.learning_rate, set finetune.precision=fp32, or check t
 
 
 def finetune(
-    shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, log_metrics: LogMetrics, progress: Progress
+    shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, watch: Watch | None = None
 ) -> dict[str, Any]:
     """Fine-tune `encoder` on the train shards; leave the best epoch by dev in `out/model`, and the last checkpoint.
 
@@ -39,29 +41,21 @@ def finetune(
     weights, interrupted or not. Returns the facts.
 
     Raises:
-        UserError: the encoder's files do not fit together, or the loss became infinite or NaN.
+        UserError: the encoder's files do not fit together, or a loss or gradient became infinite or NaN; no checkpoint
+            holds what came of that.
+        StoppedError: `watch` asked for it; the last checkpoint stands where training ended.
     """
-    training = _Training(shards, encoder, config, out=out, log_metrics=log_metrics, progress=progress)
+    training = _Training(shards, encoder, config, out=out, watch=watch or Watch())
     with kept_heap():
         return training.run()
 
 
 class _Training:
-    def __init__(
-        self,
-        shards: Path,
-        encoder: Path,
-        config: FinetuneConfig,
-        *,
-        out: Path,
-        log_metrics: LogMetrics,
-        progress: Progress,
-    ) -> None:
+    def __init__(self, shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, watch: Watch) -> None:
         self.config = config
         self.out = out
         self.encoder_folder, self.tokenizer_folder = encoder, shards / TOKENIZER
-        self.log_metrics = log_metrics
-        self.progress = progress
+        self.watch = watch
         self.train, self.dev = ShardSet(shards, "train"), ShardSet(shards, "dev")
         self.device = choose_device(config.precision)
         torch.manual_seed(config.seed)
@@ -70,12 +64,13 @@ class _Training:
             pretrained, self.train.labels, head_dropout=config.head_dropout, frozen=config.freeze_encoder
         ).to(self.device.torch)
         self.optimizer = build_optimizer(self.model, config)
-        self.position = resume(out / CHECKPOINTS, self.model, self.optimizer)
-        self.history = History(out, self.position.history_rows)
+        self.position = resume(out / CHECKPOINTS, self.model, self.optimizer, watch.say)
+        for point in read_history(out):
+            watch.log_metrics(point.metrics, point.step)
         self.window = Window(self.position.window)
         self.steps_per_epoch = -(-len(self.train) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
-        self.resumed_at = self.position.step
+        self.resumed_at = self.saved_step = self.position.step
         self.feature_seconds = 0.0
 
     def run(self) -> dict[str, Any]:
@@ -90,9 +85,14 @@ class _Training:
         if not self.config.freeze_encoder:
             return Tokens(self.model, self.train, self.dev, self.device)
         started = time.perf_counter()
-        features = Features(self.model, self.train, self.dev, self.device, folder=self.out, progress=self.progress)
+        features = Features(self.model, self.train, self.dev, self.device, folder=self.out, progress=self._pooling)
         self.feature_seconds = time.perf_counter() - started
         return features
+
+    def _pooling(self, done: int, total: int, note: str) -> None:
+        self.watch.progress(done, total, note)
+        if self.watch.should_stop():
+            raise StoppedError("finetune: stopped before the first step; the encoder's features are computed anew")
 
     def _run_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
@@ -106,11 +106,19 @@ class _Training:
         self.model.train()
         self.window.restart_clock()
         for examples in batches[position.batch :]:
+            self._stop_if_asked()
             self._step(inputs, examples)
             last_of_epoch = position.batch == self.steps_per_epoch
             if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:
-                self._save()
+                self._save(self._link_best if position.best_epoch else None)
         self._end_epoch(inputs)
+
+    def _stop_if_asked(self) -> None:
+        if self.watch.should_stop():
+            self._save(self._link_best if self.position.best_epoch else None)
+            raise StoppedError(
+                f"finetune: stopped at a checkpoint after step {self.position.step} of {self.total_steps}"
+            )
 
     def _step(self, inputs: Inputs, examples: IntArray) -> None:
         config, position = self.config, self.position
@@ -128,25 +136,29 @@ class _Training:
         position.step += 1
         position.batch += 1
         tokens = int(self.train.examples.lengths[examples].sum())
-        self.window.add(loss, norm, examples=len(examples), tokens=tokens, places=places)
+        self.window.add(loss, norm, self.train.ids[examples], tokens=tokens, places=places)
         if position.step % config.log_every == 0 or position.batch == self.steps_per_epoch:
             self._log_window(rate)
 
     def _log_window(self, rate: float) -> None:
         position = self.position
+        self._refuse_infinite()
         metrics, speeds = self.window.close()
-        if not metrics["train/loss"] < float("inf"):
-            raise UserError(
-                f"finetune: the loss became {metrics['train/loss']} in the steps up to {position.step}; {_REMEDY}"
-            )
         metrics["train/learning_rate"] = rate
-        self.history.add(metrics, position.step)
-        self.log_metrics({**metrics, **speeds}, position.step)
+        add_point(self.out, Point(position.step, metrics))
+        self.watch.log_metrics({**metrics, **speeds}, position.step)
         note = f"loss {metrics['train/loss']:.3f}, {speeds['train/examples_per_second']:.0f} examples/s"
-        self.progress(position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}")
+        self.watch.progress(position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}")
+
+    def _refuse_infinite(self) -> None:
+        position = self.position
+        if fault := self.window.first_fault(last_step=position.step):
+            kept = f"the checkpoint of step {self.saved_step} is kept; " if self.saved_step else ""
+            raise UserError(f"finetune: {fault}; {kept}{_REMEDY}")
 
     def _end_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
+        self._stop_if_asked()
         logits = inputs.dev_logits()
         labels = torch.from_numpy(self.dev.label_ids)
         dev = {
@@ -157,31 +169,48 @@ class _Training:
             raise UserError(f"finetune: the loss on dev became {dev['dev/loss']} after step {position.step}; {_REMEDY}")
         position.epoch += 1
         position.batch = 0
-        self.history.add({**dev, "epoch": position.epoch}, position.step)
-        self.log_metrics({**dev, "epoch": position.epoch}, position.step)
+        add_point(self.out, Point(position.step, {**dev, "epoch": position.epoch}))
+        self.watch.log_metrics({**dev, "epoch": position.epoch}, position.step)
         note = f"epoch {position.epoch}/{config.epochs}, dev accuracy {dev['dev/accuracy']:.4f}"
-        self.progress(position.step, self.total_steps, note)
+        self.watch.progress(position.step, self.total_steps, note)
+        write_best = self._link_best
         if _is_better(dev, position.best_dev, config):
             position.best_epoch, position.best_dev = position.epoch, dev
-            self._export()
+            write_best = self._export
         waited = position.epoch - (position.best_epoch or 0)
         position.finished = position.epoch == config.epochs or (
             config.patience is not None and waited >= config.patience
         )
-        self._save()
+        if position.finished:
+            self._finish(write_best)
+        else:
+            self._save(write_best)
 
-    def _export(self) -> None:
-        fresh, final = self.out / f"{MODEL}.fresh", self.out / MODEL
-        shutil.rmtree(fresh, ignore_errors=True)
+    def _export(self, target: Path) -> None:
         pack = self.train.metadata[0].config
-        export_classifier(self.model, self.encoder_folder, self.tokenizer_folder, fresh, pack=pack)
-        shutil.rmtree(final, ignore_errors=True)
-        fresh.rename(final)
+        export_classifier(self.model, self.encoder_folder, self.tokenizer_folder, target, pack=pack)
 
-    def _save(self) -> None:
-        self.position.history_rows = self.history.rows
+    def _link_best(self, target: Path) -> None:
+        link_best(self.out / CHECKPOINTS, target)
+
+    def _finish(self, write_best: Callable[[Path], object]) -> None:
+        """Move the best model to its final place, from where the last checkpoint no longer keeps it."""
+        fresh = self.out / f"{MODEL}.fresh"
+        for folder in (fresh, self.out / MODEL):
+            shutil.rmtree(folder, ignore_errors=True)
+        write_best(fresh)
+        durable.sync_tree(fresh)
+        fresh.rename(self.out / MODEL)
+        self.position.exported = durable.digests(self.out / MODEL)
+        self._save(None)
+
+    def _save(self, write_best: Callable[[Path], object] | None) -> None:
+        self._refuse_infinite()
+        self.watch.before_checkpoint()
         self.position.window = self.window.totals()
-        save_checkpoint(self.out / CHECKPOINTS, self.model, self.optimizer, self.position)
+        folder = self.out / CHECKPOINTS
+        save_checkpoint(folder, self.model, self.optimizer, self.position, write_best=write_best)
+        self.saved_step = self.position.step
 
     def _facts(self) -> dict[str, Any]:
         parameters = list(self.model.parameters())

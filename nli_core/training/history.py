@@ -4,7 +4,6 @@ Only what the seed decides is kept (losses, rates, norms), never what the clock 
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from nli_core.outputs import HISTORY
@@ -19,17 +18,7 @@ def read_history(folder: Path) -> list[Point]:
     return [Point(row.pop("step"), row) for row in rows]
 
 
-class History:
-    """Appends points to `history.jsonl`."""
-
-    def __init__(self, folder: Path, rows: int) -> None:
-        """Go on after the first `rows` points; later ones were written after the checkpoint that training resumes."""
-        self._path = folder / HISTORY
-        kept = self._path.read_text(encoding="utf-8").splitlines(keepends=True)[:rows] if rows else []
-        self._path.write_text("".join(kept), encoding="utf-8")
-        self.rows = len(kept)
-
-    def add(self, metrics: Mapping[str, float], step: int) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self.rows += 1
+def add_point(folder: Path, point: Point) -> None:
+    """Append a point to the curves in `folder`."""
+    with (folder / HISTORY).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": point.step, **point.metrics}) + "\n")

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nli_core import durable
 from nli_core.data.feed import feed
 from nli_core.data.shards import ShardSet
 from nli_core.data.truncation import IntArray
@@ -69,9 +70,8 @@ class Features:
                 )
                 for shards in (train, dev)
             }
-            partial = path.with_suffix(".partial")
-            save_file(computed, partial)
-            partial.replace(path)
+            with durable.replacing(path) as partial:
+                save_file(computed, partial)
         features = load_file(path)
         self._train, self._dev = (features[split].to(device.torch) for split in ("train", "dev"))
 
@@ -85,5 +85,6 @@ class Features:
 
 
 def discard_features(folder: Path) -> None:
-    """Delete what `Features` keeps for the next try."""
-    (folder / _FEATURES).unlink(missing_ok=True)
+    """Delete what `Features` keeps for the next try, and what a killed one was writing."""
+    for path in folder.glob(f"*{_FEATURES}*"):
+        path.unlink()

@@ -49,17 +49,9 @@ def bare(folder: Path) -> None:
             out=stages["pack"],
             run_jobs=lambda jobs: list(pool.map(pack_shard, jobs)),
         )
-    trained, quiet = stages["finetune"], {"progress": lambda _done, _total, _note: None}
-    finetune(
-        stages["pack"],
-        files / ENCODER,
-        config.finetune,
-        out=trained,
-        log_metrics=lambda _metrics, _step: None,
-        **quiet,
-    )
-    curves = read_history(trained)
-    evaluate(trained / MODEL, stages["pack"], curves, config.evaluate, out=stages["evaluate"], **quiet)
+    trained = stages["finetune"]
+    finetune(stages["pack"], files / ENCODER, config.finetune, out=trained)
+    evaluate(trained / MODEL, stages["pack"], read_history(trained), config.evaluate, out=stages["evaluate"])
 
 
 def run(what: Run, folder: Path, address: str) -> tuple[float, set[str]]:

@@ -20,11 +20,4 @@ def train_one_epoch(shards: Path, encoder: Path, batch_size: int) -> dict[str, A
     """The facts of the stage, with its defaults but for the size of a batch."""
     config = FinetuneConfig(epochs=1, batch_size=batch_size, checkpoint_every=None)
     with tempfile.TemporaryDirectory() as out:
-        return finetune(
-            shards,
-            encoder,
-            config,
-            out=Path(out),
-            log_metrics=lambda _metrics, _step: None,
-            progress=lambda _done, _total, _note: None,
-        )
+        return finetune(shards, encoder, config, out=Path(out))

@@ -151,3 +151,15 @@ def test_a_missing_split_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: 
     layout.model_copy(update={"files": files}).save(corpus)
     with pytest.raises(UserError, match="there is no dev split"):
         _pack(corpus, tiny_encoder, tmp_path / "out")
+
+
+def test_examples_that_stand_in_two_splits_are_reported_or_refused(
+    tmp_path: Path, corpus: Path, tiny_encoder: Path
+) -> None:
+    layout = CorpusLayout.load(corpus)
+    layout.model_copy(update={"files": {**layout.files, "test": layout.files["train"]}}).save(corpus)
+    assert _pack(corpus, tiny_encoder, tmp_path / "one")["examples_in_earlier_split"] == {"dev": 0, "test": 240}
+    with pytest.raises(
+        UserError, match=r"test: 240 of 240 examples stand in an earlier split .* pack\.shared_examples"
+    ):
+        _pack(corpus, tiny_encoder, tmp_path / "two", shared_examples="error")

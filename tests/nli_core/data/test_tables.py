@@ -121,6 +121,72 @@ def test_a_quote_that_never_closes_is_named_with_its_line(tmp_path: Path) -> Non
     assert "line 22: has 1 fields, the header 3; is a quote" in message
 
 
+def test_another_delimiter_shows_in_the_columns_that_there_are(tmp_path: Path) -> None:
+    message = _refusal(tmp_path, "premise;hypothesis;label\na;b;yes\n")
+    assert "no column 'premise', only 'premise;hypothesis;label'" in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_utf16_is_named(tmp_path: Path, encoding: str) -> None:
+    assert "UTF-8" in _refusal(tmp_path, (HEADER + "a,b,yes\n" * 3).replace("a", "ä").encode(encoding))
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf" + (HEADER + "a,b,yes\nc,d,no\n").replace("\n", "\r\n").encode())
+    rows = pl.read_ipc(_clean(tmp_path, _layout("t.csv")).path)
+    assert rows.to_dict(as_series=False) == {
+        "id": [0, 1],
+        "label": [1, 0],
+        "premise": ["a", "c"],
+        "hypothesis": ["b", "d"],
+    }
+
+
+def test_nul_bytes_stay_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(HEADER.encode() + b"a\0b,c,yes\nd,e,no\n")
+    assert pl.read_ipc(_clean(tmp_path, _layout("t.csv")).path)["premise"].to_list() == ["a\0b", "d"]
+
+
+@pytest.mark.parametrize("row", ["a,yes", "a,b", "yes", ",,", '"a,b",yes'])
+def test_a_row_that_ends_early_is_named_with_its_line(tmp_path: Path, row: str) -> None:
+    assert "line 3" in _refusal(tmp_path, f"{HEADER}a,b,yes\n{row}\nc,d,no\n")
+
+
+@pytest.mark.parametrize("label", ["Yes", "yes ", " yes", "2", "YES", "null"])
+def test_labels_are_taken_as_they_are_written(tmp_path: Path, label: str) -> None:
+    message = _refusal(tmp_path, f"{HEADER}a,b,yes\na,b,{label}\n")
+    assert f"line 3: the label {label!r} is none of 'no', 'yes'" in message
+
+
+@pytest.mark.parametrize("column", ["premise", "hypothesis", "label"])
+@pytest.mark.parametrize("name", ["t.jsonl", "t.parquet"])
+def test_a_column_of_nulls_is_named_with_its_first_row(
+    tmp_path: Path, write_rows: Callable[..., Path], name: str, column: str
+) -> None:
+    write_rows(name, [{"premise": "a", "hypothesis": "b", "label": "yes", column: None}] * 3)
+    format_: TableFormat = "jsonl" if name.endswith("jsonl") else "parquet"
+    with pytest.raises(UserError, match=rf"{name}, (line 1|row 0): has no (text|value) in the column '{column}'"):
+        _clean(tmp_path, _layout(name, format_))
+
+
+@pytest.mark.parametrize("value", [["a", "list"], {"a": "struct"}])
+@pytest.mark.parametrize("name", ["t.jsonl", "t.parquet"])
+def test_a_column_of_another_type_is_named(
+    tmp_path: Path, write_rows: Callable[..., Path], name: str, value: object
+) -> None:
+    write_rows(name, [{"premise": value, "hypothesis": "b", "label": "yes"}])
+    format_: TableFormat = "jsonl" if name.endswith("jsonl") else "parquet"
+    with pytest.raises(UserError, match=rf"^{name}: the column 'premise' holds .*, and not text"):
+        _clean(tmp_path, _layout(name, format_))
+
+
+def test_a_line_of_a_hundred_megabytes_is_a_row(tmp_path: Path) -> None:
+    long = "word " * 20_000_000
+    (tmp_path / "t.csv").write_text(f"{HEADER}a,b,yes\n{long},b,no\nc,d,no\n")
+    rows = pl.read_ipc(_clean(tmp_path, _layout("t.csv")).path)
+    assert rows["premise"].str.len_bytes().to_list() == [1, 100_000_000, 1]
+
+
 def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
     good = '{"premise": "a", "hypothesis": "b", "label": "yes"}\n'
     assert "line 2" in _refusal(tmp_path, good + '{"premise": \n', _layout("t.jsonl", "jsonl"))

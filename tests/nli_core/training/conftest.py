@@ -7,6 +7,7 @@ import pytest
 from nli_core.config import FinetuneConfig, PackConfig, SampleCorpus
 from nli_core.data.pack import pack, pack_shard
 from nli_core.download.corpora import download_corpus
+from nli_core.progress import Watch
 from nli_core.training.finetune import finetune
 
 Finetune = Callable[..., dict[str, Any]]
@@ -29,19 +30,11 @@ def run_finetune(shards: Path, tiny_encoder: Path) -> Finetune:
         *,
         encoder: Path = tiny_encoder,
         shards: Path = shards,
-        log_metrics: Any = None,
-        progress: Any = None,
+        watch: Watch | None = None,
         **fields: Any,
     ) -> dict[str, Any]:
         out.mkdir(exist_ok=True)
         values = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32", **fields}
-        return finetune(
-            shards,
-            encoder,
-            FinetuneConfig(**values),
-            out=out,
-            log_metrics=log_metrics or (lambda _metrics, _step: None),
-            progress=progress or (lambda _done, _total, _note: None),
-        )
+        return finetune(shards, encoder, FinetuneConfig(**values), out=out, watch=watch)
 
     return run

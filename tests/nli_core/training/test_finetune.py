@@ -18,6 +18,7 @@ from nli_core.model.device import Device, choose_device
 from nli_core.model.encoder import Encoder
 from nli_core.model.weights import load_encoder
 from nli_core.outputs import CHECKPOINTS, MODEL
+from nli_core.progress import StoppedError, Watch
 from nli_core.training.history import read_history
 from nli_core.training.inputs import Features, Tokens
 
@@ -60,9 +61,62 @@ def test_packed_batches_train_as_well(tmp_path: Path, run_finetune: Finetune, mo
             raise _StopError
 
     with pytest.raises(_StopError):
-        run_finetune(tmp_path / "cut", checkpoint_every=5, log_metrics=stop)
+        run_finetune(tmp_path / "cut", checkpoint_every=5, watch=Watch(log_metrics=stop))
     run_finetune(tmp_path / "cut", checkpoint_every=5)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stops", [[0], [3], [14, 14], [15], [16, 29, 29], [30]])
+def test_a_training_asked_to_stop_does_so_at_a_checkpoint(
+    tmp_path: Path, run_finetune: Finetune, stops: list[int]
+) -> None:
+    """An epoch has 15 steps: step 15 ends the first one before dev is read, step 30 the last."""
+    run_finetune(tmp_path / "whole", log_every=1)
+    for stop in stops:
+        done = [0]
+        watch = Watch(
+            log_metrics=lambda _metrics, step, done=done: done.append(step),
+            should_stop=lambda stop=stop, done=done: done[-1] >= stop,
+        )
+        with pytest.raises(StoppedError, match=f"after step {stop} of 30"):
+            run_finetune(tmp_path / "cut", log_every=1, watch=watch)
+    run_finetune(tmp_path / "cut", log_every=1)
+    assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damaged", ["model", "optimizer", "history", "position", "digests", "best"])
+def test_a_damaged_checkpoint_is_named_and_not_used(
+    tmp_path: Path, run_finetune: Finetune, damaged: str, flip_byte: Callable[[Path], None]
+) -> None:
+    run_finetune(tmp_path / "whole", checkpoint_every=5)
+
+    def stop(_metrics: Mapping[str, float], step: int) -> None:
+        if step == 24:
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        run_finetune(tmp_path / "cut", checkpoint_every=5, watch=Watch(log_metrics=stop))
+    (checkpoint,) = (tmp_path / "cut" / CHECKPOINTS).iterdir()
+    paths = [*checkpoint.glob(f"{damaged}.*"), *checkpoint.glob(f"{damaged}/*")]
+    said: list[str] = []
+    for path in paths:
+        flip_byte(path)
+    facts = run_finetune(tmp_path / "cut", checkpoint_every=5, watch=Watch(say=said.append))
+    assert facts["resumed_at_step"] == 0
+    (line,) = said
+    assert str(checkpoint) in line
+    assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
+
+
+def test_a_finished_model_that_was_damaged_before_it_was_stored_is_made_again(
+    tmp_path: Path, run_finetune: Finetune, flip_byte: Callable[[Path], None]
+) -> None:
+    run_finetune(tmp_path)
+    whole, said = _bytes(tmp_path), []
+    flip_byte(tmp_path / MODEL / "model.safetensors")
+    run_finetune(tmp_path, watch=Watch(say=said.append))
+    assert _bytes(tmp_path) == whole
+    assert len(said) == 1
 
 
 class _StopError(Exception):
@@ -78,7 +132,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, run_finetun
             raise _StopError
 
     with pytest.raises(_StopError):
-        run_finetune(tmp_path / "cut", checkpoint_every=5, log_metrics=stop)
+        run_finetune(tmp_path / "cut", checkpoint_every=5, watch=Watch(log_metrics=stop))
     facts = run_finetune(tmp_path / "cut", checkpoint_every=5)
     assert facts["resumed_at_step"] == (stop_at - 1) // 5 * 5
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
@@ -88,13 +142,14 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from nli_core.config import FinetuneConfig
+from nli_core.progress import Watch
 from nli_core.training.finetune import finetune
 shards, encoder, out, fields = sys.argv[1:]
 def kill(metrics, step):
     if step == 20:
         os.kill(os.getpid(), signal.SIGKILL)
 finetune(Path(shards), Path(encoder), FinetuneConfig.model_validate_json(fields), out=Path(out),
-         log_metrics=kill, progress=lambda done, total, note: None)
+         watch=Watch(log_metrics=kill))
 """
 
 
@@ -113,13 +168,13 @@ def test_a_training_killed_with_sigkill_goes_on_bit_for_bit(
 
 
 def test_one_checkpoint_is_left_and_no_partial_one(tmp_path: Path, run_finetune: Finetune) -> None:
-    facts = run_finetune(tmp_path / "out", checkpoint_every=2)
-    assert [path.name for path in (tmp_path / "out" / CHECKPOINTS).iterdir()] == [f"step-{facts['steps']:08d}"]
+    run_finetune(tmp_path / "out", checkpoint_every=2)
+    assert [path.name for path in (tmp_path / "out" / CHECKPOINTS).iterdir()] == ["step-00000030-epoch-0002"]
 
 
 def test_the_curves_arrive_by_their_names(tmp_path: Path, run_finetune: Finetune) -> None:
     logged: list[tuple[dict[str, float], int]] = []
-    run_finetune(tmp_path / "out", log_metrics=lambda metrics, step: logged.append((dict(metrics), step)))
+    run_finetune(tmp_path / "out", watch=Watch(log_metrics=lambda metrics, step: logged.append((dict(metrics), step))))
     train = [(metrics, step) for metrics, step in logged if "train/loss" in metrics]
     dev = [(metrics, step) for metrics, step in logged if "dev/loss" in metrics]
     assert [step for _, step in train] == [4, 8, 12, 15, 16, 20, 24, 28, 30]  # an epoch has 15 steps
@@ -148,7 +203,7 @@ def test_the_exported_epoch_is_the_best_on_dev(tmp_path: Path, run_finetune: Fin
         epochs=4,
         best_by="loss",
         learning_rate=0.02,
-        log_metrics=lambda metrics, step: dev.append(metrics) if "dev/loss" in metrics else None,
+        watch=Watch(log_metrics=lambda metrics, _step: dev.append(metrics) if "dev/loss" in metrics else None),
     )
     losses = [metrics["dev/loss"] for metrics in dev]
     assert facts["best_epoch"] == losses.index(min(losses)) + 1
@@ -173,9 +228,32 @@ def test_a_frozen_encoder_keeps_its_weights(tmp_path: Path, run_finetune: Finetu
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path, run_finetune: Finetune, nan_encoder: Path) -> None:
-    with pytest.raises(UserError, match=r"the loss became nan .* lower finetune\.learning_rate"):
+    message = r"the loss became nan in step 1, .* train rows (\d+, ){7}\d+ and 8 more; lower finetune\.learning_rate"
+    with pytest.raises(UserError, match=message):
         run_finetune(tmp_path / "out", encoder=nan_encoder)
     assert not (tmp_path / "out" / MODEL).exists()
+
+
+@pytest.mark.parametrize("log_every", [1, 100])
+def test_the_last_good_checkpoint_outlives_a_loss_that_is_no_number(
+    tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch, log_every: int
+) -> None:
+    """The gradients of step 8 are poisoned; its own loss is still good."""
+    clip, calls = torch.nn.utils.clip_grad_norm_, [0]
+
+    def poison(parameters: Any, limit: float) -> torch.Tensor:
+        calls[0] += 1
+        parameters = list(parameters)
+        if calls[0] == 8:
+            parameters[0].grad[0] = float("inf")
+        return clip(parameters, limit)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", poison)
+    with pytest.raises(UserError, match=r"gradient's norm became \w+ in step 8.*the checkpoint of step 5 is kept"):
+        run_finetune(tmp_path, checkpoint_every=5, log_every=log_every)
+    (checkpoint,) = (tmp_path / CHECKPOINTS).iterdir()
+    tensors = load_file(checkpoint / "model.safetensors")
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
 def test_test_examples_are_not_even_there(
@@ -240,7 +318,7 @@ def test_an_interrupted_frozen_training_goes_on_bit_for_bit(tmp_path: Path, run_
             raise _StopError
 
     with pytest.raises(_StopError):
-        run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True, log_metrics=stop)
+        run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True, watch=Watch(log_metrics=stop))
     run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 

@@ -1,0 +1,79 @@
+"""Which flow runs are alive, so that the dead are told apart and marked: nobody else does that for a killed process.
+
+<store>/runs/<flow run id>    locked (flock) by the flow run while it lives; the kernel frees the lock of a dead one
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+from tasks.progress import LOGGER
+from tasks.settings import Settings
+
+_DIED = "its process died; run the same again, and it goes on from where it was"
+
+
+@contextmanager
+def present(settings: Settings) -> Iterator[None]:
+    """Mark the flow runs that died, and let this one count as alive within the block."""
+    folder, own = settings.store.root / "runs", str(flow_run.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.iterdir()):
+        if path.name != own:
+            _mark_if_dead(path, settings)
+    handle = _locked(folder / own)
+    try:
+        yield
+    finally:
+        (folder / own).unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(path: Path) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:  # nobody took it for a dead one's in between, and deleted it
+            return handle
+        os.close(handle)
+
+
+def _mark_if_dead(path: Path, settings: Settings) -> None:
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        LOGGER.info("flow run %s: %s", path.name, _DIED)
+        with get_client(sync_client=True) as client, contextlib.suppress(ObjectNotFound):
+            _mark_crashed(client, UUID(path.name))
+        from tasks import tracking
+
+        with tracking.answering(settings):
+            tracking.mark_killed(settings, path.name)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:  # alive
+        return
+    finally:
+        os.close(handle)
+
+
+def _mark_crashed(client: SyncPrefectClient, run_id: UUID) -> None:
+    run = client.read_flow_run(run_id)
+    if run.state and run.state.is_final():
+        return
+    for task_run in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))):
+        if task_run.state and not task_run.state.is_final():
+            client.set_task_run_state(task_run.id, Crashed(message=_DIED), force=True)
+    client.set_flow_run_state(run_id, Crashed(message=_DIED), force=True)
