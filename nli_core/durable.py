@@ -49,6 +49,12 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def discard_partial_files(folder: Path) -> None:
+    """Delete what `replacing` leaves below `folder` when its process is killed."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink()
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -190,6 +190,7 @@ class Store:
                 shutil.rmtree(claim.partial, ignore_errors=True)
             if not done:
                 claim.partial.mkdir(exist_ok=True)
+                durable.discard_partial_files(claim.partial)
             try:
                 yield claim
             except Exception as error:

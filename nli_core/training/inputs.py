@@ -85,6 +85,5 @@ class Features:
 
 
 def discard_features(folder: Path) -> None:
-    """Delete what `Features` keeps for the next try, and what a killed one was writing."""
-    for path in folder.glob(f"*{_FEATURES}*"):
-        path.unlink()
+    """Delete what `Features` keeps for the next try."""
+    (folder / _FEATURES).unlink(missing_ok=True)
