@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --constraint .venv/constraints.txt
 
-.PHONY: run test test-slow check bench bench-full ui
+.PHONY: run test test-slow soak check bench bench-full ui
 
 run: .venv/installed
 	$(BIN)/nli run sample
@@ -13,6 +13,9 @@ test: .venv/installed-test
 
 test-slow: .venv/installed-test
 	$(BIN)/pytest -m slow
+
+soak: .venv/installed-test
+	NLI_KILL_ROUNDS=15 NLI_AWAY_SECONDS=120 $(BIN)/pytest -m faults --numprocesses auto
 
 check: .venv/installed-check
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

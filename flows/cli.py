@@ -18,7 +18,7 @@ from rich.table import Table
 
 from flows.attention import attention
 from flows.quiet import quiet_libraries
-from flows.recipes import find_recipe, override, read_recipes
+from flows.recipes import Recipe, find_recipe, override, read_recipes
 from flows.servers import prefect_server
 from flows.store_cli import store_app
 from nli_core.config import STAGES, RunConfig, Stage, parse_config
@@ -66,7 +66,7 @@ def recipes() -> None:
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.")],
+    name: Annotated[str | None, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; the value is YAML.")
     ] = None,
@@ -74,6 +74,9 @@ def run(
         list[str] | None, typer.Option("--rerun", metavar="STAGE", help="Do this stage again, and all after it.")
     ] = None,
     until: Annotated[Stage, typer.Option("--until", help="Stop after this stage.")] = "evaluate",
+    from_mlflow: Annotated[
+        str | None, typer.Option("--from-mlflow", metavar="RUN_ID", help="Instead of a recipe: repeat this MLflow run.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say which stages would run, and why; run none.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show Prefect's own log too.")] = False,
@@ -82,7 +85,9 @@ def run(
 
     Example: nli run sample --set finetune.epochs=1 --set finetune.learning_rate=1e-4
     """
-    recipe = find_recipe(project_root() / RECIPE_BOOK, name)
+    if (name is None) == (from_mlflow is None):
+        raise UserError("name one recipe (`nli recipes` lists them), or the run to repeat: --from-mlflow RUN_ID")
+    recipe = _repeated(from_mlflow) if from_mlflow else find_recipe(project_root() / RECIPE_BOOK, str(name))
     config = parse_config(override(recipe.config, settings or ()))
     again = [_stage(word) for word in rerun or ()]
     if explain:
@@ -95,7 +100,7 @@ def run(
         from flows.pipeline import pipeline
 
         try:
-            summary = pipeline(config, recipe=name, rerun=again, until=until)
+            summary = pipeline(config, recipe=recipe.name, rerun=again, until=until)
         except CancelledRun:
             raise KeyboardInterrupt from None
     from flows.report import print_json, print_summary
@@ -119,6 +124,23 @@ def ui(
 
     quiet_libraries()
     serve(Settings.from_environment(), prefect_port=prefect_port, mlflow_port=mlflow_port)
+
+
+def _repeated(run_id: str) -> Recipe:
+    """What a run of MLflow was asked for; what differs from its surroundings is shown."""
+    from tasks.provenance import differences, made_with
+    from tasks.tracking import read_repeat
+
+    repeat = read_repeat(Settings.from_environment(), run_id)
+    console, differing = Console(stderr=True, soft_wrap=True), differences(repeat["made_with"], made_with())
+    if differing:
+        table = Table("differs", "then", "now", box=None, pad_edge=False)
+        for row in differing:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        console.print("Same code, versions and hardware as then.")
+    return Recipe(repeat["recipe"], "", repeat["config"])
 
 
 def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage) -> None:

@@ -43,13 +43,12 @@ def verify() -> None:
     Example: nli store verify
     """
     store = Settings.from_environment().store
-    outputs = [output for stage in STAGES for output in store.outputs(stage)]
-    damages = [damage for output in outputs if (damage := output.damage())]
+    damages = store.damages()
     for damage in damages:
-        Console(soft_wrap=True).print(damage)
+        Console(soft_wrap=True, highlight=False).print(damage)
     if damages:
-        raise UserError(f"{len(damages)} of {len(outputs)} outputs are damaged; the next run makes them again")
-    Console().print(f"{len(outputs)} outputs, all as their manifests say")
+        raise UserError(f"damaged outputs: {len(damages)}; the next run makes them again")
+    Console().print(f"{sum(len(store.outputs(stage)) for stage in STAGES)} outputs, all as their manifests say")
 
 
 @store_app.command()

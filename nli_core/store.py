@@ -55,8 +55,15 @@ class Manifest(BaseModel):
     ingredients: dict[str, Any]
     files: dict[str, FileRecord]
     facts: dict[str, Any]
+    made_with: dict[str, Any] = {}
     seconds: float
     created: str
+    sha256: str = ""
+
+    def sealed(self) -> "Manifest":
+        """The same manifest with the digest of all its other fields."""
+        text = self.model_dump_json(exclude={"sha256"})
+        return self.model_copy(update={"sha256": hashlib.sha256(text.encode()).hexdigest()})
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,11 @@ class Claim:
         self._ingredients = dict(ingredients)
         self._started = time.monotonic()
 
-    def complete(self, facts: Mapping[str, Any]) -> Output:
-        """Make everything in the partial folder durable and let it appear as the finished output."""
+    def complete(self, facts: Mapping[str, Any], made_with: Mapping[str, Any] | None = None) -> Output:
+        """Make everything in the partial folder durable and let it appear as the finished output.
+
+        `made_with`: code, versions and hardware, for whoever wants to repeat it.
+        """
         files = {
             str(path.relative_to(self.partial)): FileRecord(size=path.stat().st_size, sha256=durable.file_sha256(path))
             for path in sorted(self.partial.rglob("*"))
@@ -120,9 +130,10 @@ class Claim:
             ingredients=self._ingredients,
             files=files,
             facts=dict(facts),
+            made_with=dict(made_with or {}),
             seconds=round(time.monotonic() - self._started, 3),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        ).sealed()
         durable.sync_tree(self.partial)
         durable.write_text(self.partial / MANIFEST_NAME, manifest.model_dump_json(indent=1))
         discarded = self.folder.with_name(self.folder.name + _DISCARDED_SUFFIX)
@@ -154,13 +165,19 @@ class Store:
         found = [_read(folder) for folder in folders if not folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX))]
         return sorted((output for output in found if output), key=lambda output: output.manifest.created)
 
+    def damages(self) -> list[str]:
+        """What is wrong with any finished output; reads every file."""
+        folders = sorted(folder for stage in STAGES for folder in (self.root / stage).glob("*/"))
+        finished = [folder for folder in folders if not folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX))]
+        return [damage for folder in finished if (damage := _damage(folder))]
+
     def leftovers(self) -> list[Path]:
         """Folders of stages that did not finish, or whose replacement was cut off."""
         return sorted(
             folder
             for stage in STAGES
             for folder in (self.root / stage).glob("*/")
-            if folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX)) or not (folder / MANIFEST_NAME).exists()
+            if folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX)) or _read(folder) is None
         )
 
     @contextmanager
@@ -179,10 +196,10 @@ class Store:
         key = stage_key(stage, ingredients)
         folder = self.folder(stage, key)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked(f"{stage}-{key}", say):
+        with self.alone(f"{stage}-{key}", f"{stage}: waiting for another run that is doing the same work", say):
             _restore_discarded(folder)
             done = None if force else _read(folder)
-            if done and (damage := done.damage()):
+            if not force and folder.exists() and (damage := _damage(folder)):
                 say(f"{stage}: {damage}; doing the work again")
                 done = None
             claim = Claim(folder, stage, key, ingredients, done)
@@ -227,12 +244,13 @@ class Store:
             os.close(handle)
 
     @contextmanager
-    def _locked(self, name: str, say: Callable[[str], object]) -> Iterator[None]:
+    def alone(self, name: str, waiting: str, say: Callable[[str], object]) -> Iterator[None]:
+        """Hold the lock `name` of this store; `say` is told `waiting` if another process holds it."""
         with self._lock_file(name) as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say(f"{name.split('-')[0]}: waiting for another run that is doing the same work")
+                say(waiting)
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
@@ -253,7 +271,12 @@ def _read(folder: Path) -> Output | None:
         manifest = Manifest.model_validate_json(text)
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
-    return Output(folder, manifest) if manifest.key == folder.name else None
+    return Output(folder, manifest) if manifest.key == folder.name and manifest == manifest.sealed() else None
+
+
+def _damage(folder: Path) -> str | None:
+    output = _read(folder)
+    return output.damage() if output else f"{folder / MANIFEST_NAME} was altered since it was written, or is gone"
 
 
 def _no_room(claim: Claim) -> str:

@@ -9,7 +9,7 @@ from nli_core.plan import Outputs
 from nli_core.store import Claim
 from tasks.progress import LOGGER
 from tasks.settings import Settings
-from tasks.stage import StageResult, final_state, run_stage
+from tasks.stage import StageResult, run_stage
 
 
 @task(name="download")
@@ -24,4 +24,4 @@ def download(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State
             LOGGER.info("download: left out of the checkpoint, for pretraining only: %s", ", ".join(left_out))
         return facts
 
-    return final_state(run_stage("download", config, upstream, rerun, work))
+    return run_stage("download", config, upstream, rerun, work)

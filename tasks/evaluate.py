@@ -1,20 +1,19 @@
 """The task of the evaluate stage."""
 
-from dataclasses import replace
-
 from prefect import State, task
 from prefect.artifacts import create_markdown_artifact
 
 from nli_core.config import RunConfig
 from nli_core.outputs import MODEL
 from nli_core.plan import Outputs
-from nli_core.store import Claim
+from nli_core.store import Claim, Output
 from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
 from tasks.progress import StageProgress, artifact_key
 from tasks.settings import Settings
-from tasks.stage import StageResult, final_state, run_stage
-from tasks.tracked import tracked_run
+from tasks.stage import StageResult, run_stage
+from tasks.stopping import StopRequest
+from tasks.tracked import RunLink, tracked_run
 
 
 @task(name="evaluate")
@@ -25,7 +24,7 @@ def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.evaluation.evaluate import evaluate as measure
 
-        with StageProgress("evaluate") as progress:
+        with StopRequest() as stop, StageProgress("evaluate", stop) as progress:
             return measure(
                 trained.folder / MODEL,
                 upstream["pack"].folder,
@@ -35,16 +34,17 @@ def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
                 progress=progress,
             )
 
-    result = run_stage("evaluate", config, upstream, rerun, work)
-    settings = Settings.from_environment()
-    run = tracked_run(settings, trained, result.output)
-    if run is None:
-        from tasks import tracking
+    def publish(settings: Settings, output: Output) -> RunLink:
+        run = tracked_run(settings, trained, output)
+        if run is None:
+            from tasks import publishing, tracking
 
-        about = tracking.About(config, recipe, upstream)
-        with tracking.answering(settings):
-            run = tracking.publish_evaluation(settings, trained, result.output, about)
-    where = f"[{run.run_id}]({run.address})" if run.address else f"`{run.run_id}` (`make ui` shows it)"
-    markdown = f"{headline_markdown(recipe, result.output.facts['metrics'], trained.facts)}\n\nMLflow run {where}"
-    create_markdown_artifact(markdown, key=artifact_key(recipe, "headline"), description=f"{recipe}: headline")
-    return final_state(replace(result, mlflow_run_id=run.run_id))
+            about = tracking.About(config, recipe, upstream)
+            with tracking.answering(settings):
+                run = publishing.publish_evaluation(settings, trained, output, about)
+        where = f"[{run.run_id}]({run.address})" if run.address else f"`{run.run_id}` (`make ui` shows it)"
+        markdown = f"{headline_markdown(recipe, output.facts['metrics'], trained.facts)}\n\nMLflow run {where}"
+        create_markdown_artifact(markdown, key=artifact_key(recipe, "headline"), description=f"{recipe}: headline")
+        return run
+
+    return run_stage("evaluate", config, upstream, rerun, work, publish)

@@ -1,20 +1,19 @@
 """The task of the finetune stage: one MLflow run a training."""
 
-from dataclasses import replace
+import contextlib
 
 from prefect import State, task
-from prefect.states import Cancelled
 
 from nli_core.config import RunConfig
 from nli_core.outputs import CHECKPOINTS, ENCODER
 from nli_core.plan import Outputs
-from nli_core.progress import StoppedError, Watch
-from nli_core.store import Claim
+from nli_core.progress import Watch
+from nli_core.store import Claim, Output
 from tasks.progress import LOGGER, StageProgress
 from tasks.settings import Settings
-from tasks.stage import StageResult, final_state, run_stage
+from tasks.stage import StageResult, run_stage
 from tasks.stopping import StopRequest
-from tasks.tracked import RUN_ID_FACT, tracked_run
+from tasks.tracked import RUN_ID_FACT, RunLink, tracked_run
 
 
 @task(name="finetune")
@@ -27,29 +26,34 @@ def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
 
         resumes, about = (claim.partial / CHECKPOINTS).exists(), tracking.About(config, recipe, upstream)
         with (
+            _device(settings),
             StopRequest() as stop,
             tracking.training_run(settings, claim.key, about, resumes=resumes) as run,
             StageProgress("finetune") as progress,
         ):
-            watch = Watch(run.log_metrics, progress, run.flush, stop, LOGGER.warning)
             facts = train(
                 upstream["pack"].folder,
                 upstream["download"].folder / ENCODER,
                 config.finetune,
                 out=claim.partial,
-                watch=watch,
+                watch=Watch(run.log_metrics, progress, run.flush, stop, LOGGER.warning),
             )
             return {**facts, RUN_ID_FACT: run.run_id}
 
-    try:
-        result = run_stage("finetune", config, upstream, rerun, work)
-    except StoppedError as stopped:
-        return Cancelled(message=str(stopped))
-    settings = Settings.from_environment()
-    run = tracked_run(settings, result.output)
-    if run is None:
-        from tasks import tracking
+    def publish(settings: Settings, output: Output) -> RunLink:
+        if run := tracked_run(settings, output):
+            return run
+        from tasks import publishing, tracking
 
         with tracking.answering(settings):
-            run = tracking.publish_training(settings, result.output, tracking.About(config, recipe, upstream))
-    return final_state(replace(result, mlflow_run_id=run.run_id))
+            return publishing.publish_training(settings, output, tracking.About(config, recipe, upstream))
+
+    return run_stage("finetune", config, upstream, rerun, work, publish)
+
+
+def _device(settings: Settings) -> contextlib.AbstractContextManager[None]:
+    """The right to train on this device: two trainings beside each other take longer than one after the other."""
+    if settings.parallel_trainings:
+        return contextlib.nullcontext()
+    waiting = "finetune: waiting for another training on this device (NLI_PARALLEL_TRAININGS=1: not to wait)"
+    return settings.store.alone(settings.training_lock, waiting, LOGGER.info)

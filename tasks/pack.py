@@ -12,7 +12,8 @@ from nli_core.plan import Outputs
 from nli_core.store import Claim
 from tasks.progress import StageProgress
 from tasks.settings import Settings
-from tasks.stage import StageResult, final_state, run_stage
+from tasks.stage import StageResult, run_stage
+from tasks.stopping import StopRequest
 
 if TYPE_CHECKING:
     from nli_core.data.pack import ShardFacts, ShardJob
@@ -39,11 +40,11 @@ def pack(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[Sta
             files / CORPUS, files / ENCODER, config.pack, out=claim.partial, run_jobs=_run_jobs, names=names
         )
 
-    return final_state(run_stage("pack", config, upstream, rerun, work))
+    return run_stage("pack", config, upstream, rerun, work)
 
 
 def _run_jobs(jobs: Sequence["ShardJob"]) -> list["ShardFacts"]:
-    with StageProgress("pack") as progress:
+    with StopRequest() as stop, StageProgress("pack", stop) as progress:
         futures = [pack_shard.submit(job) for job in jobs]
         for done, future in enumerate(as_completed(futures), start=1):
             future.result()  # a fault in one shard need not wait for the others

@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import cast
 from uuid import UUID
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nli_core.config import Stage
+from nli_core.progress import StoppedError
 from tasks.outbox import Outbox
 
 LOGGER = logging.getLogger("nli")
@@ -28,8 +29,9 @@ _PATIENCE = 2.0  # seconds that a stage waits at its end for Prefect
 class StageProgress:
     """Shows what a stage reports while its `with` block runs. Call it with what is done, the total and a note."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, stage: Stage, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """A call raises `StoppedError` if `should_stop`: for stages that begin anew after that."""
+        self._stage, self._should_stop = stage, should_stop
         self._bar = Progress(
             TextColumn("{task.fields[stage]:>9}"),
             BarColumn(),
@@ -60,6 +62,8 @@ class StageProgress:
         self._outbox.close(_PATIENCE)
 
     def __call__(self, done: int, total: int, note: str) -> None:
+        if self._should_stop():
+            raise StoppedError(f"{self._stage}: stopped")
         now = time.monotonic()
         self._bar.update(self._row, completed=done, total=total, description=note)
         if self._bar.disable and (now >= self._line_due or done == total):

@@ -1,6 +1,7 @@
 """Where things are kept: read from the environment when asked for, never at import."""
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +17,22 @@ class Settings:
 
     store: Store
     tracking_uri: str
+    parallel_trainings: bool = False
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """`NLI_STORE` (default `.nli/store` below the project) and `MLFLOW_TRACKING_URI` (default SQLite beside it)."""
+        """`NLI_STORE` (default `.nli/store` below the project) and `MLFLOW_TRACKING_URI` (default SQLite beside it).
+
+        `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other.
+        """
         root = Path(os.environ.get("NLI_STORE") or project_root() / ".nli" / "store").expanduser().resolve()
         tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.parent / 'mlflow.db'}"
-        return cls(Store(root), tracking_uri)
+        return cls(Store(root), tracking_uri, os.environ.get("NLI_PARALLEL_TRAININGS") == "1")
+
+    @property
+    def training_lock(self) -> str:
+        """The name of the lock that a training holds: the devices that it may use."""
+        return f"training-{socket.gethostname()}-{os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}".replace("/", "_")
 
     @property
     def downloads(self) -> Path:

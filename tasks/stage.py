@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect import State
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 
 from nli_core.config import RunConfig, Stage
 from nli_core.plan import Outputs, ingredients
+from nli_core.progress import StoppedError
 from nli_core.store import Claim, Output
 from tasks.progress import LOGGER
+from tasks.provenance import made_with
 from tasks.settings import Settings
+from tasks.tracked import RunLink
 
 CACHED = "Cached"
 
@@ -42,21 +45,22 @@ def run_stage(
     upstream: Outputs,
     rerun: bool,
     work: Callable[[Claim, Settings], Mapping[str, Any]],
-) -> StageResult:
-    """Reuse the output of these ingredients, or let `work` fill the claim's partial folder and return the facts."""
+    publish: Callable[[Settings, Output], RunLink] | None = None,
+) -> State[StageResult]:
+    """Reuse the output of these ingredients, or let `work` fill the claim's partial folder and return the facts.
+
+    `publish` has MLflow hold the output. The state says what was done: it is named `Cached` when that was nothing, and
+    Cancelled when the work was asked to stop.
+    """
     settings, started = Settings.from_environment(), time.monotonic()
     made_from = ingredients(stage, config, upstream)
-    with settings.store.claim(stage, made_from, force=rerun, say=LOGGER.info) as claim:
-        output = claim.done or claim.complete(work(claim, settings))
-        return StageResult(stage, output, claim.done is not None, round(time.monotonic() - started, 3))
-
-
-def final_state(result: StageResult) -> State[StageResult]:
-    """The task run's state: named `Cached` when nothing was done."""
-    LOGGER.info("%s: %s in %.1f s (%s)", result.stage, result.state_name, result.seconds, result.output.key[:12])
-    message = f"{result.output.folder}"
-    return (
-        Completed(name=CACHED, message=message, data=result)
-        if result.cached
-        else Completed(message=message, data=result)
-    )
+    try:
+        with settings.store.claim(stage, made_from, force=rerun, say=LOGGER.info) as claim:
+            output = claim.done or claim.complete(work(claim, settings), made_with())
+            cached, seconds = claim.done is not None, round(time.monotonic() - started, 3)
+    except StoppedError as stopped:
+        return Cancelled(message=str(stopped))
+    run_id = publish(settings, output).run_id if publish else None
+    result = StageResult(stage, output, cached, seconds, run_id)
+    LOGGER.info("%s: %s in %.1f s (%s)", stage, result.state_name, seconds, output.key[:12])
+    return Completed(name=result.state_name, message=str(output.folder), data=result)

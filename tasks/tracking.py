@@ -1,9 +1,8 @@
-"""The only module that speaks to MLflow's run API.
+"""Runs of MLflow: found, made, and filled with metrics while a training goes on.
 
 One MLflow run stands for one training. It is found again by the tag that holds the training's key, so a resumed
 training goes on in its run, and evaluate adds to it through the client, without ever opening it: an evaluation that
-fails does not mark the training failed. What a run holds can be told from the stage store alone; `publish_training` and
-`publish_evaluation` bring a run up to it and do nothing where it is already there.
+fails does not mark the training failed. With `publishing` the only module that speaks to MLflow's run API.
 """
 
 import contextlib
@@ -17,33 +16,29 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from prefect.runtime import flow_run
 from requests import RequestException
 
 from nli_core.config import RunConfig
 from nli_core.data.layout import SPLITS
-from nli_core.download.addresses import is_remote, without_password
+from nli_core.download.addresses import without_password
 from nli_core.errors import UserError
-from nli_core.outputs import FIGURES, METRICS, MODEL, predictions_name
 from nli_core.plan import Outputs
 from nli_core.progress import StoppedError
-from nli_core.store import Output
-from nli_core.training.history import read_history
-from tasks.headline import headline_markdown
 from tasks.outbox import Outbox
 from tasks.progress import LOGGER
-from tasks.provenance import code_tags
+from tasks.provenance import code_tags, made_with
 from tasks.settings import Settings
-from tasks.tracked import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 
 EXPERIMENT = "nli"
 KEY_TAG = "nli.key.finetune"
+REPEAT = "repeat.json"
 _FLOW_RUN_TAG = "nli.flow_run_id"
 _SEND_SECONDS = 5.0
 _PATIENCE = 5.0  # seconds that training waits for MLflow
-_MOST_METRICS = 500  # MLflow takes 1,000 in a request
+MOST_METRICS = 500  # MLflow takes 1,000 in a request
 
 
 @dataclass(frozen=True)
@@ -82,8 +77,8 @@ class TrainingRun:
 
     def _send(self, metrics: Sequence[Metric]) -> None:
         new = [metric for metric in metrics if metric.step > self._last_step(metric.key)]
-        for first in range(0, len(new), _MOST_METRICS):
-            sent = new[first : first + _MOST_METRICS]
+        for first in range(0, len(new), MOST_METRICS):
+            sent = new[first : first + MOST_METRICS]
             self._client.log_batch(self.run_id, metrics=sent)
             # A batch that fails comes again whole; what of it has arrived is not to be sent twice.
             self._last_steps |= {metric.key: metric.step for metric in sent}
@@ -102,13 +97,13 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
     The caller holds the key's lock, so any other run of this key that says RUNNING is dead: it is taken over when
     `resumes`, and marked KILLED otherwise.
     """
-    client = _client(settings)
-    earlier = _runs_of(client, key)
+    client = client_of(settings)
+    earlier = runs_of(client, key)
     taken_over = earlier[0] if resumes and earlier else None
     for run in earlier:
         if run is not taken_over and run.info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
-    run_id = taken_over.info.run_id if taken_over else _create(client, settings, key, about)
+    run_id = taken_over.info.run_id if taken_over else create_run(client, settings, key, about)
     client.set_tag(run_id, _FLOW_RUN_TAG, str(flow_run.id))
     client.update_run(run_id, status="RUNNING")
     training = TrainingRun(client, run_id, resumes=taken_over is not None)
@@ -123,55 +118,9 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
     training.close()  # what has not arrived then comes when the training is published
 
 
-def publish_training(settings: Settings, output: Output, about: About) -> RunLink:
-    """Have the finished training in a run that is FINISHED: the model, the facts, and if need be its curves."""
-    client = _client(settings)
-    run = _run_of(client, output)
-    if run is not None and PUBLISHED_TAG in run.data.tags:
-        return _link(settings, run)
-    # Without a run, the training was tracked elsewhere.
-    run_id = run.info.run_id if run else _create(client, settings, output.key, about)
-    curves = TrainingRun(client, run_id, resumes=run is not None)
-    for point in read_history(output.folder):
-        curves.log_metrics(point.metrics, point.step)
-    if not curves.close():
-        raise MlflowException("the training curves did not arrive in full")
-    from tasks.model_logging import log_model  # imports torch and pyfunc, which all else does without
-
-    log_model(client, run_id, output.folder / MODEL, pairs=about.config.corpus.pairs_of_texts)
-    client.log_dict(run_id, output.facts, "training.json")
-    shown = {f"nli.{name}": str(output.facts[name]) for name in ("best_epoch", "device", "precision", "parameters")}
-    tags = {**shown, PUBLISHED_TAG: output.manifest.created}
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-    client.set_terminated(run_id, "FINISHED")
-    return _link(settings, client.get_run(run_id))
-
-
-def publish_evaluation(settings: Settings, trained: Output, output: Output, about: About) -> RunLink:
-    """Have the metrics, predictions and figures of an evaluation in the run of its training."""
-    client = _client(settings)
-    run = _run_of(client, trained)
-    assert run is not None, "publish_training comes first"
-    run_id = run.info.run_id
-    if run.data.tags.get(EVALUATED_TAG) != output.key:
-        now = int(time.time() * 1000)
-        step = int(trained.facts["steps"])
-        metrics = [Metric(metric_name(name), value, now, step) for name, value in output.facts["metrics"].items()]
-        for first in range(0, len(metrics), _MOST_METRICS):
-            client.log_batch(run_id, metrics=metrics[first : first + _MOST_METRICS])
-        client.log_artifacts(run_id, str(output.folder / FIGURES), FIGURES)
-        client.log_artifact(run_id, str(output.folder / METRICS))
-        for split in ("dev", "test"):
-            client.log_artifact(run_id, str(output.folder / predictions_name(split)), "predictions")
-        headline = headline_markdown(about.recipe, output.facts["metrics"], trained.facts)
-        client.set_tag(run_id, "mlflow.note.content", headline)
-        client.set_tag(run_id, EVALUATED_TAG, output.key)
-    return _link(settings, run)
-
-
 def referenced_keys(settings: Settings) -> set[str]:
     """Keys of all stage outputs that any existing run names in its tags."""
-    client = _client(settings)
+    client = client_of(settings)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     keys: set[str] = set()
     page: str | None = None
@@ -189,9 +138,24 @@ def metric_name(name: str) -> str:
     return re.sub(r"[^\w\-. /:]", "_", name)
 
 
+def read_repeat(settings: Settings, run_id: str) -> dict[str, Any]:
+    """Recipe, config and surroundings of a run.
+
+    Raises:
+        UserError: there is no such run, or it does not hold them.
+    """
+    client_of(settings)
+    try:
+        repeat: dict[str, Any] = mlflow.artifacts.load_dict(f"runs:/{run_id}/{REPEAT}")
+    except (MlflowException, RequestException, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{run_id}: MLflow at {settings.shown_tracking_uri} has no such run ({reason})") from None
+    return repeat
+
+
 def mark_killed(settings: Settings, flow_run_id: str) -> None:
     """Mark the runs of a flow run that died KILLED; they would say RUNNING for ever."""
-    client = _client(settings)
+    client = client_of(settings)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return
@@ -209,7 +173,7 @@ def answering(settings: Settings) -> Iterator[None]:
     """
     try:
         yield
-    except (MlflowException, RequestException) as error:
+    except (MlflowException, RequestException, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
             f"MLflow at {settings.shown_tracking_uri} did not take the run ({reason}); what is finished is in the "
@@ -217,7 +181,7 @@ def answering(settings: Settings) -> Iterator[None]:
         ) from error
 
 
-def _client(settings: Settings) -> MlflowClient:
+def client_of(settings: Settings) -> MlflowClient:
     # By default MLflow tries for minutes, in which nobody is told anything.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     settings.store.root.parent.mkdir(parents=True, exist_ok=True)
@@ -232,7 +196,7 @@ def _experiment_id(client: MlflowClient, settings: Settings) -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=settings.artifacts))
 
 
-def _runs_of(client: MlflowClient, key: str) -> list[Run]:
+def runs_of(client: MlflowClient, key: str) -> list[Run]:
     """All runs of a training, newest first."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
@@ -241,23 +205,7 @@ def _runs_of(client: MlflowClient, key: str) -> list[Run]:
     return list(client.search_runs([experiment.experiment_id], wanted, order_by=["attributes.start_time DESC"]))
 
 
-def _run_of(client: MlflowClient, trained: Output) -> Run | None:
-    """The run that made this output, or the one that was filled from it later."""
-    for run in _runs_of(client, trained.key):
-        published = run.data.tags.get(PUBLISHED_TAG)
-        if run.info.run_id == trained.facts[RUN_ID_FACT] or published == trained.manifest.created:
-            return run
-    return None
-
-
-def _link(settings: Settings, run: Run) -> RunLink:
-    path = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    return RunLink(
-        run.info.run_id, f"{settings.shown_tracking_uri}/{path}" if is_remote(settings.tracking_uri) else None
-    )
-
-
-def _create(client: MlflowClient, settings: Settings, key: str, about: About) -> str:
+def create_run(client: MlflowClient, settings: Settings, key: str, about: About) -> str:
     """A new run with everything that is known before the training begins."""
     facts = about.upstream["download"].facts
     tags = {
@@ -277,6 +225,8 @@ def _create(client: MlflowClient, settings: Settings, key: str, about: About) ->
     params = [Param(name, str(value)[:6000]) for name, value in flat_config(about.config).items()]
     client.log_batch(run.info.run_id, params=params, metrics=_data_metrics(about))
     client.log_inputs(run.info.run_id, _datasets(about))
+    repeat = {"recipe": about.recipe, "config": _shown_config(about.config), "made_with": made_with()}
+    client.log_dict(run.info.run_id, repeat, REPEAT)
     return str(run.info.run_id)
 
 
@@ -286,12 +236,15 @@ def _verified(origin: Mapping[str, Any]) -> str:
 
 def flat_config(config: RunConfig) -> dict[str, Any]:
     """Every field by its dotted name: `finetune.learning_rate`. Addresses are without user names and passwords."""
-    flat: dict[str, Any] = {}
-    for section, fields in config.model_dump(mode="json").items():
-        for name, value in fields.items():
-            is_text = isinstance(value, str)
-            flat[f"{section}.{name}"] = without_password(value) if is_text else value
-    return flat
+    sections = _shown_config(config).items()
+    return {f"{section}.{name}": value for section, fields in sections for name, value in fields.items()}
+
+
+def _shown_config(config: RunConfig) -> dict[str, dict[str, Any]]:
+    return {
+        section: {name: without_password(value) if isinstance(value, str) else value for name, value in fields.items()}
+        for section, fields in config.model_dump(mode="json").items()
+    }
 
 
 def _data_metrics(about: About) -> list[Metric]:

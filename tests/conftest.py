@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,26 @@ def pytest_configure() -> None:
     """One thread a process: the models are tiny, and tests that run beside each other share the cores."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that is marked `faults` and passes counts as one of what the mark names."""
+    report = yield
+    marker = item.get_closest_marker("faults")
+    if marker and report.when == "call" and report.passed:
+        report.user_properties.append((marker.args[0], 1))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many faults of which kind were survived."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, count in report.user_properties:
+            counts[name] += count
+    if counts:
+        terminalreporter.write_line(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
 
 
 @pytest.fixture(scope="session")

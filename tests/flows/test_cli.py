@@ -152,3 +152,40 @@ def test_the_users_own_file_trains_from_end_to_end(nli: Nli, tiny_settings: list
     metrics = json.loads(done.stdout.splitlines()[-1])["metrics"]
     assert metrics["test/examples"] == 20
     assert metrics["test/accuracy"] > 0.9
+
+
+def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
+    nli: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = json.loads(nli("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
+    again = nli("run", "--from-mlflow", first["mlflow_run_id"], "--json")
+    assert again.returncode == 0, again.stderr
+    assert "Same code, versions and hardware as then." in again.stderr
+    repeated = json.loads(again.stdout.splitlines()[-1])
+    assert {stage["state"] for stage in repeated["stages"].values()} == {"Cached"}
+
+    monkeypatch.setenv("NLI_STORE", str(workplace / "elsewhere" / "store"))
+    (repeat,) = workplace.rglob("repeat.json")
+    repeat.write_text(repeat.read_text().replace('"polars": "', '"polars": "0.'))
+    elsewhere = nli("run", "--from-mlflow", first["mlflow_run_id"], "--json")
+    assert re.search(r"^polars +0\.", elsewhere.stderr, re.MULTILINE)
+    found = json.loads(elsewhere.stdout.splitlines()[-1])
+    assert {stage["state"] for stage in found["stages"].values()} == {"Completed"}
+    assert found["metrics"] == first["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["run"], "name one recipe"), (["run", "sample", "--from-mlflow", "1"], "name one recipe")],
+)
+def test_a_recipe_or_a_run_is_named(nli: Nli, arguments: list[str], named: str) -> None:
+    done = nli(*arguments)
+    assert done.returncode == 2
+    assert named in done.stderr
+
+
+def test_a_run_that_is_not_there_cannot_be_repeated(nli: Nli) -> None:
+    done = nli("run", "--from-mlflow", "0" * 32)
+    assert done.returncode == 2
+    assert "has no such run" in done.stderr
+    assert "Traceback" not in done.stderr

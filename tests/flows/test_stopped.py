@@ -16,6 +16,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
+pytestmark = pytest.mark.faults("faults injected")
+
 LONG = ["--set", "finetune.epochs=400", "--set", "finetune.checkpoint_every=null"]
 MOST_SECONDS = 10
 

@@ -14,6 +14,8 @@ from nli_core.config import (
 )
 from nli_core.errors import UserError
 
+pytestmark = pytest.mark.faults("inputs tried")
+
 SECTIONS = [SampleCorpus, SnliCorpus, FileCorpus, PretrainedEncoder, PackConfig, FinetuneConfig, EvaluateConfig]
 FILE = {"name": "file", "train": "t.csv", "labels": ["no", "yes"]}
 

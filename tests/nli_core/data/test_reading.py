@@ -15,6 +15,8 @@ from nli_core.data.faults import Source
 from nli_core.data.layout import CorpusLayout, TableFormat
 from nli_core.errors import UserError
 
+pytestmark = pytest.mark.faults("inputs tried")
+
 TEXTS = st.text(st.sampled_from("ab ,\t\"\n\r'äé漢\U0001f600\u2028"), min_size=1, max_size=12)
 Rows = list[dict[str, str]]
 

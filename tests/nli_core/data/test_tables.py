@@ -9,6 +9,8 @@ from nli_core.data.layout import CorpusLayout, TableFormat
 from nli_core.data.tables import CleanTable, clean_tables
 from nli_core.errors import UserError
 
+pytestmark = pytest.mark.faults("inputs tried")
+
 HEADER = "premise,hypothesis,label\n"
 
 

@@ -20,6 +20,8 @@ from nli_core.download.corpora import (
 from nli_core.download.d2l import D2L_ADDRESS
 from nli_core.errors import UserError
 
+pytestmark = pytest.mark.faults("inputs tried")
+
 ROWS = [{"text": f"text {place}", "class": "yes" if place % 2 else "no"} for place in range(10)]
 
 

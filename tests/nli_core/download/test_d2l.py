@@ -24,6 +24,8 @@ from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Layer
 from nli_core.model.weights import load_encoder
 
+pytestmark = pytest.mark.faults("inputs tried")
+
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "heads": 4, "layers": 2, "positions": 64}
 Download = Callable[[EncoderConfig], Origin]
 

@@ -13,6 +13,8 @@ from nli_core.download.encoders import MINILM_SHA256, encoder_identity
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
 
+pytestmark = pytest.mark.faults("inputs tried")
+
 Download = Callable[[EncoderConfig], Origin]
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -8,6 +8,8 @@ from nli_core.download.addresses import without_password
 from nli_core.download.fetch import fetch
 from nli_core.errors import UserError
 
+pytestmark = pytest.mark.faults("inputs tried")
+
 BODY = b"some bytes " * 5000
 SHA256 = hashlib.sha256(BODY).hexdigest()
 REMEDY = "set corpus.source=..."

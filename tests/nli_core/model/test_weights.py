@@ -13,6 +13,8 @@ from nli_core.model.classifier import Classifier
 from nli_core.model.export import export_classifier, load_classifier, read_labels, read_pack_config
 from nli_core.model.weights import load_encoder
 
+pytestmark = pytest.mark.faults("inputs tried")
+
 PACK = PackConfig(max_length=64, truncation="ratio")
 LABELS = ("entailment", "contradiction", "neutral")
 
