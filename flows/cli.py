@@ -98,9 +98,11 @@ def run(
         from prefect.exceptions import CancelledRun
 
         from flows.pipeline import pipeline
+        from tasks.presence import launching
 
         try:
-            summary = pipeline(config, recipe=recipe.name, rerun=again, until=until)
+            with launching(Settings.from_environment()):
+                summary = pipeline(config, recipe=recipe.name, rerun=again, until=until)
         except CancelledRun:
             raise KeyboardInterrupt from None
     from flows.report import print_json, print_summary

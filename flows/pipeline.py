@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from prefect import flow
+from prefect.context import TagsContext
 from prefect.exceptions import CancelledRun
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
@@ -66,10 +67,13 @@ def pipeline(
 
 @contextmanager
 def lifetime() -> Iterator[None]:
-    """What every flow does around its work: look whether servers are there, mark the dead, count as alive."""
+    """What every flow does around its work: look whether servers are there, mark the dead, count as alive.
+
+    The flow's tags stay with the flow: for a tag, each task would ask the server for its turn.
+    """
     settings = Settings.from_environment()
     check_tracking(settings)
-    with present(settings):
+    with present(settings, str(flow_run.id)), TagsContext(current_tags=set()):
         yield
 
 

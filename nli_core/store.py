@@ -207,6 +207,8 @@ class Store:
                 shutil.rmtree(claim.partial, ignore_errors=True)
             if not done:
                 claim.partial.mkdir(exist_ok=True)
+                # Of one that was killed on its way to the final name, the manifest too is written anew.
+                (claim.partial / MANIFEST_NAME).unlink(missing_ok=True)
                 durable.discard_partial_files(claim.partial)
             try:
                 yield claim

@@ -9,12 +9,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.exceptions import ObjectNotFound
-from prefect.runtime import flow_run
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed
 
 from tasks.progress import LOGGER
@@ -24,9 +24,17 @@ _DIED = "its process died; run the same again, and it goes on from where it was"
 
 
 @contextmanager
-def present(settings: Settings) -> Iterator[None]:
-    """Mark the flow runs that died, and let this one count as alive within the block."""
-    folder, own = settings.store.root / "runs", str(flow_run.id)
+def launching(settings: Settings) -> Iterator[None]:
+    """Begin a flow within the block: if the process dies before the flow counts as alive, it is known by its tag."""
+    launch = f"launch-{uuid4().hex[:12]}"
+    with present(settings, launch), tags(launch):
+        yield
+
+
+@contextmanager
+def present(settings: Settings, own: str) -> Iterator[None]:
+    """Mark the flow runs that died, and let the one of this id or tag count as alive within the block."""
+    folder = settings.store.root / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.iterdir()):
         if path.name != own:
@@ -55,13 +63,13 @@ def _mark_if_dead(path: Path, settings: Settings) -> None:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        LOGGER.info("flow run %s: %s", path.name, _DIED)
-        with get_client(sync_client=True) as client, contextlib.suppress(ObjectNotFound):
-            _mark_crashed(client, UUID(path.name))
-        from tasks import tracking
+        with get_client(sync_client=True) as client:
+            for run in client.read_flow_runs(flow_run_filter=_filter(path.name)):
+                _mark_crashed(client, run)
+                from tasks import tracking
 
-        with tracking.answering(settings):
-            tracking.mark_killed(settings, path.name)
+                with tracking.answering(settings):
+                    tracking.mark_killed(settings, str(run.id))
         path.unlink(missing_ok=True)
     except BlockingIOError:  # alive
         return
@@ -69,11 +77,17 @@ def _mark_if_dead(path: Path, settings: Settings) -> None:
         os.close(handle)
 
 
-def _mark_crashed(client: SyncPrefectClient, run_id: UUID) -> None:
-    run = client.read_flow_run(run_id)
+def _filter(name: str) -> FlowRunFilter:
+    with contextlib.suppress(ValueError):
+        return FlowRunFilter(id=FlowRunFilterId(any_=[UUID(name)]))
+    return FlowRunFilter(tags=FlowRunFilterTags(all_=[name]))
+
+
+def _mark_crashed(client: SyncPrefectClient, run: FlowRun) -> None:
     if run.state and run.state.is_final():
         return
-    for task_run in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))):
+    LOGGER.info("flow run %s: %s", run.name, _DIED)
+    for task_run in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))):
         if task_run.state and not task_run.state.is_final():
             client.set_task_run_state(task_run.id, Crashed(message=_DIED), force=True)
-    client.set_flow_run_state(run_id, Crashed(message=_DIED), force=True)
+    client.set_flow_run_state(run.id, Crashed(message=_DIED), force=True)

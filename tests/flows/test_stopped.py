@@ -49,7 +49,7 @@ def training(
 
 
 def _flow_run(workplace: Path) -> FlowRun:
-    (path,) = (workplace / "store" / "runs").iterdir()
+    (path,) = (path for path in (workplace / "store" / "runs").iterdir() if not path.name.startswith("launch-"))
     with get_client(sync_client=True) as client:
         return client.read_flow_run(path.name)  # type: ignore[arg-type]
 

@@ -89,6 +89,16 @@ def test_a_replacement_killed_between_its_renames_loses_nothing(tmp_path: Path) 
         assert claim.done.damage() is None
 
 
+def test_an_output_killed_before_its_rename_is_completed_as_ever(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    whole = _make(store)
+    whole.folder.rename(whole.folder.with_name(whole.folder.name + ".partial"))
+    (whole.folder.with_name(whole.folder.name + ".partial") / ".manifest.json.1.partial").write_text("half")
+    again = _make(store)
+    assert again.manifest.files == whole.manifest.files
+    assert store.damages() == []
+
+
 COUNT_WORK = """
 import sys
 from pathlib import Path
