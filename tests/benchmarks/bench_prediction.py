@@ -1,10 +1,13 @@
 """Predicting raw pairs of texts, against `transformers.pipeline` in bf16 and onnxruntime in fp32 and int8.
 
 All have the same random weights and begin with strings in memory; the result is a label and its probability for each.
-Every measurement is a process of its own; loading, exporting and one batch to warm up come before the clock.
+Every measurement of a way, with one thread and with two, is a process of its own; loading, exporting and one batch to
+warm up come before the clock.
 """
 
+import itertools
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -158,13 +161,12 @@ def main() -> None:
         told: dict[tuple[str, int, str], list[float]] = {}
         for _ in range(REPEATS):
             for shape, rows in ROWS.items():
-                for cores in CORES:
-                    for way in WAYS:
-                        threads = {"OMP_NUM_THREADS": cores, "RAYON_NUM_THREADS": cores}
-                        seconds = measure(__file__, way, models[shape], text, rows, **threads)["seconds"]
-                        told.setdefault((shape, cores, way), []).append(rows / seconds)
-                        print(shape, cores, way, f"{rows / seconds:,.0f} examples/s", file=sys.stderr)
-    speed = {key: statistics.median(rates) for key, rates in told.items()}
+                for way in WAYS:
+                    measured = measure(__file__, way, models[shape], text, rows)
+                    for cores in CORES:
+                        told.setdefault((shape, cores, way), []).append(rows / measured[str(cores)])
+                        print(shape, cores, way, f"{rows / measured[str(cores)]:,.0f} examples/s", file=sys.stderr)
+    speed = {key: statistics.median(told[key]) for key in itertools.product(SHAPES, CORES, WAYS)}
     rows = []
     for (shape, cores, way), rate in speed.items():
         operations = floating_point_operations(SHAPES[shape], lengths * rate, rate, training=False)
@@ -197,6 +199,9 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         way, model, text, rows = sys.argv[1:]
         sides: list[list[Any]] = json.loads(Path(text).read_text(encoding="utf-8"))
-        print(json.dumps({"seconds": WAYS[way](Path(model), *(side[: int(rows)] for side in sides))}))
+        for cores in CORES:
+            torch.set_num_threads(cores)
+            os.environ["TOKENIZERS_PARALLELISM"] = str(cores > 1).lower()
+            print(json.dumps({str(cores): WAYS[way](Path(model), *(side[: int(rows)] for side in sides))}))
     else:
         main()
