@@ -35,7 +35,8 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # not by nohup
+            self._handlers = {number: signal.signal(number, self._note) for number in heeded}
         if flow_run.id:
             threading.Thread(target=copy_context().run, args=(self._poll,), name="cancellation", daemon=True).start()
         return self

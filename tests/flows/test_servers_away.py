@@ -108,7 +108,13 @@ def test_training_goes_on_without_mlflow_and_its_curves_arrive_in_full(
     command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings]
     command += ["--set", "finetune.epochs=1000", "--set", "finetune.checkpoint_every=50"]
     with mlflow.running():
-        running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(
+            command,
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests themselves may ignore it
+        )
         _line_with(running, "finetune: ")
     try:
         _line_with(running, "MLflow takes nothing at present")

@@ -33,7 +33,12 @@ def training(
         command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings, *LONG]
         environment = {**os.environ, "PREFECT_API_URL": prefect_server}
         with subprocess.Popen(
-            command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
+            command,
+            env=environment,
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests themselves may ignore it
         ) as running:
             try:
                 while running.poll() is None and not list(
