@@ -159,7 +159,7 @@ class _Training:
     def _end_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
         self._stop_if_asked()
-        logits = inputs.dev_logits()
+        logits = inputs.dev_logits(lambda _done, _total: self._stop_if_asked())
         labels = torch.from_numpy(self.dev.label_ids)
         dev = {
             "dev/loss": float(functional.cross_entropy(logits, labels)),

@@ -14,7 +14,7 @@ from nli_core import durable
 from nli_core.data.feed import feed
 from nli_core.data.shards import ShardSet
 from nli_core.data.truncation import IntArray
-from nli_core.evaluation.predict import pool_examples, predict_logits
+from nli_core.evaluation.predict import Report, pool_examples, predict_logits
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
 from nli_core.model.inference import ready_to_predict
@@ -29,7 +29,7 @@ class Inputs(Protocol):
     def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
         """Logits [examples, labels], and how many places of tokens and padding it took."""
 
-    def dev_logits(self) -> Tensor:
+    def dev_logits(self, report: Report) -> Tensor:
         """Logits [dev, labels] in fp32 on the CPU; leaves the model in eval mode."""
 
 
@@ -46,8 +46,8 @@ class Tokens:
             logits = self._model(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)
         return logits[: len(examples)], batch.input_ids.numel()
 
-    def dev_logits(self) -> Tensor:
-        return predict_logits(ready_to_predict(self._model, self._device), self._dev.examples, self._device)
+    def dev_logits(self, report: Report) -> Tensor:
+        return predict_logits(ready_to_predict(self._model, self._device), self._dev.examples, self._device, report)
 
 
 class Features:
@@ -78,7 +78,7 @@ class Features:
     def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
         return self._model.classify(self._train[torch.from_numpy(examples)]), int(self._lengths[examples].sum())
 
-    def dev_logits(self) -> Tensor:
+    def dev_logits(self, report: Report) -> Tensor:
         self._model.eval()
         with torch.inference_mode():
             return self._model.classify(self._dev).cpu()

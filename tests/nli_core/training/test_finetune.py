@@ -84,6 +84,22 @@ def test_a_training_asked_to_stop_does_so_at_a_checkpoint(
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
 
+def test_a_training_stops_while_it_reads_dev(tmp_path: Path, run_finetune: Finetune) -> None:
+    run_finetune(tmp_path / "whole", log_every=1)
+    done, asked_at_the_end = [0], [0]
+
+    def should_stop() -> bool:
+        asked_at_the_end[0] += done[-1] == 15
+        return asked_at_the_end[0] > 1  # the first time is before dev
+
+    watch = Watch(log_metrics=lambda _metrics, step: done.append(step), should_stop=should_stop)
+    with pytest.raises(StoppedError, match="after step 15 of 30"):
+        run_finetune(tmp_path / "cut", log_every=1, watch=watch)
+    assert not [point for point in read_history(tmp_path / "cut") if "dev/loss" in point.metrics]
+    run_finetune(tmp_path / "cut", log_every=1)
+    assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("damaged", ["model", "optimizer", "history", "position", "digests", "best"])
 def test_a_damaged_checkpoint_is_named_and_not_used(
     tmp_path: Path, run_finetune: Finetune, damaged: str, flip_byte: Callable[[Path], None]
@@ -307,7 +323,7 @@ def test_features_give_the_logits_of_the_whole_model(tmp_path: Path, shards: Pat
     whole = Tokens(model, train, dev, device)
     cached = Features(model, train, dev, device, folder=tmp_path, progress=lambda *_: None)
     torch.testing.assert_close(cached.train_logits(examples)[0], whole.train_logits(examples)[0], atol=1e-6, rtol=0)
-    torch.testing.assert_close(cached.dev_logits(), whole.dev_logits(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(cached.dev_logits(lambda *_: None), whole.dev_logits(lambda *_: None), atol=1e-6, rtol=0)
 
 
 def test_an_interrupted_frozen_training_goes_on_bit_for_bit(tmp_path: Path, run_finetune: Finetune) -> None:
