@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -76,6 +77,7 @@ def running(name: str, module_arguments: Sequence[str], port: int, health_path: 
 @contextlib.contextmanager
 def prefect_server(*options: str, port: int | None = None) -> Iterator[Server]:
     """A Prefect server over the user's own Prefect database, at a free port unless one is named."""
+    Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser().mkdir(parents=True, exist_ok=True)
     arguments = ["prefect", "server", "start", *options]
     with running("Prefect", arguments, port or _free_port(), "/api/health") as server:
         yield server

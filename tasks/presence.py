@@ -1,6 +1,7 @@
 """Which flow runs are alive, so that the dead are told apart and marked: nobody else does that for a killed process.
 
-<store>/runs/<flow run id>    locked (flock) by the flow run while it lives; the kernel frees the lock of a dead one
+<store>/runs/<flow run id>         locked (flock) by the flow run while it lives; the kernel frees a dead one's lock
+<store>/runs/<flow run id>.unsaid  left by a flow run that could not tell MLflow how its training ended
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from prefect.states import Crashed
 from tasks.progress import LOGGER
 from tasks.settings import Settings
 
+_UNSAID = ".unsaid"
 _DIED = "its process died; run the same again, and it goes on from where it was"
 
 
@@ -47,6 +49,11 @@ def present(settings: Settings, own: str) -> Iterator[None]:
         os.close(handle)
 
 
+def leave_unsaid(settings: Settings, own: str) -> None:
+    """Have the next run mark what this flow run left RUNNING in MLflow, which does not answer now."""
+    (settings.store.root / "runs" / f"{own}{_UNSAID}").touch()
+
+
 def _locked(path: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -64,7 +71,7 @@ def _mark_if_dead(path: Path, settings: Settings) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with get_client(sync_client=True) as client:
-            for run in client.read_flow_runs(flow_run_filter=_filter(path.name)):
+            for run in client.read_flow_runs(flow_run_filter=_filter(path.name.removesuffix(_UNSAID))):
                 _mark_crashed(client, run)
                 from tasks import tracking
 

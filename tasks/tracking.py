@@ -5,7 +5,6 @@ training goes on in its run, and evaluate adds to it through the client, without
 fails does not mark the training failed. With `publishing` the only module that speaks to MLflow's run API.
 """
 
-import contextlib
 import os
 import re
 import time
@@ -28,6 +27,7 @@ from nli_core.errors import UserError
 from nli_core.plan import Outputs
 from nli_core.progress import StoppedError
 from tasks.outbox import Outbox
+from tasks.presence import leave_unsaid
 from tasks.progress import LOGGER
 from tasks.provenance import code_tags, made_with
 from tasks.settings import Settings
@@ -110,12 +110,17 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
     try:
         yield training
     except BaseException as error:
-        if training.close():
-            with contextlib.suppress(MlflowException):  # what stopped the training is the news
-                killed = isinstance(error, StoppedError) or not isinstance(error, Exception)
+        try:
+            killed = isinstance(error, StoppedError) or not isinstance(error, Exception)
+            if training.close():
                 client.set_terminated(run_id, "KILLED" if killed else "FAILED")
+            else:
+                leave_unsaid(settings, str(flow_run.id))
+        except MlflowException:  # what stopped the training is the news
+            leave_unsaid(settings, str(flow_run.id))
         raise
-    training.close()  # what has not arrived then comes when the training is published
+    if not training.close():  # it comes when the training is published; if that fails too, the run is not to wait on
+        leave_unsaid(settings, str(flow_run.id))
 
 
 def referenced_keys(settings: Settings) -> set[str]:
@@ -184,6 +189,8 @@ def answering(settings: Settings) -> Iterator[None]:
 def client_of(settings: Settings) -> MlflowClient:
     # By default MLflow tries for minutes, in which nobody is told anything.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    # The address that MLflow prints has user name and password; ours stands in the summary.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     settings.store.root.parent.mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(settings.tracking_uri)
     return MlflowClient(settings.tracking_uri)

@@ -105,13 +105,13 @@ def flip_byte() -> Callable[[Path], None]:
 
 
 @pytest.fixture
-def nan_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
-    """The tiny encoder with a weight that is no number."""
+def overflowing_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
+    """The tiny encoder with weights so large that what it computes is no number."""
     from safetensors.torch import load_file, save_file
 
-    folder = shutil.copytree(tiny_encoder, tmp_path / "nan-encoder")
+    folder = shutil.copytree(tiny_encoder, tmp_path / "overflowing-encoder")
     tensors = load_file(folder / "model.safetensors")
-    tensors["pooler.dense.bias"][0] = float("nan")
+    tensors["encoder.layer.0.output.LayerNorm.weight"].fill_(3e38)
     save_file(tensors, folder / "model.safetensors")
     return folder
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nli_core.config.section import PLACE, Fraction, Section, Sha256
+from nli_core.config.section import PLACE, Fraction, Int, Section, Sha256
 
 
 class SampleCorpus(Section):
@@ -12,8 +12,8 @@ class SampleCorpus(Section):
 
     pairs_of_texts: ClassVar[bool] = True
     name: Literal["sample"] = "sample"
-    pairs: int = Field(4500, ge=90, le=1_000_000, description="pairs in train, dev and test together; a multiple of 3")
-    seed: int = Field(0, ge=0, lt=2**32, description="seed of the grammar's choices")
+    pairs: Int = Field(4500, ge=90, le=1_000_000, description="pairs in train, dev and test together; a multiple of 3")
+    seed: Int = Field(0, ge=0, lt=2**32, description="seed of the grammar's choices")
 
     @field_validator("pairs")
     @classmethod
@@ -57,7 +57,7 @@ class AgNewsCorpus(Section):
     train_sha256: Sha256 | None = Field(None, description="digest that the train file of `source` must have")
     test_sha256: Sha256 | None = Field(None, description="digest that the test file of `source` must have")
     dev_fraction: Fraction = Field(0.05, gt=0, description="part of train, by class, that becomes dev")
-    carve_seed: int = Field(0, ge=0, lt=2**32, description="seed of the choice of dev examples")
+    carve_seed: Int = Field(0, ge=0, lt=2**32, description="seed of the choice of dev examples")
 
 
 class FileCorpus(Section):
@@ -86,7 +86,7 @@ class FileCorpus(Section):
     test_fraction: Fraction = Field(
         0.1, description="part of train, by class, that becomes test where no file is given"
     )
-    carve_seed: int = Field(0, ge=0, lt=2**32, description="seed of the choice of carved examples")
+    carve_seed: Int = Field(0, ge=0, lt=2**32, description="seed of the choice of carved examples")
 
     @property
     def pairs_of_texts(self) -> bool:

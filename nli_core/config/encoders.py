@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from nli_core.config.section import PLACE, Section, Sha256
+from nli_core.config.section import PLACE, Float, Int, Section, Sha256
 
 
 class PretrainedEncoder(Section):
@@ -37,12 +37,12 @@ class D2lEncoder(Section):
         json_schema_extra=PLACE,
     )
     sha256: Sha256 | None = Field(None, description="digest that the archive of `source` must have; empty: unverified")
-    hidden_size: int = Field(256, ge=1, le=65_536, description="width of the hidden states")
-    intermediate_size: int = Field(512, ge=1, le=262_144, description="width of the feed-forward networks")
-    heads: int = Field(4, ge=1, le=1024, description="attention heads; the tensors do not tell")
-    layers: int = Field(2, ge=1, le=1000, description="transformer blocks")
-    positions: int = Field(512, ge=1, le=65_536, description="the longest input that the encoder has positions for")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout after attention weights, attention and feed-forward")
+    hidden_size: Int = Field(256, ge=1, le=65_536, description="width of the hidden states")
+    intermediate_size: Int = Field(512, ge=1, le=262_144, description="width of the feed-forward networks")
+    heads: Int = Field(4, ge=1, le=1024, description="attention heads; the tensors do not tell")
+    layers: Int = Field(2, ge=1, le=1000, description="transformer blocks")
+    positions: Int = Field(512, ge=1, le=65_536, description="the longest input that the encoder has positions for")
+    dropout: Float = Field(0.1, ge=0, lt=1, description="dropout after attention weights, attention and feed-forward")
 
     @model_validator(mode="before")
     @classmethod
@@ -62,15 +62,15 @@ class TransformerEncoder(Section):
     """A transformer for single texts that begins from scratch, over words learned from train."""
 
     name: Literal["transformer"]
-    vocabulary_size: int = Field(20_000, ge=3, le=2**31, description="words, the padding and the unknown one included")
-    hidden_size: int = Field(32, ge=1, le=65_536, description="width of embeddings and hidden states")
-    heads: int = Field(2, ge=1, le=1024, description="attention heads")
-    head_size: int = Field(32, ge=1, le=65_536, description="width of the keys of each head")
-    intermediate_size: int = Field(32, ge=1, le=262_144, description="width of the feed-forward network")
-    layers: int = Field(1, ge=1, le=1000, description="transformer blocks")
-    positions: int = Field(256, ge=1, le=65_536, description="the longest input that the encoder has positions for")
-    pooled_size: int = Field(20, ge=1, le=65_536, description="width of the layer over the average of all tokens")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout after attention, feed-forward and average")
+    vocabulary_size: Int = Field(20_000, ge=3, le=2**31, description="words, the padding and the unknown one included")
+    hidden_size: Int = Field(32, ge=1, le=65_536, description="width of embeddings and hidden states")
+    heads: Int = Field(2, ge=1, le=1024, description="attention heads")
+    head_size: Int = Field(32, ge=1, le=65_536, description="width of the keys of each head")
+    intermediate_size: Int = Field(32, ge=1, le=262_144, description="width of the feed-forward network")
+    layers: Int = Field(1, ge=1, le=1000, description="transformer blocks")
+    positions: Int = Field(256, ge=1, le=65_536, description="the longest input that the encoder has positions for")
+    pooled_size: Int = Field(20, ge=1, le=65_536, description="width of the layer over the average of all tokens")
+    dropout: Float = Field(0.1, ge=0, lt=1, description="dropout after attention, feed-forward and average")
 
 
 def _encoder_kind(values: Any) -> str:

@@ -1,5 +1,6 @@
 """A whole run, and how plain values become one."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +62,6 @@ def _explain(error: ValidationError) -> str:
         else:
             message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
             whole = isinstance(detail["input"], Mapping)  # a section; what is wrong with it stands in the message
-            got = "" if whole else f", got {detail['input']!r}"
+            got = "" if whole else f", got {reprlib.repr(detail['input'])}"
             lines.append(f"{field}: {message}{got}" if field else message)
     return "invalid configuration: " + "; ".join(lines)

@@ -6,11 +6,22 @@ of the stage store (see `result_fields`).
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 PLACE: JsonDict = {"changes_result": False}
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+def _no_truth(value: object) -> object:
+    """pydantic takes `true` for 1; whoever writes it means another field."""
+    if isinstance(value, bool):
+        raise ValueError("should be a number")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_no_truth)]
+Float = Annotated[float, BeforeValidator(_no_truth)]
+Fraction = Annotated[Float, Field(ge=0.0, lt=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from nli_core.config.section import PLACE, Fraction, Section
+from nli_core.config.section import PLACE, Float, Fraction, Int, Section
 
 Stage = Literal["download", "pack", "finetune", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -15,7 +15,7 @@ Truncation = Literal["longest_first", "ratio", "hypothesis_first", "premise_firs
 class PackConfig(Section):
     """How text becomes shards."""
 
-    max_length: int = Field(128, ge=8, le=8192, description="tokens an example may have, special tokens included")
+    max_length: Int = Field(128, ge=8, le=8192, description="tokens an example may have, special tokens included")
     truncation: Truncation = Field(
         "longest_first",
         description="of two texts that are too long together, cut: the longer one, on a tie the hypothesis; both in "
@@ -28,31 +28,31 @@ class PackConfig(Section):
     shared_examples: Literal["report", "error"] = Field(
         "report", description="what to do when dev or test has examples of an earlier split, whatever their labels"
     )
-    rows_per_shard: int = Field(50_000, ge=1, le=10_000_000, description="examples in one shard")
+    rows_per_shard: Int = Field(50_000, ge=1, le=10_000_000, description="examples in one shard")
 
 
 class FinetuneConfig(Section):
     """How the encoder and its new head are trained."""
 
-    epochs: int = Field(3, ge=1, le=1000, description="passes over train")
-    batch_size: int = Field(64, ge=1, le=65_536, description="examples an optimiser step sees")
-    learning_rate: float = Field(5e-5, gt=0, le=1, description="peak learning rate")
+    epochs: Int = Field(3, ge=1, le=1000, description="passes over train")
+    batch_size: Int = Field(64, ge=1, le=65_536, description="examples an optimiser step sees")
+    learning_rate: Float = Field(5e-5, gt=0, le=1, description="peak learning rate")
     schedule: Literal["linear", "constant"] = Field("linear", description="learning rate after warm-up")
     warmup_fraction: Fraction = Field(0.1, description="part of all steps over which the rate rises from 0")
-    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decay; none on biases and norms; 0: Adam")
-    adam_epsilon: float = Field(1e-8, gt=0, le=1, description="AdamW's epsilon")
+    weight_decay: Float = Field(0.01, ge=0, le=1, description="AdamW's decay; none on biases and norms; 0: Adam")
+    adam_epsilon: Float = Field(1e-8, gt=0, le=1, description="AdamW's epsilon")
     loss: Literal["mean", "sum"] = Field(
         "mean", description="over the batch; for AdamW the two differ only in clip_norm and adam_epsilon"
     )
-    clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
-    head_dropout: float = Field(0.1, ge=0, lt=1, description="dropout between the pooled first token and the head")
+    clip_norm: Float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
+    head_dropout: Float = Field(0.1, ge=0, lt=1, description="dropout between the pooled first token and the head")
     freeze_encoder: bool = Field(False, description="train the head alone")
     best_by: Literal["accuracy", "loss"] = Field("accuracy", description="dev metric that chooses the exported epoch")
-    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better dev metric")
+    patience: Int | None = Field(None, ge=1, description="stop after so many epochs without a better dev metric")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device is fast at it")
-    seed: int = Field(0, ge=0, lt=2**32, description="seed of the head, the order of examples and dropout")
-    log_every: int = Field(20, ge=1, description="steps between two points of the training curves")
-    checkpoint_every: int | None = Field(
+    seed: Int = Field(0, ge=0, lt=2**32, description="seed of the head, the order of examples and dropout")
+    log_every: Int = Field(20, ge=1, description="steps between two points of the training curves")
+    checkpoint_every: Int | None = Field(
         500, ge=1, description="steps between two checkpoints; null: each epoch only", json_schema_extra=PLACE
     )
 
@@ -61,4 +61,4 @@ class EvaluateConfig(Section):
     """How a fine-tuned model is measured."""
 
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device is fast at it")
-    calibration_bins: int = Field(15, ge=2, le=100, description="bins of the calibration error and its diagram")
+    calibration_bins: Int = Field(15, ge=2, le=100, description="bins of the calibration error and its diagram")

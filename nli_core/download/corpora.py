@@ -60,16 +60,19 @@ def corpus_identity(config: CorpusConfig) -> dict[str, Any]:
     if isinstance(config, SnliCorpus):
         identity["sha256"] = _expected_sha256(config)
         if identity["sha256"] is None and config.source is not None:
-            remote = is_remote(config.source)
-            identity["source"] = config.source if remote else durable.file_sha256(_existing(config.source, "source"))
+            identity["source"] = _contents(config.source, "source")
     elif isinstance(config, AgNewsCorpus):
         for split, (address, sha256) in _ag_news_files(config).items():
-            contents = address if is_remote(address) else durable.file_sha256(_existing(address, split))
-            identity[f"{split}_sha256"] = sha256 or contents
+            identity[f"{split}_sha256"] = sha256 or _contents(address, split)
     elif isinstance(config, FileCorpus):
         for split, path in _user_files(config).items():
             identity[split] = [_format_of(path), durable.file_sha256(path)]
     return identity
+
+
+def _contents(address: str, field: str) -> str:
+    """The digest of a local file; of one that is yet to be fetched, the address stands for its contents."""
+    return without_password(address) if is_remote(address) else durable.file_sha256(_existing(address, field))
 
 
 def download_corpus(config: CorpusConfig, *, out: Path, cache: Path, scratch: Path) -> Origin:

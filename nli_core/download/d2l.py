@@ -46,7 +46,8 @@ def d2l_identity(config: D2lEncoder) -> dict[str, Any]:
     identity = config.result_fields()
     identity["sha256"] = _expected_digest(config)
     if identity["sha256"] is None and config.source is not None:
-        identity["archive"] = config.source if is_remote(config.source) else durable.file_sha256(_existing(config))
+        remote = is_remote(config.source)
+        identity["archive"] = without_password(config.source) if remote else durable.file_sha256(_existing(config))
     return identity
 
 

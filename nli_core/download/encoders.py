@@ -17,6 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from nli_core import durable
 from nli_core.config import D2lEncoder, EncoderConfig, PretrainedEncoder, TransformerEncoder
+from nli_core.download.addresses import without_password
 from nli_core.download.d2l import d2l_identity, download_d2l
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
@@ -52,7 +53,7 @@ def encoder_identity(config: EncoderConfig) -> dict[str, Any]:
         return {**digests, "sha256": config.sha256}
     identity = {"repository": hub["repo"], "revision": hub["revision"], "sha256": config.sha256}
     # A mirror may serve anything under a commit's name, so that without a digest its files are its own.
-    return identity if config.sha256 else {**identity, "mirror": config.source}
+    return identity if config.sha256 else {**identity, "mirror": config.source and without_password(config.source)}
 
 
 def download_encoder(config: EncoderConfig, *, out: Path, cache: Path, scratch: Path) -> Origin:
@@ -156,7 +157,7 @@ def _choose(present: set[str], place: str) -> list[str]:
 
 def _download_from_hub(repository: str, revision: str, endpoint: str | None, out: Path) -> str:
     api = HfApi(endpoint=endpoint)
-    place = f"{api.endpoint}/{repository}@{revision}"
+    place = f"{without_password(api.endpoint)}/{repository}@{revision}"
     try:
         info = api.model_info(repository, revision=revision)
         if _COMMIT.fullmatch(revision) and info.sha != revision:

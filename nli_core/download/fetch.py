@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pooch
 import requests
+import urllib3
 from tqdm import tqdm
 
 from nli_core import durable
@@ -78,8 +79,20 @@ def _download(address: str, name: str, scratch: Path, remedy: str) -> Path:
         raise UserError(f"{shown}: expected a file, the server kept answering HTTP {status}; {remedy}") from None
     except requests.exceptions.ChunkedEncodingError as error:
         raise UserError(f"{shown}: the body ended before the announced length ({error}); {remedy}") from None
-    except requests.exceptions.RequestException as error:
+    except requests.exceptions.InvalidSchema:
+        raise UserError(f"{shown}: the server redirects to something else than http(s); {remedy}") from None
+    except (requests.exceptions.Timeout, requests.exceptions.ConnectionError) as error:
+        if _went_silent(error):
+            raise UserError(f"{shown}: the server went silent for {_TIMEOUT_SECONDS[1]} seconds; {remedy}") from None
         raise UserError(f"{shown}: no connection ({type(error).__name__}), is there a network? {remedy}") from None
+    except requests.exceptions.RequestException as error:
+        raise UserError(f"{shown}: cannot be fetched ({type(error).__name__}); {remedy}") from None
+
+
+def _went_silent(error: Exception) -> bool:
+    """Whether a server that had been reached sent nothing more; within a body, requests wraps that."""
+    silent = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
+    return isinstance(error, silent) or any(isinstance(cause, silent) for cause in error.args)
 
 
 def _check(path: Path, digest: str | None, shown: str, remedy: str) -> None:

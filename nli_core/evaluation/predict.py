@@ -1,6 +1,7 @@
 """What a classifier computes for many examples, in their order."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,9 +9,10 @@ from torch import Tensor
 from nli_core.data.batches import evaluation_batches
 from nli_core.data.feed import feed
 from nli_core.data.ragged import RaggedExamples
+from nli_core.data.truncation import IntArray
 from nli_core.heap import kept_heap
 from nli_core.model.classifier import Classifier
-from nli_core.model.device import Device
+from nli_core.model.device import Device, memory_for
 
 _Forward = Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
 Report = Callable[[int, int], object]  # examples done, of how many
@@ -35,9 +37,14 @@ def _compute(forward: _Forward, width: int, examples: RaggedExamples, device: De
     source = feed(examples, device.torch, packed=device.packs)
     with torch.inference_mode(), device.autocast(), kept_heap():
         for places in evaluation_batches(examples.lengths, _BATCH_TOKENS[device.torch.type]):
-            batch = source.batch(places)
-            rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(places)]
+            with memory_for(partial(_described, examples.lengths[places])):
+                batch = source.batch(places)
+                rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(places)]
             computed[torch.from_numpy(places)] = rows.float().cpu()
             done += len(places)
             report(done, len(examples))
     return computed
+
+
+def _described(lengths: IntArray) -> str:
+    return f"predicting {len(lengths)} examples of up to {int(lengths.max())} tokens; lower pack.max_length"

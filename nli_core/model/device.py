@@ -1,13 +1,16 @@
 """Where a model computes, and with which numbers."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
+from nli_core.errors import UserError
+
 _FLASH_CAPABILITY = (8, 0)  # Ampere
+_NO_MEMORY = ("can't allocate memory", "bad_alloc")  # torch's allocator on a CPU, and C++
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,21 @@ def choose_device(precision: Literal["auto", "fp32", "bf16"]) -> Device:
         if capabilities.get(feature):
             return Device(device, "bf16", f"the CPU has {feature}")
     return Device(device, "fp32", "the CPU has neither amx_bf16 nor avx512_bf16")
+
+
+@contextlib.contextmanager
+def memory_for(batch: Callable[[], str]) -> Iterator[None]:
+    """Within the block a device, or a machine, without memory left becomes one line about the batch.
+
+    `batch` says which it is and what to set; it is asked only then.
+
+    Raises:
+        UserError: there was no memory left.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        named = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if named or any(sign in str(error) for sign in _NO_MEMORY):
+            raise UserError(f"no memory is left for {batch()}") from error
+        raise

@@ -57,7 +57,7 @@ def load_encoder(folder: Path) -> tuple[Encoder, LoadReport]:
     So does the whole of a transformer, which is not pretrained.
 
     Raises:
-        UserError: a file is damaged, or a tensor is missing or of another shape than `config.json` implies.
+        UserError: a file is damaged, or a tensor is missing, of another shape than `config.json` implies, or NaN.
     """
     encoder = Encoder(Architecture.from_folder(folder))
     if encoder.architecture.family == "transformer":
@@ -153,4 +153,9 @@ def _take(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, folder: P
     if tensors[name].shape != shape:
         found, expected = list(tensors[name].shape), list(shape)
         raise UserError(f"{folder}: the tensor {name} has shape {found}, config.json implies {expected}")
-    return tensors[name].float()
+    values = tensors[name]
+    if not values.is_floating_point():
+        raise UserError(f"{folder}: the tensor {name} holds {str(values.dtype).removeprefix('torch.')}, no floats")
+    if not bool(values.isfinite().all()):
+        raise UserError(f"{folder}: the tensor {name} has values that are no finite numbers; fetch the weights again")
+    return values.float()

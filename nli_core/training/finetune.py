@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nli_core.data.truncation import IntArray
 from nli_core.errors import UserError
 from nli_core.heap import kept_heap
 from nli_core.model.classifier import Classifier
-from nli_core.model.device import choose_device
+from nli_core.model.device import choose_device, memory_for
 from nli_core.model.dropout import applied_rate
 from nli_core.model.export import export_classifier
 from nli_core.model.weights import load_encoder
@@ -41,8 +42,8 @@ def finetune(
     weights, interrupted or not. Returns the facts.
 
     Raises:
-        UserError: the encoder's files do not fit together, or a loss or gradient became infinite or NaN; no checkpoint
-            holds what came of that.
+        UserError: the encoder's files do not fit together, a batch is larger than train or than the memory, or a loss
+            or gradient became infinite or NaN; no checkpoint holds what came of that.
         StoppedError: `watch` asked for it; the last checkpoint stands where training ended.
     """
     training = _Training(shards, encoder, config, out=out, watch=watch or Watch())
@@ -57,6 +58,11 @@ class _Training:
         self.encoder_folder, self.tokenizer_folder = encoder, shards / TOKENIZER
         self.watch = watch
         self.train, self.dev = ShardSet(shards, "train"), ShardSet(shards, "dev")
+        if config.batch_size > len(self.train):
+            raise UserError(
+                f"finetune.batch_size: train has {len(self.train)} examples, fewer than the {config.batch_size} of a "
+                "batch; lower it"
+            )
         self.device = choose_device(config.precision)
         torch.manual_seed(config.seed)
         pretrained, self.load_report = load_encoder(encoder)
@@ -107,7 +113,8 @@ class _Training:
         self.window.restart_clock()
         for examples in batches[position.batch :]:
             self._stop_if_asked()
-            self._step(inputs, examples)
+            with memory_for(partial(self._described, examples)):
+                self._step(inputs, examples)
             last_of_epoch = position.batch == self.steps_per_epoch
             if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:
                 self._save(self._link_best if position.best_epoch else None)
@@ -139,6 +146,13 @@ class _Training:
         self.window.add(loss, norm, self.train.ids[examples], tokens=tokens, places=places)
         if position.step % config.log_every == 0 or position.batch == self.steps_per_epoch:
             self._log_window(rate)
+
+    def _described(self, examples: IntArray) -> str:
+        longest = int(self.train.examples.lengths[examples].max())
+        return (
+            f"step {self.position.step + 1} of finetune, a batch of {len(examples)} examples of up to {longest} "
+            "tokens; lower finetune.batch_size or pack.max_length"
+        )
 
     def _log_window(self, rate: float) -> None:
         position = self.position

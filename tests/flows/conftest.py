@@ -1,9 +1,17 @@
 import json
-from collections.abc import Callable
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from flows.pipeline import RunSummary, pipeline
 from nli_core.config import RunConfig, Stage
@@ -19,6 +27,63 @@ def run_pipeline(
         return pipeline(tiny_config(**sections), recipe="tiny", rerun=rerun, until=until)
 
     return run
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives ports that nobody listens on."""
+    return _free_port
+
+
+class MlflowServer:
+    """A real tracking server that can be killed and started again over the same database."""
+
+    def __init__(self, folder: Path) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.address = f"http://127.0.0.1:{_free_port()}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
+        self._command += ["--port", self.address.rpartition(":")[2], "--artifacts-destination", str(folder / "served")]
+        self._command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Up within the block, unless it is killed."""
+        server = subprocess.Popen(
+            self._command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._processes.append(server)
+        try:
+            while True:
+                assert server.poll() is None
+                try:
+                    requests.get(f"{self.address}/health", timeout=5).raise_for_status()
+                    break
+                except requests.RequestException:
+                    time.sleep(0.1)
+            yield
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End whatever runs of it, children and all."""
+        while self._processes:
+            server = self._processes.pop()
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+@pytest.fixture
+def mlflow_server(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowServer:
+    """The tracking server of this test, which is not running yet; user name and password mean nothing to it."""
+    server = MlflowServer(workplace)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address.replace("//", "//me:tracking-secret@"))
+    return server
 
 
 @pytest.fixture

@@ -81,10 +81,10 @@ def test_until_stops_early(run_pipeline: Run, workplace: Path) -> None:
 
 
 def test_a_training_that_fails_is_marked_failed_and_leaves_no_output(
-    run_pipeline: Run, workplace: Path, nan_encoder: Path
+    run_pipeline: Run, workplace: Path, overflowing_encoder: Path
 ) -> None:
     with pytest.raises(UserError, match="the loss became nan"):
-        run_pipeline(encoder={"name": str(nan_encoder)})
+        run_pipeline(encoder={"name": str(overflowing_encoder)})
     assert [run.info.status for run in _runs(workplace)] == ["FAILED"]
     assert not any((workplace / "store" / "finetune").glob("*/manifest.json"))
 

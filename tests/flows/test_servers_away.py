@@ -3,17 +3,18 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from flows.servers import prefect_server
 
@@ -50,41 +51,6 @@ def test_a_server_that_is_away_at_the_start_is_one_line_before_any_work(
     assert not list((workplace / "store").glob("download/*"))
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-class Mlflow:
-    """A real tracking server that can be killed and started again over the same database."""
-
-    def __init__(self, folder: Path) -> None:
-        self.address = f"http://127.0.0.1:{_free_port()}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        self._command += ["--port", self.address.rpartition(":")[2], "--artifacts-destination", str(folder / "served")]
-        self._command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Up within the block; killed at its end, children and all."""
-        server = subprocess.Popen(
-            self._command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            while True:
-                assert server.poll() is None
-                try:
-                    requests.get(f"{self.address}/health", timeout=5).raise_for_status()
-                    break
-                except requests.RequestException:
-                    time.sleep(0.1)
-            yield
-        finally:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-
-
 def _line_with(running: "subprocess.Popen[str]", words: str) -> str:
     """Read on until there is a line with these words."""
     assert running.stderr is not None
@@ -96,56 +62,91 @@ def _line_with(running: "subprocess.Popen[str]", words: str) -> str:
     raise AssertionError(f"the process ended without a word of {words!r}: {''.join(lines)}")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240 + 2 * AWAY_SECONDS)
-def test_training_goes_on_without_mlflow_and_its_curves_arrive_in_full(
-    prefect_server: str, workplace: Path, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mlflow = Mlflow(workplace)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.address)
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-    monkeypatch.setenv("COLUMNS", "300")
-    command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings]
+@contextmanager
+def _long_training(settings: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    """A training in a process of its own, which does not outlive the block."""
+    command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *settings]
     command += ["--set", "finetune.epochs=1000", "--set", "finetune.checkpoint_every=50"]
-    with mlflow.running():
-        running = subprocess.Popen(
-            command,
-            start_new_session=True,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests themselves may ignore it
-        )
-        _line_with(running, "finetune: ")
+    running = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests themselves may ignore it
+    )
     try:
-        _line_with(running, "MLflow takes nothing at present")
-        time.sleep(AWAY_SECONDS)
-        _line_with(running, "finetune: ")  # it goes on
-        with mlflow.running():
-            _line_with(running, "MLflow answers again")
-            running.send_signal(signal.SIGINT)
-            _line_with(running, "stopped at a checkpoint")
-            running.communicate(timeout=30)
-            client = MlflowClient(mlflow.address)
-            experiment = client.get_experiment_by_name("nli")
-            assert experiment is not None
-            (run,) = client.search_runs([experiment.experiment_id])
-            assert run.info.status == "KILLED"
-            for name in ("train/loss", "train/examples_per_second"):
-                steps = [metric.step for metric in client.get_metric_history(run.info.run_id, name)]
-                assert steps == list(range(4, steps[-1] + 1, 4))
+        yield running
     finally:
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
 
 
+def _run(server: Any) -> Run:
+    """The only one in MLflow."""
+    client = MlflowClient(server.address)
+    experiment = client.get_experiment_by_name("nli")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240 + 2 * AWAY_SECONDS)
+def test_training_goes_on_without_mlflow_and_its_curves_arrive_in_full(
+    prefect_server: str, mlflow_server: Any, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setenv("COLUMNS", "300")
+    with mlflow_server.running(), _long_training(tiny_settings) as running:
+        _line_with(running, "finetune: ")
+        mlflow_server.kill()
+        _line_with(running, "MLflow takes nothing at present")
+        time.sleep(AWAY_SECONDS)
+        _line_with(running, "finetune: ")  # it goes on
+        with mlflow_server.running():
+            _line_with(running, "MLflow answers again")
+            running.send_signal(signal.SIGINT)
+            _line_with(running, "stopped at a checkpoint")
+            running.communicate(timeout=30)
+            run = _run(mlflow_server)
+            assert run.info.status == "KILLED"
+            for name in ("train/loss", "train/examples_per_second"):
+                history = MlflowClient(mlflow_server.address).get_metric_history(run.info.run_id, name)
+                steps = [metric.step for metric in history]
+                assert steps == list(range(4, steps[-1] + 1, 4))
+
+
+@pytest.mark.timeout(240)
+def test_a_training_that_ends_while_mlflow_is_away_is_marked_by_the_next_run(
+    prefect_server: str,
+    mlflow_server: Any,
+    nli: Nli,
+    tiny_settings: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setenv("COLUMNS", "300")
+    with mlflow_server.running(), _long_training(tiny_settings) as running:
+        _line_with(running, "finetune: ")
+        mlflow_server.kill()
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+        assert running.returncode == 130
+    with mlflow_server.running():
+        assert _run(mlflow_server).info.status == "RUNNING"
+        done = nli("run", "sample", *tiny_settings, "--until", "download")
+        assert done.returncode == 0, done.stderr
+        assert _run(mlflow_server).info.status == "KILLED"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240 + 2 * AWAY_SECONDS)
 def test_training_goes_on_without_prefect_and_the_flow_run_is_completed(
-    workplace: Path, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
+    workplace: Path, free_port: Callable[[], int], tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (workplace / "prefect").mkdir()
     monkeypatch.setenv("PREFECT_HOME", str(workplace / "prefect"))
-    port = _free_port()
+    port = free_port()
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
     monkeypatch.setenv("COLUMNS", "300")
     epochs = 300 + 60 * int(AWAY_SECONDS)

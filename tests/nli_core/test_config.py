@@ -1,7 +1,15 @@
+import json
+import reprlib
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from nli_core.config import (
+    AgNewsCorpus,
+    D2lEncoder,
     EvaluateConfig,
     FileCorpus,
     FinetuneConfig,
@@ -10,17 +18,29 @@ from nli_core.config import (
     RunConfig,
     SampleCorpus,
     SnliCorpus,
+    TransformerEncoder,
     parse_config,
 )
 from nli_core.errors import UserError
 
 pytestmark = pytest.mark.faults("inputs tried")
 
-SECTIONS = [SampleCorpus, SnliCorpus, FileCorpus, PretrainedEncoder, PackConfig, FinetuneConfig, EvaluateConfig]
 FILE = {"name": "file", "train": "t.csv", "labels": ["no", "yes"]}
+WHOLE: list[tuple[str, type[BaseModel], dict[str, Any]]] = [
+    ("corpus", SampleCorpus, {"name": "sample"}),
+    ("corpus", SnliCorpus, {"name": "snli"}),
+    ("corpus", AgNewsCorpus, {"name": "ag-news"}),
+    ("corpus", FileCorpus, FILE),
+    ("encoder", PretrainedEncoder, {"name": "minilm-l6"}),
+    ("encoder", D2lEncoder, {"name": "d2l:bert.small"}),
+    ("encoder", TransformerEncoder, {"name": "transformer"}),
+    ("pack", PackConfig, {}),
+    ("finetune", FinetuneConfig, {}),
+    ("evaluate", EvaluateConfig, {}),
+]
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", [section for _, section, _ in WHOLE])
 def test_every_field_is_described(section: type[BaseModel]) -> None:
     undescribed = [name for name, field in section.model_fields.items() if name != "name" and not field.description]
     assert undescribed == []
@@ -50,6 +70,58 @@ def test_a_bad_config_is_one_line_that_names_the_field(values: dict[str, object]
         parse_config(values)
     assert named in str(error.value)
     assert "\n" not in str(error.value)
+
+
+WRONG = {
+    "number": [True, "many", [], {}, float("nan"), float("inf")],
+    "string": [True, [], {}],
+    "boolean": ["maybe", 2, [], {}],
+    "array": [True, 1, "text", {}, [[]]],
+    "choice": [True, 1, "neither", [], {}],
+}
+
+
+def _wrong_values(field: dict[str, Any]) -> list[object]:
+    """Values of each wrong type, and values just out of bounds, for a field that JSON schema describes so."""
+    kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
+    (kind,) = kinds
+    nullable = len(field.get("anyOf", kinds)) > 1
+    name = "choice" if {"enum", "const"} & kind.keys() else {"integer": "number"}.get(kind["type"], kind["type"])
+    wrong = list(WRONG[name]) if nullable else [*WRONG[name], None]
+    if kind.get("type") == "integer":
+        wrong += [kind.get("minimum", 1) + 0.5, "1.5"]
+    wrong += [kind[bound] + step for bound, step in (("minimum", -1), ("maximum", 1)) if bound in kind]
+    wrong += [kind[bound] for bound in ("exclusiveMinimum", "exclusiveMaximum") if bound in kind]
+    wrong += [""] * (kind.get("minLength", 0) > 0) + ["no digest"] * ("pattern" in kind)
+    if "minItems" in kind:
+        wrong += [[], [str(number) for number in range(kind["maxItems"] + 1)]]
+    return wrong
+
+
+def _each_wrong_value() -> Iterator[Any]:
+    for place, section, base in WHOLE:
+        for name, field in section.model_json_schema()["properties"].items():
+            if name == "name":
+                continue
+            for value in _wrong_values(field):
+                yield pytest.param(place, base, name, value, id=f"{section.__name__}-{name}-{reprlib.repr(value)}")
+
+
+@pytest.mark.parametrize(("place", "base", "name", "value"), list(_each_wrong_value()))
+def test_every_field_refuses_what_it_does_not_mean(place: str, base: dict[str, Any], name: str, value: object) -> None:
+    corpus = {} if place == "corpus" else {"corpus": {"name": "ag-news"}}
+    with pytest.raises(UserError, match=rf"^invalid configuration: {place}\.{name}\b[^\n]*$"):
+        parse_config({**corpus, place: {**base, name: value}})
+
+
+@pytest.mark.parametrize(("place", "section", "base"), WHOLE)
+def test_what_is_filled_in_for_a_field_is_valid_itself(
+    place: str, section: type[BaseModel], base: dict[str, Any]
+) -> None:
+    corpus = {} if place == "corpus" else {"corpus": {"name": "ag-news"}}
+    plain = json.loads(parse_config({**corpus, place: base}).model_dump_json())[place]
+    assert {"name", *plain} == {"name", *section.model_fields}
+    jsonschema.validate(plain, section.model_json_schema())
 
 
 def test_labels_may_be_numbers() -> None:

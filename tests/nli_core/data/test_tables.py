@@ -1,9 +1,14 @@
-from collections.abc import Callable
+import csv
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nli_core.data.layout import CorpusLayout, TableFormat
 from nli_core.data.tables import CleanTable, clean_tables
@@ -253,3 +258,36 @@ def test_a_table_without_a_header_and_with_its_text_in_two_columns(tmp_path: Pat
 )
 def test_a_fault_in_a_table_without_a_header_is_named_by_its_line(tmp_path: Path, text: str, message: str) -> None:
     assert message in _refusal(tmp_path, text, _layout("t.csv", **NEWS))
+
+
+FIELDS = st.text(st.sampled_from('ab ,"\n\u00e9'), max_size=6).map(lambda text: f"x{text}")  # never empty
+
+
+@given(
+    rows=st.lists(st.tuples(FIELDS, FIELDS, st.sampled_from(["yes", "no"])), min_size=1, max_size=8),
+    ragged=st.none() | st.tuples(st.integers(0, 7), st.sampled_from([1, 2, 4, 5])),
+)
+@settings(deadline=None)
+def test_a_row_of_more_or_fewer_fields_is_named_and_never_shifted(
+    rows: list[tuple[str, str, str]], ragged: tuple[int, int] | None
+) -> None:
+    written: list[Sequence[str]] = list(rows)
+    place, fields = ragged or (0, 3)
+    place %= len(rows)
+    written[place] = (*rows[place], "x", "y")[:fields]
+    lines = ["premise,hypothesis,label\n", *map(_csv_line, written)]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if ragged:
+            line = 1 + sum(text.count("\n") for text in lines[: place + 1])
+            assert f"line {line}: " in _refusal(folder, "".join(lines))
+        else:
+            (folder / "t.csv").write_text("".join(lines), encoding="utf-8", newline="")
+            table = pl.read_ipc(_clean(folder, _layout("t.csv")).path)
+            assert [(*row[2:], ("no", "yes")[row[1]]) for row in table.rows()] == rows
+
+
+def _csv_line(fields: Sequence[str]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerow(fields)
+    return file.getvalue()

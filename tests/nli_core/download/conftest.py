@@ -15,7 +15,10 @@ from nli_core.download.origin import Origin
 
 @dataclass
 class Server:
-    """`folder` is served below `address`; `faults` maps a path to how the server answers it instead."""
+    """`folder` is served below `address`; `faults` maps a path to how the server answers it instead.
+
+    A fault is a status, "503 once", "truncate", "stall" (half of the body, then nothing), or "to ADDRESS" (a redirect).
+    """
 
     address: str
     folder: Path
@@ -27,6 +30,7 @@ class Server:
 def server(tmp_path: Path) -> Iterator[Server]:
     folder = tmp_path / "served"
     folder.mkdir()
+    over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -36,6 +40,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
             if fault == "503 once":
                 del state.faults[self.path]
                 self.send_error(503)
+            elif fault is not None and fault.startswith("to "):
+                self.send_response(302)
+                self.send_header("Location", fault.removeprefix("to "))
+                self.end_headers()
             elif fault is not None and fault.isdigit():
                 self.send_error(int(fault))
             elif not file.is_file():
@@ -45,7 +53,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body[: len(body) // 2] if fault == "truncate" else body)
+                self.wfile.write(body[: len(body) // 2] if fault in ("truncate", "stall") else body)
+                if fault == "stall":
+                    self.wfile.flush()
+                    over.wait()
 
         def log_message(self, *args: object) -> None:
             """Quiet."""
@@ -55,6 +66,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     thread = threading.Thread(target=httpd.serve_forever)
     thread.start()
     yield state
+    over.set()
     httpd.shutdown()
     thread.join()
     httpd.server_close()

@@ -22,7 +22,7 @@ def _no_waiting_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _fetch(address: str, folder: Path, sha256: str | None = SHA256) -> Path:
     scratch = folder / "scratch"
-    scratch.mkdir(exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
     return fetch(address, digest=sha256, cache=folder / "cache", scratch=scratch, remedy=REMEDY)
 
 
@@ -89,6 +89,24 @@ def test_four_faults_have_four_messages(server, tmp_path: Path) -> None:
 def test_a_server_that_stays_down_is_named_with_its_status(server, tmp_path: Path) -> None:
     server.faults["/corpus.zip"] = "500"
     assert "500" in _refusal(f"{server.address}/corpus.zip", tmp_path)
+
+
+def test_a_server_that_goes_silent_is_given_up(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nli_core.download.fetch._TIMEOUT_SECONDS", (10, 0.2))
+    (server.folder / "corpus.zip").write_bytes(BODY)
+    server.faults["/corpus.zip"] = "stall"
+    assert "went silent" in _refusal(f"{server.address}/corpus.zip", tmp_path)
+    assert len(server.requests) == 4
+
+
+def test_a_redirect_is_followed_to_another_http_address_only(server, tmp_path: Path) -> None:
+    (server.folder / "corpus.zip").write_bytes(BODY)
+    server.faults["/moved.zip"] = "to /corpus.zip"
+    assert _fetch(f"{server.address}/moved.zip", tmp_path / "moved").read_bytes() == BODY
+    secret = tmp_path / "secret.zip"
+    secret.write_bytes(BODY)
+    server.faults["/elsewhere.zip"] = f"to file://{secret}"
+    assert "redirects to something else" in _refusal(f"{server.address}/elsewhere.zip", tmp_path, sha256=None)
 
 
 def test_a_local_path_is_used_where_it_is(tmp_path: Path) -> None:

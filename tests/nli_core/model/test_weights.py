@@ -1,5 +1,6 @@
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,38 @@ def test_a_damaged_file_is_named(folder: Path) -> None:
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"model\.safetensors: cannot be read as weights"):
+        load_encoder(folder)
+
+
+def _lying(claims: dict[str, object]) -> bytes:
+    header = json.dumps({"pooler.dense.bias": {"dtype": "F32", "shape": [32], "data_offsets": [0, 128], **claims}})
+    return struct.pack("<Q", len(header)) + header.encode() + bytes(128)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(_lying({"shape": [2**40]}), id="a shape larger than its bytes"),
+        pytest.param(_lying({"data_offsets": [0, 2**40]}), id="bytes behind the end of the file"),
+        pytest.param(_lying({"data_offsets": [128, 0]}), id="bytes that end before they begin"),
+        pytest.param(_lying({"dtype": "F99"}), id="an unknown type"),
+        pytest.param(struct.pack("<Q", 2**60) + b"{}", id="a header longer than the file"),
+        pytest.param(struct.pack("<Q", 2) + b"[]", id="a header that is no table"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_a_header_that_lies_is_refused(folder: Path, body: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(body)
+    with pytest.raises(UserError, match=r"model\.safetensors: cannot be read as weights"):
+        load_encoder(folder)
+
+
+def test_weights_that_are_no_numbers_are_named(folder: Path) -> None:
+    _edit(folder, **{"pooler.dense.bias": torch.full((32,), float("nan"))})
+    with pytest.raises(UserError, match=r"pooler\.dense\.bias has values that are no finite numbers"):
+        load_encoder(folder)
+    _edit(folder, **{"pooler.dense.bias": torch.ones(32, dtype=torch.int64)})
+    with pytest.raises(UserError, match=r"pooler\.dense\.bias holds int64, no floats"):
         load_encoder(folder)
 
 

@@ -243,10 +243,12 @@ def test_a_frozen_encoder_keeps_its_weights(tmp_path: Path, run_finetune: Finetu
     assert after["classifier.weight"].abs().sum() > 0
 
 
-def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path, run_finetune: Finetune, nan_encoder: Path) -> None:
+def test_a_loss_that_is_no_number_stops_the_training(
+    tmp_path: Path, run_finetune: Finetune, overflowing_encoder: Path
+) -> None:
     message = r"the loss became nan in step 1, .* train rows (\d+, ){7}\d+ and 8 more; lower finetune\.learning_rate"
     with pytest.raises(UserError, match=message):
-        run_finetune(tmp_path / "out", encoder=nan_encoder)
+        run_finetune(tmp_path / "out", encoder=overflowing_encoder)
     assert not (tmp_path / "out" / MODEL).exists()
 
 
@@ -282,9 +284,14 @@ def test_test_examples_are_not_even_there(
     assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
 
 
+def test_a_batch_larger_than_train_is_refused(tmp_path: Path, run_finetune: Finetune) -> None:
+    with pytest.raises(UserError, match=r"finetune\.batch_size: train has 240 examples, fewer than the 241 of a batch"):
+        run_finetune(tmp_path / "out", batch_size=241)
+
+
 def test_an_epoch_may_be_a_single_batch(tmp_path: Path, run_finetune: Finetune) -> None:
     """The book's loop divides by a fifth of the number of batches, rounded down."""
-    assert run_finetune(tmp_path / "out", batch_size=1000)["steps"] == 2
+    assert run_finetune(tmp_path / "out", batch_size=240)["steps"] == 2
 
 
 def test_a_summed_loss_is_reported_as_a_mean_and_learns_the_same(tmp_path: Path, run_finetune: Finetune) -> None:
@@ -339,9 +346,11 @@ def test_an_interrupted_frozen_training_goes_on_bit_for_bit(tmp_path: Path, run_
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
 
-def test_a_short_run_has_curves_and_is_checked_too(tmp_path: Path, run_finetune: Finetune, nan_encoder: Path) -> None:
-    run_finetune(tmp_path / "out", batch_size=1000, log_every=20)
+def test_a_short_run_has_curves_and_is_checked_too(
+    tmp_path: Path, run_finetune: Finetune, overflowing_encoder: Path
+) -> None:
+    run_finetune(tmp_path / "out", batch_size=240, log_every=20)
     points = [point for point in read_history(tmp_path / "out") if "train/loss" in point.metrics]
     assert [point.step for point in points] == [1, 2]
     with pytest.raises(UserError, match="the loss became nan"):
-        run_finetune(tmp_path / "bad", batch_size=1000, log_every=20, encoder=nan_encoder)
+        run_finetune(tmp_path / "bad", batch_size=240, log_every=20, encoder=overflowing_encoder)

@@ -1,0 +1,89 @@
+"""Passwords and tokens stay where their user put them."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+
+pytestmark = pytest.mark.faults("inputs tried")
+
+TOPICS = ("World", "Sports", "Business", "Sci/Tech")
+TOKEN = "hub-secret"
+SECRETS = (b"tracking-secret", b"corpus-secret", TOKEN.encode())
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def served_topics(tmp_path: Path) -> Iterator[str]:
+    """A small AG News behind an address with a password."""
+    folder = tmp_path / "served-topics"
+    folder.mkdir()
+    for name, rows in (("train.csv", 40), ("test.csv", 8)):
+        lines = [f'"{row % 4 + 1}","a child","news of {TOPICS[row % 4].lower()} number {row}"' for row in range(rows)]
+        (folder / name).write_text("\n".join(lines) + "\n")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://me:corpus-secret@127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _leaks(place: str, text: bytes) -> list[str]:
+    """Each secret that stands in the text, with what stands before it."""
+    return [
+        f"{place}: {text[max(found.start() - 120, 0) : found.end()]!r}"
+        for secret in SECRETS
+        for found in re.finditer(re.escape(secret), text)
+    ]
+
+
+def test_passwords_and_tokens_are_nowhere(
+    nli: Callable[..., Any],
+    mlflow_server: Any,
+    workplace: Path,
+    served_topics: str,
+    tiny_encoder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not in what the terminal shows, the stage store, MLflow's database and files, Prefect's logs and states."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    fields = {
+        "corpus.source": served_topics,
+        "corpus.dev_fraction": 0.2,
+        "encoder.name": tiny_encoder,
+        "finetune.epochs": 1,
+        "finetune.batch_size": 8,
+    }
+    recipe = ["ag-news-bert-finetune", *(word for item in fields.items() for word in ("--set", "{}={}".format(*item)))]
+    hub = ["--set", "encoder.name=hf:someone/something@main", "--set", f"encoder.source={served_topics}"]
+    missing = ["--set", f"corpus.source={served_topics}/nowhere"]
+    with mlflow_server.running():
+        done = nli("run", *recipe)
+        again = nli("run", *recipe, "--json")
+        refused = nli("run", *recipe, *missing)
+        no_hub = nli("run", *recipe, *hub)
+    assert done.returncode == again.returncode == 0, done.stderr
+    assert refused.returncode == no_hub.returncode == 2
+    shown = "".join(run.stdout + run.stderr for run in (done, again, refused, no_hub))
+    files = [workplace / "mlflow.db", *(workplace / "store").rglob("*"), *(workplace / "served").rglob("*")]
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs()
+        states = [str(run.state) for run in runs] + [str(run.state) for run in client.read_task_runs()]
+        logs = [log.message for log in client.read_logs()]
+    assert runs
+    assert logs
+    leaks = [leak for path in files if path.is_file() for leak in _leaks(str(path), path.read_bytes())]
+    leaks += _leaks("terminal", shown.encode()) + _leaks("Prefect", "\n".join(states + logs).encode())
+    assert leaks == [], "\n".join(leaks)
