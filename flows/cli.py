@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from flows.attention import attention
+from flows.compare_cli import compare
 from flows.quiet import quiet_libraries
 from flows.recipes import Recipe, find_recipe, override, read_recipes
 from flows.servers import prefect_server
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(store_app, name="store")
 app.command()(attention)
+app.command()(compare)
 
 
 def main() -> None:

@@ -10,6 +10,14 @@ LogMetrics = Callable[[Mapping[str, float], int], object]
 Progress = Callable[[int, int, str], object]
 """Takes what is done, what there is to do in all, and a few words about the present state."""
 
+ShouldStop = Callable[[], bool]
+"""Whether work is to end early."""
+
+
+def never() -> bool:
+    """The `ShouldStop` of work that nobody stops."""
+    return False
+
 
 class Point(NamedTuple):
     """A point of the training curves: metrics by name after `step` optimiser steps."""
@@ -35,5 +43,5 @@ class Watch:
     log_metrics: LogMetrics = lambda _metrics, _step: None
     progress: Progress = lambda _done, _total, _note: None
     before_checkpoint: Callable[[], object] = lambda: None
-    should_stop: Callable[[], bool] = lambda: False
+    should_stop: ShouldStop = never
     say: Callable[[str], object] = print

@@ -27,11 +27,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nli_core import durable
 from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
+from nli_core.progress import ShouldStop, StoppedError, never
 
 MANIFEST_NAME = "manifest.json"
 PARTIAL_SUFFIX = ".partial"
 _DISCARDED_SUFFIX = ".discarded"
 _MIB = 2**20
+_POLL_SECONDS = 0.1
 
 Ingredients = Mapping[str, Any]
 
@@ -182,7 +184,13 @@ class Store:
 
     @contextmanager
     def claim(
-        self, stage: Stage, ingredients: Ingredients, *, force: bool = False, say: Callable[[str], object] = print
+        self,
+        stage: Stage,
+        ingredients: Ingredients,
+        *,
+        force: bool = False,
+        say: Callable[[str], object] = print,
+        should_stop: ShouldStop = never,
     ) -> Iterator[Claim]:
         """Hold the key of these ingredients: wait for whoever holds it, then reuse its output or make it.
 
@@ -192,11 +200,13 @@ class Store:
 
         Raises:
             UserError: the block failed for want of room on the disk.
+            StoppedError: `should_stop` said so while another process was waited for.
         """
         key = stage_key(stage, ingredients)
         folder = self.folder(stage, key)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with self.alone(f"{stage}-{key}", f"{stage}: waiting for another run that is doing the same work", say):
+        waiting = f"{stage}: waiting for another run that is doing the same work"
+        with self.alone(f"{stage}-{key}", waiting, say, should_stop):
             _restore_discarded(folder)
             done = None if force else _read(folder)
             if not force and folder.exists() and (damage := _damage(folder)):
@@ -228,12 +238,8 @@ class Store:
 
     def in_use(self, stage: Stage, key: str) -> bool:
         """Whether some process works on this key right now."""
-        try:
-            with self._lock_file(f"{stage}-{key}") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+        with self._lock_file(f"{stage}-{key}") as handle:
+            return not _locked(handle)
 
     @contextmanager
     def _lock_file(self, name: str) -> Iterator[int]:
@@ -246,15 +252,31 @@ class Store:
             os.close(handle)
 
     @contextmanager
-    def alone(self, name: str, waiting: str, say: Callable[[str], object]) -> Iterator[None]:
-        """Hold the lock `name` of this store; `say` is told `waiting` if another process holds it."""
+    def alone(
+        self, name: str, waiting: str, say: Callable[[str], object], should_stop: ShouldStop = never
+    ) -> Iterator[None]:
+        """Hold the lock `name` of this store; `say` is told `waiting` if another process holds it.
+
+        Raises:
+            StoppedError: `should_stop` said so while the other held it.
+        """
         with self._lock_file(name) as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked(handle):
                 say(waiting)
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            while not _locked(handle):
+                if should_stop():
+                    raise StoppedError(f"{waiting}: stopped")
+                time.sleep(_POLL_SECONDS)
             yield
+
+
+def _locked(handle: int) -> bool:
+    """Whether the lock of this file is ours now."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def stage_key(stage: Stage, ingredients: Ingredients) -> str:

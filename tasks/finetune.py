@@ -26,8 +26,8 @@ def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
 
         resumes, about = (claim.partial / CHECKPOINTS).exists(), tracking.About(config, recipe, upstream)
         with (
-            _device(settings),
             StopRequest() as stop,
+            _device(settings, stop),
             tracking.training_run(settings, claim.key, about, resumes=resumes) as run,
             StageProgress("finetune") as progress,
         ):
@@ -51,9 +51,9 @@ def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
     return run_stage("finetune", config, upstream, rerun, work, publish)
 
 
-def _device(settings: Settings) -> contextlib.AbstractContextManager[None]:
+def _device(settings: Settings, stop: StopRequest) -> contextlib.AbstractContextManager[None]:
     """The right to train on this device: two trainings beside each other take longer than one after the other."""
     if settings.parallel_trainings:
         return contextlib.nullcontext()
     waiting = "finetune: waiting for another training on this device (NLI_PARALLEL_TRAININGS=1: not to wait)"
-    return settings.store.alone(settings.training_lock, waiting, LOGGER.info)
+    return settings.store.alone(settings.training_lock, waiting, LOGGER.info, stop)

@@ -6,6 +6,7 @@ without them, torch, matplotlib and the like.
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from nli_core.store import Claim, Output
 from tasks.progress import LOGGER
 from tasks.provenance import made_with
 from tasks.settings import Settings
+from tasks.stopping import StopRequest
 from tasks.tracked import RunLink
 
 CACHED = "Cached"
@@ -55,7 +57,10 @@ def run_stage(
     settings, started = Settings.from_environment(), time.monotonic()
     made_from = ingredients(stage, config, upstream)
     try:
-        with settings.store.claim(stage, made_from, force=rerun, say=LOGGER.info) as claim:
+        with ExitStack() as stack:
+            with StopRequest() as stop:  # while another run is waited for
+                claiming = settings.store.claim(stage, made_from, force=rerun, say=LOGGER.info, should_stop=stop)
+                claim = stack.enter_context(claiming)
             output = claim.done or claim.complete(work(claim, settings), made_with())
             cached, seconds = claim.done is not None, round(time.monotonic() - started, 3)
     except StoppedError as stopped:

@@ -35,6 +35,7 @@ from tasks.settings import Settings
 EXPERIMENT = "nli"
 KEY_TAG = "nli.key.finetune"
 REPEAT = "repeat.json"
+EXAMPLES_TAG = "nli.test_examples.sha256"  # of texts and labels, however they are tokenized
 _FLOW_RUN_TAG = "nli.flow_run_id"
 _SEND_SECONDS = 5.0
 _PATIENCE = 5.0  # seconds that training waits for MLflow
@@ -223,6 +224,7 @@ def create_run(client: MlflowClient, settings: Settings, key: str, about: About)
         "nli.corpus.source": facts["corpus"]["source"],
         "nli.corpus.sha256": facts["corpus"]["sha256"] or about.upstream["download"].digest("corpus/"),
         "nli.corpus.verified": _verified(facts["corpus"]),
+        EXAMPLES_TAG: about.upstream["pack"].facts["examples_sha256"]["test"],
         "nli.encoder.sha256": facts["encoder"]["sha256"] or about.upstream["download"].digest("encoder/"),
         "nli.encoder.verified": _verified(facts["encoder"]),
         _FLOW_RUN_TAG: str(flow_run.id),

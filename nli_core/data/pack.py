@@ -91,6 +91,7 @@ def pack(
         copy_tokenizer(encoder, out / TOKENIZER)
     else:
         learn_tokenizer(_premises(tables["train"]), words, out / TOKENIZER)
+    digests = {split: tables[split].sha256() for split in SPLITS if split != "train"}
     jobs = [
         ShardJob(
             split=split,
@@ -118,6 +119,7 @@ def pack(
     return {
         "labels": list(layout.labels),
         "splits": splits,
+        "examples_sha256": digests,
         "examples_in_earlier_split": shared,
         "shards": len(jobs),
         "vocabulary_size": Tokenizer(out / TOKENIZER).vocabulary_size,

@@ -52,6 +52,12 @@ class RaggedExamples:
     def _starts(self) -> IntArray:
         return np.cumsum(self.lengths) - self.lengths
 
+    def ids_of(self, example: int) -> IntArray:
+        """The token ids of the example at this place."""
+        start = int(self._starts[example])
+        ids: IntArray = self.input_ids[start : start + int(self.lengths[example])].astype(np.int64)
+        return ids
+
     def batch(self, examples: IntArray) -> Batch:
         """The examples at these places, padded to the longest of them."""
         lengths = self.lengths[examples]

@@ -4,11 +4,13 @@ A row that cannot be used stops the work with its file and line, or is dropped a
 config says so.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -33,6 +35,22 @@ class CleanTable:
         """The rows in their order, some at a time; read, not mapped: a mapped file's pages would count as ours."""
         opened = pa.ipc.open_file(pa.OSFile(str(self.path)))
         return pa.RecordBatchReader.from_batches(opened.schema, map(opened.get_batch, range(opened.num_record_batches)))
+
+    def sha256(self) -> str:
+        """A digest of ids, labels and texts in their order; it does not depend on how they are tokenized later."""
+        columns = {name: (hashlib.sha256(), hashlib.sha256()) for name in ("id", "label", "premise", "hypothesis")}
+        for batch in self.batches():
+            for name in columns.keys() & set(batch.schema.names):
+                lengths, contents = columns[name]
+                if pa.types.is_integer(batch.schema.field(name).type):
+                    contents.update(batch[name].to_numpy().tobytes())
+                else:
+                    _, offsets, data = batch[name].buffers()
+                    ends = np.frombuffer(offsets, np.int64)[: batch.num_rows + 1]
+                    lengths.update(np.diff(ends).tobytes())
+                    contents.update(memoryview(data)[ends[0] : ends[-1]])
+        digests = [digest.hexdigest() for pair in columns.values() for digest in pair]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def clean_tables(

@@ -16,6 +16,7 @@ from nli_core.errors import UserError
 from nli_core.evaluation.figures import save_confusion_matrix, save_learning_curves, save_reliability_diagram
 from nli_core.evaluation.metrics import Floats, calibration_bins, classification_metrics, confusion
 from nli_core.evaluation.predict import Report, predict_logits
+from nli_core.evaluation.slices import overlap
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
 from nli_core.model.export import load_classifier
@@ -86,8 +87,11 @@ def _save_predictions(probabilities: Floats, shards: ShardSet, path: Path) -> No
         "id": shards.ids,
         "label": names[shards.label_ids],
         "predicted": names[probabilities.argmax(axis=1)],
+        "tokens": shards.examples.lengths,
         **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(shards.labels)},
     }
+    if (shards.examples.boundaries < shards.examples.lengths).any():
+        columns["overlap"] = overlap(shards.examples)
     pl.DataFrame(columns).write_parquet(path)
 
 

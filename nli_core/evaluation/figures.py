@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from nli_core.evaluation.metrics import Floats, Ints
+from nli_core.evaluation.paired import Paired
 
 _DPI = 130
 _ACCENT = "#2f6db5"
@@ -73,4 +74,19 @@ def save_attention(weights: Floats, tokens: Sequence[str], title: str, path: Pat
     axes.set_yticks(range(len(tokens)), tokens, fontsize=size)
     axes.set(xlabel="attended to", ylabel="attending token", title=title)
     figure.colorbar(image, ax=axes, shrink=0.7, label="attention weight")
+    figure.savefig(path, dpi=_DPI)
+
+
+def save_differences(parts: Sequence[tuple[str, Paired]], path: Path) -> None:
+    """The difference in accuracy on each named part with its interval, in points; on the right the second is better."""
+    figure = Figure(figsize=(7.5, 0.42 * len(parts) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    for row, (_, paired) in enumerate(parts):
+        colour = "grey" if paired.low <= 0 <= paired.high else _ACCENT if paired.difference > 0 else _SECOND
+        axes.plot([100 * paired.low, 100 * paired.high], [row, row], color=colour, linewidth=2)
+        axes.plot(100 * paired.difference, row, color=colour, marker="o")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(parts)), [f"{name} ({paired.examples:,})" for name, paired in parts])
+    axes.invert_yaxis()
+    axes.set(xlabel="difference in accuracy, points (95 % bootstrap intervals)")
     figure.savefig(path, dpi=_DPI)

@@ -16,6 +16,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
+from tasks.settings import Settings
+
 pytestmark = pytest.mark.faults("faults injected")
 
 LONG = ["--set", "finetune.epochs=400", "--set", "finetune.checkpoint_every=null"]
@@ -25,11 +27,11 @@ MOST_SECONDS = 10
 @pytest.fixture
 def training(
     prefect_server: str, workplace: Path, tiny_settings: list[str]
-) -> Callable[[], "contextmanager[subprocess.Popen[str]]"]:
-    """A long training in a process of its own, once its first metrics have arrived."""
+) -> Callable[..., "contextmanager[subprocess.Popen[str]]"]:
+    """A long training in a process of its own, once it has come so far that the store has `sight`."""
 
     @contextmanager
-    def start() -> Iterator["subprocess.Popen[str]"]:
+    def start(sight: str = "finetune/*.partial/history.jsonl") -> Iterator["subprocess.Popen[str]"]:
         command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings, *LONG]
         environment = {**os.environ, "PREFECT_API_URL": prefect_server}
         with subprocess.Popen(
@@ -41,9 +43,7 @@ def training(
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests themselves may ignore it
         ) as running:
             try:
-                while running.poll() is None and not list(
-                    (workplace / "store").glob("finetune/*.partial/history.jsonl")
-                ):
+                while running.poll() is None and not list((workplace / "store").glob(sight)):
                     time.sleep(0.05)
                 yield running
             finally:
@@ -83,7 +83,7 @@ def _assert_stopped(workplace: Path, told: str) -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_a_signal_stops_a_training_at_a_checkpoint(
-    training: Callable[[], "contextmanager[subprocess.Popen[str]]"],
+    training: Callable[..., "contextmanager[subprocess.Popen[str]]"],
     workplace: Path,
     number: signal.Signals,
     status: int,
@@ -101,7 +101,7 @@ def test_a_signal_stops_a_training_at_a_checkpoint(
 
 
 def test_a_cancellation_in_prefect_stops_a_training_at_a_checkpoint(
-    training: Callable[[], "contextmanager[subprocess.Popen[str]]"], workplace: Path
+    training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
 ) -> None:
     with training() as running:
         run = _flow_run(workplace)
@@ -113,3 +113,21 @@ def test_a_cancellation_in_prefect_stops_a_training_at_a_checkpoint(
     _assert_stopped(workplace, told)
     assert state is not None
     assert state.is_cancelled()
+
+
+def test_a_cancellation_is_heeded_while_another_training_is_waited_for(
+    training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
+) -> None:
+    settings = Settings.from_environment()
+    with settings.store.alone(settings.training_lock, "", print), training("finetune/*.partial") as running:
+        run = _flow_run(workplace)
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run.id, Cancelling())
+            ended, told = _end(running)
+            state = client.read_flow_run(run.id).state
+    assert ended == 130
+    assert "waiting for another training on this device" in told
+    assert "Traceback" not in told
+    assert state is not None
+    assert state.is_cancelled()
+    assert MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}").get_experiment_by_name("nli") is None

@@ -1,0 +1,67 @@
+"""`nli compare`: runs side by side on the same test examples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.quiet import quiet_libraries
+from nli_core.errors import UserError
+from tasks.settings import Settings
+
+_SHOWN_CHANGES = 5
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Ids of MLflow runs, or how they begin; the first is the measure."),
+    ],
+    report: Annotated[
+        Path | None, typer.Option(help="Write the whole report to this file, .html (with figures) or .md.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Compare runs on the same test examples: what differs between them, and whether a difference could be chance.
+
+    Example: nli compare 3f2a9c1e 77b0d5aa --report comparison.html
+    """
+    if report and report.suffix not in (".html", ".md"):
+        raise UserError(f"--report {report}: name a file that ends in .html or .md")
+    quiet_libraries()
+    from tasks import comparing, comparison_report
+
+    settings = Settings.from_environment()
+    first, compared = comparing.compare_runs(settings, runs)
+    spelled = comparing.changed_texts(settings, first, compared)
+    if report:
+        write = comparison_report.as_html if report.suffix == ".html" else comparison_report.as_markdown
+        try:
+            report.write_text(write(first, compared, spelled), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--report {report}: cannot be written ({error.strerror})") from None
+    if json:
+        import json as encoder
+
+        print(encoder.dumps(comparison_report.as_json(first, compared)), flush=True)
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    for other in compared:
+        console.print(f"[bold]{comparison_report.run_name(other.run)}[/] against {comparison_report.run_name(first)}")
+        console.print(f"{comparison_report.verdict(other)}\n")
+        _print(console, comparison_report.DIFFERENCES, comparison_report.differing_rows(other))
+        _print(console, comparison_report.PARTS, comparison_report.part_rows(other))
+        _print(console, comparison_report.CHANGES, comparison_report.changed_rows(other, spelled, _SHOWN_CHANGES))
+    console.print(f"All of it: {report}" if report else "--report FILE.html writes all of it, with figures.")
+
+
+def _print(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        table = Table(*header, box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        console.print()

@@ -1,0 +1,74 @@
+"""Two classifiers side by side on the same examples: all of them, parts of them, and those that changed sides."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from nli_core.errors import UserError
+from nli_core.evaluation.metrics import accuracy_interval
+from nli_core.evaluation.paired import Bools, Paired, paired_difference
+from nli_core.evaluation.slices import slices
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The share of right answers and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """Both classifiers on a part of the examples."""
+
+    name: str
+    first: Accuracy
+    second: Accuracy
+    paired: Paired
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The part `all`, then the others; and every example that one of the two gets right and the other does not.
+
+    `changed` has the columns id, label, first, second (what each predicts), and certainty, the second's probability of
+    its answer; what the second got wrong stands first, the most certain on top.
+    """
+
+    parts: list[Part]
+    changed: pl.DataFrame
+
+
+def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
+    """Compare predictions as evaluate leaves them. Parts are those of the first's `tokens` and `overlap`.
+
+    Raises:
+        UserError: the two are not about the same examples.
+    """
+    joined = first.join(second, on="id", suffix="_second", maintain_order="left")
+    if not joined.height == first.height == second.height or (joined["label"] != joined["label_second"]).any():
+        raise UserError("the predictions are of different examples; evaluate both on the same test set")
+    rights = [(joined["label"] == joined[name]).to_numpy() for name in ("predicted", "predicted_second")]
+    everything: Bools = rights[0] | True
+    parts = [_part(name, rows, *rights) for name, rows in {ALL: everything, **slices(first)}.items()]
+    probabilities = [f"{name}_second" for name in second.columns if name.startswith("probability/")]
+    changed = (
+        joined.with_columns(certainty=pl.max_horizontal(probabilities))
+        .filter(pl.Series(rights[0] != rights[1]))
+        .sort(pl.col("predicted") != pl.col("label"), -pl.col("certainty"), "id")
+        .select("id", "label", first="predicted", second="predicted_second", certainty="certainty")
+    )
+    return Comparison(parts, changed)
+
+
+def _part(name: str, rows: Bools, first: Bools, second: Bools) -> Part:
+    return Part(name, _accuracy(first[rows]), _accuracy(second[rows]), paired_difference(first[rows], second[rows]))
+
+
+def _accuracy(right: Bools) -> Accuracy:
+    correct, examples = int(right.sum()), len(right)
+    return Accuracy(correct / examples, *accuracy_interval(correct, examples))

@@ -1,0 +1,59 @@
+"""Parts of a test set that are worth a look of their own: by class, by length, by how much the two texts share.
+
+Predictions carry what is needed for that: `tokens` and, for pairs, `overlap`. A high overlap makes careless models say
+entailment (McCoy et al., 2019, HANS).
+"""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from nli_core.data.ragged import RaggedExamples
+from nli_core.evaluation.metrics import Floats
+from nli_core.evaluation.paired import Bools
+
+_LENGTHS = (16, 32, 64, 128)
+_OVERLAPS = (1 / 3, 2 / 3)
+
+
+def overlap(examples: RaggedExamples) -> Floats:
+    """The share of the hypothesis' tokens that stand in the premise too [examples]; special tokens do not count."""
+    lengths, rows = examples.lengths, np.repeat(np.arange(len(examples)), examples.lengths)
+    positions = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    second = positions >= examples.boundaries[rows]
+    inside = second & (positions < lengths[rows] - 1)  # the last token is [SEP]
+    # One number for a token within its example, so that all examples are looked up at once.
+    tokens = rows * (int(examples.input_ids.max(initial=0)) + 1) + examples.input_ids
+    shared = np.isin(tokens[inside], tokens[~second])
+    count = len(examples)
+    totals = np.bincount(rows[inside], minlength=count)
+    found: Floats = np.bincount(rows[inside], weights=shared, minlength=count) / np.maximum(totals, 1)
+    return found
+
+
+def slices(predictions: pl.DataFrame) -> dict[str, Bools]:
+    """Which rows belong to each part [rows], by the part's name; parts without a row are left out."""
+    found = {f"label {label}": _rows(predictions["label"] == label) for label in predictions["label"].unique().sort()}
+    if "tokens" in predictions.columns:
+        found |= _bands(predictions["tokens"].to_numpy(), _LENGTHS, "{low:.0f} to {high:.0f} tokens", whole=True)
+    if "overlap" in predictions.columns:
+        found |= _bands(predictions["overlap"].to_numpy(), _OVERLAPS, "overlap {low:.2f} to {high:.2f}", whole=False)
+    return {name: rows for name, rows in found.items() if rows.any()}
+
+
+def _rows(chosen: Any) -> Bools:
+    rows: Bools = chosen.to_numpy()
+    return rows
+
+
+def _bands(values: "np.ndarray[Any, Any]", ends: tuple[float, ...], name: str, *, whole: bool) -> dict[str, Bools]:
+    """Rows by the band that their value is in: above the band's lower end, and not above its upper one."""
+    highest = float(max(values.max(initial=0), 1))
+    edges = [0.0, *(end for end in ends if end < highest), highest]
+    bands: dict[str, Bools] = {}
+    for low, high in itertools.pairwise(edges):
+        rows = (values > low) & (values <= high) if low else values <= high
+        bands[name.format(low=low + 1 if whole else low, high=high)] = rows
+    return bands
