@@ -9,13 +9,13 @@ run: .venv/installed
 	$(BIN)/nli run sample
 
 test: .venv/installed-test
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 test-slow: .venv/installed-test
 	$(BIN)/pytest -m slow
 
 soak: .venv/installed-test
-	NLI_KILL_ROUNDS=15 NLI_AWAY_SECONDS=120 $(BIN)/pytest -m faults --numprocesses auto
+	NLI_KILL_ROUNDS=15 NLI_AWAY_SECONDS=120 $(BIN)/pytest -m faults --numprocesses auto --dist worksteal
 
 check: .venv/installed-check
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from flows.attention import attention
 from flows.compare_cli import compare
+from flows.promote_cli import promote, rollback
 from flows.quiet import quiet_libraries
 from flows.recipes import Recipe, find_recipe, override, read_recipes
 from flows.servers import prefect_server
@@ -37,6 +38,8 @@ app = typer.Typer(
 app.add_typer(store_app, name="store")
 app.command()(attention)
 app.command()(compare)
+app.command()(promote)
+app.command()(rollback)
 
 
 def main() -> None:

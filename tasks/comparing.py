@@ -50,7 +50,7 @@ def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Co
         raise UserError("compare: name two runs at least; `make ui` lists them, `nli run` ends with the id of its own")
     with answering(settings):
         client = client_of(settings)
-        runs = [_find(client, settings, name) for name in names]
+        runs = [find_run(client, settings, name) for name in names]
         predictions = [_predictions(run, settings) for run in runs]
         surroundings = [read_repeat(settings, run.info.run_id)["made_with"] for run in runs]
     first = runs[0]
@@ -86,7 +86,12 @@ def publish_report(settings: Settings, first: Run, compared: Sequence[Compared],
             client.log_text(other.run.info.run_id, html, f"comparisons/{first.info.run_id}.html")
 
 
-def _find(client: MlflowClient, settings: Settings, name: str) -> Run:
+def find_run(client: MlflowClient, settings: Settings, name: str) -> Run:
+    """The run whose id is, or begins with, `name`.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
     experiment = client.get_experiment_by_name(EXPERIMENT)
     runs = client.search_runs([experiment.experiment_id]) if experiment else []
     found = [run for run in runs if run.info.run_id.startswith(name)]

@@ -75,7 +75,14 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(summary: RunSummary
 def test_predictions_agree_with_the_metrics(summary: RunSummary) -> None:
     folder = summary.stages["evaluate"].output.folder
     table = pl.read_parquet(folder / "predictions-test.parquet")
-    assert table.columns == ["id", "label", "predicted", *(f"probability/{label}" for label in LABELS)]
+    assert table.columns == [
+        "id",
+        "label",
+        "predicted",
+        "tokens",
+        "overlap",
+        *(f"probability/{label}" for label in LABELS),
+    ]
     assert (table["label"] == table["predicted"]).mean() == pytest.approx(summary.metrics["test/accuracy"])
     sums = table.select(pl.sum_horizontal(f"probability/{label}" for label in LABELS)).to_series().to_numpy()
     np.testing.assert_allclose(sums, 1)

@@ -1,0 +1,58 @@
+"""`nli promote` and `nli rollback`: which model is champion."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.quiet import quiet_libraries
+from nli_core.errors import UserError
+from tasks.settings import Settings
+
+
+def promote(
+    run: Annotated[str, typer.Argument(help="The id of an MLflow run, or how it begins.")],
+    model: Annotated[
+        str | None, typer.Option(help="Name in the registry; without it, that of the corpus: nli-snli.")
+    ] = None,
+    margin: Annotated[float, typer.Option(help="Points by which a class or a slice may fall.")] = 1.0,
+    calibration_margin: Annotated[float, typer.Option(help="By how much the calibration error may rise.")] = 0.01,
+    force: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Promote whatever the rules say; the reason is recorded.")
+    ] = None,
+) -> None:
+    """Make a run's model champion if it beats the current one on the same test examples.
+
+    It must be better by McNemar's test, fall on no class and no slice by more than the margin, and be calibrated about
+    as well. Exit status 2 if a rule stops it.
+
+    Example: nli promote 3f2a9c1e
+    """
+    if force is not None and not force.strip():
+        raise UserError("--force: give a reason; it is recorded with the model")
+    quiet_libraries()
+    from nli_core.evaluation.promotion import Margins
+    from tasks import comparison_report, promotion
+
+    margins = Margins(part_points=margin, calibration=calibration_margin)
+    done = promotion.promote(Settings.from_environment(), run, model=model, reason=force, margins=margins)
+    console = Console(soft_wrap=True, highlight=False)
+    if done.compared:
+        console.print(f"{comparison_report.run_name(done.compared.run)} {comparison_report.verdict(done.compared)}")
+    for rule in done.broken:
+        console.print(f"against it: {rule}")
+    if not done.promoted:
+        raise UserError(f"{done.model}: version {done.champion} stays champion; {done.broken[0]}")
+    console.print(f"{done.model}: version {done.champion} is champion now (models:/{done.model}@champion)")
+
+
+def rollback(model: Annotated[str, typer.Argument(help="Name in the registry, such as nli-snli.")]) -> None:
+    """Make the champion's predecessor champion again.
+
+    Example: nli rollback nli-snli
+    """
+    quiet_libraries()
+    from tasks.promotion import roll_back
+
+    before, now = roll_back(Settings.from_environment(), model)
+    Console(soft_wrap=True, highlight=False).print(f"{model}: version {now} is champion again, version {before} is not")

@@ -1,0 +1,68 @@
+"""The champion of a real registry."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from flows.pipeline import RunSummary
+from nli_core.errors import UserError
+from nli_core.evaluation.promotion import Margins
+from tasks.promotion import promote, roll_back
+from tasks.settings import Settings
+
+
+def test_the_alias_moves_to_a_better_model_only_and_goes_back(
+    run_pipeline: Callable[..., RunSummary], nli: Callable[..., Any], workplace: Path
+) -> None:
+    corpus = {"name": "sample", "pairs": 900}
+    untrained, trained, other = (
+        str(run_pipeline(corpus=corpus, finetune={"learning_rate": rate, "epochs": epochs, "seed": seed}).mlflow_run_id)
+        for rate, epochs, seed in ((1e-6, 1, 0), (3e-3, 12, 0), (1e-6, 1, 1))
+    )
+    settings, client = Settings.from_environment(), MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    attempt = partial(promote, settings, model=None, reason=None, margins=Margins(calibration=1))
+
+    def champion() -> tuple[str | None, dict[str, str]]:
+        version = client.get_model_version_by_alias("nli-sample", "champion")
+        return version.run_id, version.tags
+
+    first = nli("promote", untrained)
+    assert first.returncode == 0, first.stderr
+    assert "models:/nli-sample@champion" in first.stdout
+    assert champion()[0] == untrained
+    assert attempt(untrained).broken == ["it is champion already"]
+
+    assert attempt(trained[:10]).promoted
+    assert champion() == (trained, {"nli.promotion": "better by the rules", "nli.promoted_over": "1"})
+
+    worse = nli("promote", other)
+    assert worse.returncode == 2
+    assert "against it: it is not better by the paired test: -" in worse.stdout
+    assert "version 2 stays champion" in worse.stderr
+    assert champion()[0] == trained
+
+    assert attempt(other, reason="the customer asked for it").promoted
+    assert champion() == (other, {"nli.promotion": "the customer asked for it", "nli.promoted_over": "2"})
+
+    assert nli("rollback", "nli-sample").returncode == 0
+    assert champion()[0] == trained
+    assert roll_back(settings, "nli-sample") == ("2", "1")
+    assert champion()[0] == untrained
+    with pytest.raises(UserError, match="version 1 was the first champion"):
+        roll_back(settings, "nli-sample")
+
+
+def test_what_cannot_be_promoted_is_one_line(nli: Callable[..., Any]) -> None:
+    for arguments, message in (
+        (["promote", "0123abcd"], "no run of this id"),
+        (["promote", "0123abcd", "--force", " "], "give a reason"),
+        (["rollback", "nli-sample"], "has no champion"),
+    ):
+        refused = nli(*arguments)
+        assert refused.returncode == 2
+        (line,) = refused.stderr.splitlines()
+        assert message in line
