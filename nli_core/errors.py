@@ -1,4 +1,8 @@
-"""The one kind of error that a user can mend."""
+"""The one kind of error that a user can mend, and the reasons that libraries give for theirs."""
+
+import re
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 
 
 class UserError(Exception):
@@ -10,3 +14,8 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of an error's message, or else its kind; user names and passwords in addresses are left out."""
+    return _CREDENTIALS.sub("", next(iter(str(error).splitlines()), type(error).__name__))

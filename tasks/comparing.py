@@ -16,9 +16,10 @@ from nli_core.errors import UserError
 from nli_core.evaluation.comparison import Comparison, compare
 from nli_core.evaluation.paired import holm
 from nli_core.outputs import predictions_name
+from tasks.connection import mlflow_client
 from tasks.provenance import differences
 from tasks.settings import Settings
-from tasks.tracking import EXAMPLES_TAG, EXPERIMENT, answering, client_of, read_repeat
+from tasks.tracking import EXAMPLES_TAG, EXPERIMENT, read_repeat
 
 MOST_TEXTS = 20
 _DATA_TAGS = ("nli.corpus.source", "nli.corpus.sha256", "nli.encoder.sha256")
@@ -48,8 +49,7 @@ def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Co
     """
     if len(names) < 2:
         raise UserError("compare: name two runs at least; `make ui` lists them, `nli run` ends with the id of its own")
-    with answering(settings):
-        client = client_of(settings)
+    with mlflow_client(settings) as client:
         runs = [find_run(client, settings, name) for name in names]
         predictions = [_predictions(run, settings) for run in runs]
         surroundings = [read_repeat(settings, run.info.run_id)["made_with"] for run in runs]
@@ -80,8 +80,7 @@ def changed_texts(settings: Settings, first: Run, compared: Sequence[Compared]) 
 
 def publish_report(settings: Settings, first: Run, compared: Sequence[Compared], html: str) -> None:
     """Leave the report in every run that was compared with the first."""
-    with answering(settings):
-        client = client_of(settings)
+    with mlflow_client(settings) as client:
         for other in compared:
             client.log_text(other.run.info.run_id, html, f"comparisons/{first.info.run_id}.html")
 

@@ -37,11 +37,11 @@ def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
     def publish(settings: Settings, output: Output) -> RunLink:
         run = tracked_run(settings, trained, output)
         if run is None:
-            from tasks import publishing, tracking
+            from tasks import connection, publishing, tracking
 
             about = tracking.About(config, recipe, upstream)
-            with tracking.answering(settings):
-                run = publishing.publish_evaluation(settings, trained, output, about)
+            with connection.mlflow_client(settings) as client:
+                run = publishing.publish_evaluation(client, settings, trained, output, about)
         where = f"[{run.run_id}]({run.address})" if run.address else f"`{run.run_id}` (`make ui` shows it)"
         markdown = f"{headline_markdown(recipe, output.facts['metrics'], trained.facts)}\n\nMLflow run {where}"
         create_markdown_artifact(markdown, key=artifact_key(recipe, "headline"), description=f"{recipe}: headline")

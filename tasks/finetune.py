@@ -43,10 +43,10 @@ def finetune(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
     def publish(settings: Settings, output: Output) -> RunLink:
         if run := tracked_run(settings, output):
             return run
-        from tasks import publishing, tracking
+        from tasks import connection, publishing, tracking
 
-        with tracking.answering(settings):
-            return publishing.publish_training(settings, output, tracking.About(config, recipe, upstream))
+        with connection.mlflow_client(settings) as client:
+            return publishing.publish_training(client, settings, output, tracking.About(config, recipe, upstream))
 
     return run_stage("finetune", config, upstream, rerun, work, publish)
 

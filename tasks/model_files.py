@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from nli_core.config import PretrainedEncoder
 from nli_core.download.encoders import MINILM_NAME, download_encoder
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 from tasks.model_logging import MODEL_NAME
 from tasks.settings import Settings
 
@@ -32,7 +32,9 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
         try:
             return Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(scratch)))
         except (MlflowException, OSError) as error:
-            raise UserError(f"{uri}: MLflow at {settings.shown_tracking_uri} has no such model ({error})") from None
+            raise UserError(
+                f"{uri}: MLflow at {settings.shown_tracking_uri} has no such model ({reason_of(error)})"
+            ) from None
     if name != MINILM_NAME:
         raise UserError(
             f"{name}: is neither the id of an MLflow run (32 digits), nor a model's URI (runs:/ID/model, "

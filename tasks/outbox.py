@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
+from nli_core.errors import reason_of
+
 Item = TypeVar("Item")
 
 _LONGEST_WAIT = 15.0  # seconds before another try
@@ -68,8 +70,9 @@ class Outbox(Generic[Item]):
             self._deliver(items)
         except Exception as error:  # whatever keeps the receiver from taking it, work is to go on
             if not self.failing:
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
-                self._say(f"{self._name} takes nothing at present ({reason}); work goes on, and it gets all later")
+                self._say(
+                    f"{self._name} takes nothing at present ({reason_of(error)}); work goes on, and it gets all later"
+                )
             self.failing = True
             return False
         if self.failing:

@@ -75,8 +75,7 @@ def _mark_if_dead(path: Path, settings: Settings) -> None:
                 _mark_crashed(client, run)
                 from tasks import tracking
 
-                with tracking.answering(settings):
-                    tracking.mark_killed(settings, str(run.id))
+                tracking.mark_killed(settings, str(run.id))
         path.unlink(missing_ok=True)
     except BlockingIOError:  # alive
         return

@@ -13,9 +13,9 @@ from mlflow.exceptions import MlflowException
 from nli_core.errors import UserError
 from nli_core.evaluation.promotion import Margins, broken_rules
 from tasks.comparing import Compared, compare_runs, find_run
+from tasks.connection import mlflow_client
 from tasks.model_logging import MODEL_NAME
 from tasks.settings import Settings
-from tasks.tracking import answering, client_of
 
 CHAMPION = "champion"
 _BEFORE_TAG = "nli.promoted_over"
@@ -44,8 +44,7 @@ def promote(settings: Settings, run_name: str, *, model: str | None, reason: str
     Raises:
         UserError: there is no such run, or it was tested on other examples than the champion.
     """
-    with answering(settings):
-        client = client_of(settings)
+    with mlflow_client(settings) as client:
         run = find_run(client, settings, run_name)
         name = model or f"nli-{run.data.params['corpus.name']}"
         before = _champion(client, name)
@@ -59,7 +58,7 @@ def promote(settings: Settings, run_name: str, *, model: str | None, reason: str
         broken = broken_rules(compared.comparison, first.data.metrics, run.data.metrics, margins)
         if broken and reason is None:
             return Promotion(name, str(before.version), promoted=False, broken=broken, compared=compared)
-    with answering(settings):
+    with mlflow_client(settings) as client:
         version = _version_of(client, name, run.info.run_id)
         client.set_model_version_tag(name, version.version, _REASON_TAG, reason or "better by the rules")
         client.set_model_version_tag(name, version.version, _BEFORE_TAG, str(before.version) if before else "")
@@ -73,8 +72,7 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
     Raises:
         UserError: there is no champion, or it is the first one.
     """
-    with answering(settings):
-        client = client_of(settings)
+    with mlflow_client(settings) as client:
         champion = _champion(client, model)
         if champion is None:
             raise UserError(f"{model}: has no champion in the registry of {settings.shown_tracking_uri}")

@@ -16,12 +16,11 @@ from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
 from tasks.settings import Settings
 from tasks.tracked import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
-from tasks.tracking import MOST_METRICS, About, TrainingRun, client_of, create_run, metric_name, runs_of
+from tasks.tracking import MOST_METRICS, About, TrainingRun, create_run, metric_name, runs_of
 
 
-def publish_training(settings: Settings, output: Output, about: About) -> RunLink:
+def publish_training(client: MlflowClient, settings: Settings, output: Output, about: About) -> RunLink:
     """Have the finished training in a run that is FINISHED: the model, the facts, and if need be its curves."""
-    client = client_of(settings)
     run = _run_of(client, output)
     if run is not None and PUBLISHED_TAG in run.data.tags:
         return _link(settings, run)
@@ -43,9 +42,10 @@ def publish_training(settings: Settings, output: Output, about: About) -> RunLin
     return _link(settings, client.get_run(run_id))
 
 
-def publish_evaluation(settings: Settings, trained: Output, output: Output, about: About) -> RunLink:
+def publish_evaluation(
+    client: MlflowClient, settings: Settings, trained: Output, output: Output, about: About
+) -> RunLink:
     """Have the metrics, predictions and figures of an evaluation in the run of its training."""
-    client = client_of(settings)
     run = _run_of(client, trained)
     assert run is not None, "publish_training comes first"
     run_id = run.info.run_id

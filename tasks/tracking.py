@@ -5,7 +5,6 @@ training goes on in its run, and evaluate adds to it through the client, without
 fails does not mark the training failed. With `publishing` the only module that speaks to MLflow's run API.
 """
 
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,14 +17,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from prefect.runtime import flow_run
-from requests import RequestException
 
 from nli_core.config import RunConfig
 from nli_core.data.layout import SPLITS
 from nli_core.download.addresses import without_password
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 from nli_core.plan import Outputs
 from nli_core.progress import StoppedError
+from tasks.connection import mlflow_client
 from tasks.outbox import Outbox
 from tasks.presence import leave_unsaid
 from tasks.progress import LOGGER
@@ -98,15 +97,15 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
     The caller holds the key's lock, so any other run of this key that says RUNNING is dead: it is taken over when
     `resumes`, and marked KILLED otherwise.
     """
-    client = client_of(settings)
-    earlier = runs_of(client, key)
-    taken_over = earlier[0] if resumes and earlier else None
-    for run in earlier:
-        if run is not taken_over and run.info.status == "RUNNING":
-            client.set_terminated(run.info.run_id, "KILLED")
-    run_id = taken_over.info.run_id if taken_over else create_run(client, settings, key, about)
-    client.set_tag(run_id, _FLOW_RUN_TAG, str(flow_run.id))
-    client.update_run(run_id, status="RUNNING")
+    with mlflow_client(settings) as client:
+        earlier = runs_of(client, key)
+        taken_over = earlier[0] if resumes and earlier else None
+        for run in earlier:
+            if run is not taken_over and run.info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
+        run_id = taken_over.info.run_id if taken_over else create_run(client, settings, key, about)
+        client.set_tag(run_id, _FLOW_RUN_TAG, str(flow_run.id))
+        client.update_run(run_id, status="RUNNING")
     training = TrainingRun(client, run_id, resumes=taken_over is not None)
     try:
         yield training
@@ -126,16 +125,16 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
 
 def referenced_keys(settings: Settings) -> set[str]:
     """Keys of all stage outputs that any existing run names in its tags."""
-    client = client_of(settings)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
     keys: set[str] = set()
     page: str | None = None
-    while experiment is not None:
-        runs = client.search_runs([experiment.experiment_id], page_token=page)
-        keys |= {value for run in runs for name, value in run.data.tags.items() if name.startswith("nli.key.")}
-        page = runs.token
-        if not page:
-            break
+    with mlflow_client(settings) as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        while experiment is not None:
+            runs = client.search_runs([experiment.experiment_id], page_token=page)
+            keys |= {value for run in runs for name, value in run.data.tags.items() if name.startswith("nli.key.")}
+            page = runs.token
+            if not page:
+                break
     return keys
 
 
@@ -150,51 +149,22 @@ def read_repeat(settings: Settings, run_id: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such run, or it does not hold them.
     """
-    client_of(settings)
-    try:
-        repeat: dict[str, Any] = mlflow.artifacts.load_dict(f"runs:/{run_id}/{REPEAT}")
-    except (MlflowException, RequestException, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{run_id}: MLflow at {settings.shown_tracking_uri} has no such run ({reason})") from None
+    with mlflow_client(settings):
+        try:
+            repeat: dict[str, Any] = mlflow.artifacts.load_dict(f"runs:/{run_id}/{REPEAT}")
+        except (MlflowException, OSError) as error:
+            where = f"MLflow at {settings.shown_tracking_uri}"
+            raise UserError(f"{run_id}: {where} has no such run ({reason_of(error)})") from None
     return repeat
 
 
 def mark_killed(settings: Settings, flow_run_id: str) -> None:
     """Mark the runs of a flow run that died KILLED; they would say RUNNING for ever."""
-    client = client_of(settings)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        return
     wanted = f"tags.`{_FLOW_RUN_TAG}` = '{flow_run_id}' and attributes.status = 'RUNNING'"
-    for run in client.search_runs([experiment.experiment_id], wanted):
-        client.set_terminated(run.info.run_id, "KILLED")
-
-
-@contextmanager
-def answering(settings: Settings) -> Iterator[None]:
-    """Turn what MLflow raises within the block into one line for the user.
-
-    Raises:
-        UserError: MLflow did not answer, or refused.
-    """
-    try:
-        yield
-    except (MlflowException, RequestException, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(
-            f"MLflow at {settings.shown_tracking_uri} did not take the run ({reason}); what is finished is in the "
-            "stage store: mend MLflow and run the same command again"
-        ) from error
-
-
-def client_of(settings: Settings) -> MlflowClient:
-    # By default MLflow tries for minutes, in which nobody is told anything.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    # The address that MLflow prints has user name and password; ours stands in the summary.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    settings.store.root.parent.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(settings.tracking_uri)
-    return MlflowClient(settings.tracking_uri)
+    with mlflow_client(settings) as client:
+        if experiment := client.get_experiment_by_name(EXPERIMENT):
+            for run in client.search_runs([experiment.experiment_id], wanted):
+                client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _experiment_id(client: MlflowClient, settings: Settings) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from nli_core.data.faults import Source, first_malformed, position_of
 from nli_core.data.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.reading import read_parts
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 
 _SHOWN_CHARACTERS = 60
 _Row = dict[str, Any]
@@ -125,8 +125,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
 
 
 def _unreadable(source: Source, error: Exception) -> str:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)  # polars goes on with advice to programmers
-    return f"{source.name}: cannot be read ({reason})"
+    return f"{source.name}: cannot be read ({reason_of(error)})"  # polars goes on with advice to programmers
 
 
 def _joined(columns: Sequence[str]) -> pl.Expr:

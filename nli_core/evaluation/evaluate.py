@@ -83,15 +83,15 @@ def _measure(
 
 def _save_predictions(probabilities: Floats, shards: ShardSet, path: Path) -> None:
     names = np.array(shards.labels)
+    pairs = bool((shards.examples.boundaries < shards.examples.lengths).any())
     columns = {
         "id": shards.ids,
         "label": names[shards.label_ids],
         "predicted": names[probabilities.argmax(axis=1)],
         "tokens": shards.examples.lengths,
+        **({"overlap": overlap(shards.examples)} if pairs else {}),
         **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(shards.labels)},
     }
-    if (shards.examples.boundaries < shards.examples.lengths).any():
-        columns["overlap"] = overlap(shards.examples)
     pl.DataFrame(columns).write_parquet(path)
 
 
