@@ -18,6 +18,7 @@ from rich.table import Table
 
 from flows.attention import attention
 from flows.compare_cli import compare
+from flows.predict_cli import predict
 from flows.promote_cli import promote, rollback
 from flows.quiet import quiet_libraries
 from flows.recipes import Recipe, find_recipe, override, read_recipes
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(store_app, name="store")
 app.command()(attention)
 app.command()(compare)
+app.command()(predict)
 app.command()(promote)
 app.command()(rollback)
 

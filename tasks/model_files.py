@@ -9,32 +9,34 @@ from mlflow.exceptions import MlflowException
 from nli_core.config import PretrainedEncoder
 from nli_core.download.encoders import MINILM_NAME, download_encoder
 from nli_core.errors import UserError, reason_of
+from tasks.connection import mlflow_client
 from tasks.model_logging import MODEL_NAME
+from tasks.promotion import CHAMPION
 from tasks.settings import Settings
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_ALIASED = re.compile(r"[\w.-]+@[\w.-]+")
 _URIS = ("runs:/", "models:/")
 
 
 def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
     """The folder of a fine-tuned model or of an encoder; what has to be fetched goes to `scratch`.
 
-    `name` is the id of a run of MLflow, a model's URI there, a folder, or minilm-l6.
+    `name` is champion (where there is but one), a name and alias in the registry, the id of a run of MLflow, a model's
+    URI there, a folder, or minilm-l6.
 
     Raises:
         UserError: there is nothing of this name.
     """
     if Path(name).is_dir():
         return Path(name)
-    if _RUN_ID.fullmatch(name) or name.startswith(_URIS):
-        uri = name if name.startswith(_URIS) else f"runs:/{name}/{MODEL_NAME}"
-        mlflow.set_tracking_uri(settings.tracking_uri)
-        try:
-            return Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(scratch)))
-        except (MlflowException, OSError) as error:
-            raise UserError(
-                f"{uri}: MLflow at {settings.shown_tracking_uri} has no such model ({reason_of(error)})"
-            ) from None
+    if uri := _uri(name, settings):
+        with mlflow_client(settings):
+            try:
+                return Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(scratch)))
+            except (MlflowException, OSError) as error:
+                where = f"MLflow at {settings.shown_tracking_uri}"
+                raise UserError(f"{uri}: {where} has no such model ({reason_of(error)})") from None
     if name != MINILM_NAME:
         raise UserError(
             f"{name}: is neither the id of an MLflow run (32 digits), nor a model's URI (runs:/ID/model, "
@@ -44,3 +46,23 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
     out.mkdir()
     download_encoder(PretrainedEncoder(name=name), out=out, cache=settings.downloads, scratch=scratch)
     return out
+
+
+def _uri(name: str, settings: Settings) -> str | None:
+    """The address in MLflow of a model that is named by a run, a URI, or its alias; None if it is no such name."""
+    if name == CHAMPION:
+        return f"models:/{_only_champion(settings)}@{CHAMPION}"
+    if _RUN_ID.fullmatch(name):
+        return f"runs:/{name}/{MODEL_NAME}"
+    if _ALIASED.fullmatch(name):
+        return f"models:/{name}"
+    return name if name.startswith(_URIS) else None
+
+
+def _only_champion(settings: Settings) -> str:
+    with mlflow_client(settings) as client:
+        names = [model.name for model in client.search_registered_models() if CHAMPION in model.aliases]
+    if len(names) != 1:
+        there = f"there are {', '.join(sorted(names))}: name one, such as {sorted(names)[0]}@champion" if names else ""
+        raise UserError(f"champion: {there or 'no model is champion yet; `nli promote RUN` makes one'}")
+    return str(names[0])

@@ -44,6 +44,16 @@ def test_every_picture_is_drawn(command: str, nli: Callable[..., "subprocess.Com
     assert nli(*shlex.split(command)[1:]).returncode == 0
 
 
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "RUN_ID" in command or "rollback" in command])
+def test_every_command_about_runs_has_the_options_it_is_shown_with(
+    command: str, nli: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """Which runs there are is not known here: that is what it says."""
+    refused = nli(*shlex.split(command)[1:])
+    assert refused.returncode == 2
+    assert re.search(r"nli: .*(RUN_ID: |has no champion)", refused.stderr), refused.stderr
+
+
 def test_every_make_target_exists(project: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (project / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"\bmake (?:GPU=1 )?([a-z][\w-]*)", README.read_text(encoding="utf-8")))

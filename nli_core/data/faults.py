@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from nli_core.data.layout import CorpusLayout, TableFormat
+from nli_core.data.layout import Table, TableFormat
 from nli_core.errors import UserError
 
 _CHUNK_BYTES = 1 << 20
@@ -44,23 +44,23 @@ def check_utf8(source: Source) -> None:
         raise UserError(f"{source.name}, line {lines}: the file ends within a UTF-8 character; save it as UTF-8")
 
 
-def position_of(source: Source, layout: CorpusLayout, row: int) -> str:
+def position_of(source: Source, table: Table, row: int) -> str:
     """Where row number `row` of a table begins, from 0 after any header: "line 12", or "row 12" of a Parquet file."""
-    if layout.format == "parquet":
+    if table.format == "parquet":
         return f"row {row}"
-    for index, (line, _) in enumerate(_records(source.path, layout)):
+    for index, (line, _) in enumerate(_records(source.path, table)):
         if index == row:
             return f"line {line}"
     return f"row {row}"
 
 
-def first_malformed(source: Source, layout: CorpusLayout) -> str | None:
+def first_malformed(source: Source, table: Table) -> str | None:
     """Place and fault of the first record that is no JSON object, or has too many or too few fields."""
-    if layout.format == "parquet":
+    if table.format == "parquet":
         return f"{source.name}: is not a readable Parquet file; write it again"
-    width = None if layout.format == "jsonl" else len(layout.columns or next(_rows(source.path, layout.format))[1])
-    whose = "the corpus" if layout.columns else "the header"
-    for line, record in _records(source.path, layout):
+    width = None if table.format == "jsonl" else len(table.columns or next(_rows(source.path, table.format))[1])
+    whose = "the corpus" if table.columns else "the header"
+    for line, record in _records(source.path, table):
         fault = None
         if width is None:
             fault = _json_fault(str(record))
@@ -78,14 +78,14 @@ def _json_fault(text: str) -> str | None:
         return f"is not valid JSON ({error.msg})"
 
 
-def _records(path: Path, layout: CorpusLayout) -> Iterator[tuple[int, str | list[str]]]:
+def _records(path: Path, table: Table) -> Iterator[tuple[int, str | list[str]]]:
     """Every record after any header with the line that it begins on, from 1."""
-    if layout.format == "jsonl":
+    if table.format == "jsonl":
         with path.open(encoding="utf-8") as file:
             yield from ((line, text) for line, text in enumerate(file, start=1) if text.strip())
     else:
-        rows = _rows(path, layout.format)
-        if layout.columns is None:
+        rows = _rows(path, table.format)
+        if table.columns is None:
             next(rows)
         yield from rows
 

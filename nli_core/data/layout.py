@@ -3,16 +3,52 @@
 So pack knows no corpus by name: a corpus is a folder of tables with a `layout.json` beside them.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from nli_core.errors import UserError
 
 TableFormat = Literal["csv", "tsv", "raw_tsv", "jsonl", "parquet"]
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 LAYOUT_NAME = "layout.json"
+_FORMATS: Mapping[str, TableFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """How one table is to be read: which columns, each with what to do if it is not there.
+
+    `columns` names those of a file without a header line.
+    """
+
+    format: TableFormat
+    wanted: Mapping[str, str]
+    columns: tuple[str, ...] | None = None
+
+
+def format_of(path: Path) -> TableFormat:
+    """The format that a file's name tells, compressed or not.
+
+    Raises:
+        UserError: it tells none.
+    """
+    name = path.name.removesuffix(".gz")
+    try:
+        return _FORMATS[Path(name).suffix.lower()]
+    except KeyError:
+        raise UserError(f"{path}: its name must end in {', '.join(_FORMATS)}, or one of these and .gz") from None
 
 
 class CorpusLayout(BaseModel):
@@ -44,6 +80,18 @@ class CorpusLayout(BaseModel):
     def remedy(self, in_config: str) -> str:
         """What an error tells the user to do about a file: what to change in the config, if that can be changed."""
         return in_config if self.named_by_user else "is this a file of this corpus?"
+
+    @property
+    def table(self) -> Table:
+        """How each of the files is to be read."""
+        named = [(column, "premise") for column in self.premise] + [(self.label, "label")]
+        if self.hypothesis is not None:
+            named.append((self.hypothesis, "hypothesis"))
+        wanted = {column: self.remedy(f"set corpus.{field}") for column, field in named}
+        for column in (self.premise_parse, self.hypothesis_parse):
+            if column is not None:
+                wanted[column] = self.remedy("write the parses")
+        return Table(self.format, wanted, self.columns)
 
     def save(self, folder: Path) -> None:
         (folder / LAYOUT_NAME).write_text(self.model_dump_json(indent=1), encoding="utf-8")

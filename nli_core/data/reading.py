@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nli_core.data.faults import Source, check_utf8, first_malformed
-from nli_core.data.layout import CorpusLayout, TableFormat
+from nli_core.data.layout import Table, TableFormat
 from nli_core.errors import UserError
 
 _PART_BYTES = 16 << 20
@@ -24,8 +24,8 @@ _DIALECTS: Mapping[TableFormat, dict[str, Any]] = {
 }
 
 
-def read_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
-    """The rows of a table in their order, some at a time, with the columns that the layout names.
+def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
+    """The rows of a table in their order, some at a time, with the columns that are wanted.
 
     Raises:
         UserError: the file is empty, not UTF-8, lacks a column or has a row that ends early.
@@ -33,61 +33,55 @@ def read_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
     """
     if source.path.stat().st_size == 0:
         raise UserError(f"{source.name}: is empty")
-    if layout.format == "parquet":
-        return _parquet_parts(source, layout)
+    if table.format == "parquet":
+        return _parquet_parts(source, table)
     check_utf8(source)
-    return _json_parts(source, layout) if layout.format == "jsonl" else _delimited_parts(source, layout)
+    return _json_parts(source, table) if table.format == "jsonl" else _delimited_parts(source, table)
 
 
-def _parquet_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
+def _parquet_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     with pq.ParquetFile(source.path) as file:
         schema = file.schema_arrow
-        wanted = _wanted(schema.names, source, layout)
+        wanted = _wanted(schema.names, source, table)
         _refuse_nested({name: kind for name in wanted if pa.types.is_nested(kind := schema.field(name).type)}, source)
         for batch in file.iter_batches(_PART_ROWS, columns=wanted):
             yield pl.DataFrame(batch)
 
 
-def _json_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
+def _json_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     schema = pl.scan_ndjson(source.path, infer_schema_length=1000).collect_schema()
-    wanted = _wanted(schema.names(), source, layout)
+    wanted = _wanted(schema.names(), source, table)
     _refuse_nested({name: kind for name in wanted if (kind := schema[name]).is_nested()}, source)
     with source.path.open("rb") as file:
         for records in _records(file, quoting=False):
             yield pl.scan_ndjson(records, schema=schema).select(wanted).collect()
 
 
-def _delimited_parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
-    has_header, dialect = layout.columns is None, _DIALECTS[layout.format]
+def _delimited_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
+    has_header, dialect = table.columns is None, _DIALECTS[table.format]
     schema = pl.scan_csv(
-        source.path, infer_schema=False, has_header=has_header, new_columns=layout.columns, **dialect
+        source.path, infer_schema=False, has_header=has_header, new_columns=table.columns, **dialect
     ).collect_schema()
-    wanted = _wanted(schema.names(), source, layout)
+    wanted = _wanted(schema.names(), source, table)
     with source.path.open("rb") as file:
-        for records in _records(file, quoting=layout.format != "raw_tsv"):
+        for records in _records(file, quoting=table.format != "raw_tsv"):
             rows = pl.scan_csv(records, schema=schema, has_header=has_header, **dialect)
             has_header = False
-            if layout.columns is None:
+            if table.columns is None:
                 yield rows.select(wanted).collect()
             else:
                 part = rows.collect()
                 # polars fills up rows that end early; where every column counts, a row that lacks one is a fault.
-                if sum(part.null_count().row(0)) and (fault := first_malformed(source, layout)):
+                if sum(part.null_count().row(0)) and (fault := first_malformed(source, table)):
                     raise UserError(fault)
                 yield part.select(wanted)
 
 
-def _wanted(present: list[str], source: Source, layout: CorpusLayout) -> list[str]:
-    """The columns that the layout names, each once."""
-    texts = [*(("premise", column) for column in layout.premise), ("hypothesis", layout.hypothesis)]
-    for field, column in [*texts, ("label", layout.label)]:
-        if column is not None and column not in present:
-            columns = ", ".join(map(repr, present))
-            raise UserError(
-                f"{source.name}: has no column {column!r}, only {columns}; {layout.remedy(f'set corpus.{field}')}"
-            )
-    named = [column for _, column in texts] + [layout.label, layout.premise_parse, layout.hypothesis_parse]
-    return list(dict.fromkeys(column for column in named if column is not None))
+def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
+    for column, remedy in table.wanted.items():
+        if column not in present:
+            raise UserError(f"{source.name}: has no column {column!r}, only {', '.join(map(repr, present))}; {remedy}")
+    return list(table.wanted)
 
 
 def _refuse_nested(kinds: Mapping[str, object], source: Source) -> None:

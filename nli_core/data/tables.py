@@ -100,7 +100,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
     total = dropped_labels = empties = 0
     try:
         with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-            for part in read_parts(source, layout):
+            for part in read_parts(source, layout.table):
                 rows = part.select(columns).with_row_index("id", offset=total)
                 labelled = rows.filter(~unlabelled)
                 _refuse_first(labelled.filter(~known), source, layout, lambda row: _label_fault(row, layout))
@@ -114,7 +114,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
                 dropped_labels += rows.height - labelled.height
                 empties += labelled.height - kept.height
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
-        raise UserError(first_malformed(source, layout) or _unreadable(source, error)) from None
+        raise UserError(first_malformed(source, layout.table) or _unreadable(source, error)) from None
     kept_rows = total - dropped_labels - empties
     if kept_rows == 0:
         raise UserError(
@@ -139,7 +139,7 @@ def _joined(columns: Sequence[str]) -> pl.Expr:
 def _refuse_first(rows: pl.DataFrame, source: Source, layout: CorpusLayout, fault: Callable[[_Row], str]) -> None:
     if rows.height:
         row = rows.row(0, named=True)
-        place = position_of(source, layout, int(row["id"]))
+        place = position_of(source, layout.table, int(row["id"]))
         raise UserError(f"{source.name}, {place}: {fault(row)}")
 
 

@@ -4,14 +4,13 @@ import gzip
 import json
 import shutil
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nli_core import durable
 from nli_core.config import AgNewsCorpus, CorpusConfig, FileCorpus, SampleCorpus, SnliCorpus
 from nli_core.data import sample
-from nli_core.data.layout import SPLITS, CorpusLayout, Split, TableFormat
+from nli_core.data.layout import SPLITS, CorpusLayout, Split, format_of
 from nli_core.download import archives
 from nli_core.download.addresses import is_remote, without_password
 from nli_core.download.fetch import fetch
@@ -41,13 +40,6 @@ AG_NEWS_SHA256 = {
 AG_NEWS_LABELS = ("World", "Sports", "Business", "Sci/Tech")
 _SNLI_REMEDY = "point corpus.source=... at a good copy (and corpus.sha256=... at its digest)"
 _AG_NEWS_REMEDY = "point corpus.source=... at a folder with good copies (corpus.train and corpus.test name the files)"
-_FORMATS: Mapping[str, TableFormat] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-}
 
 
 def corpus_identity(config: CorpusConfig) -> dict[str, Any]:
@@ -66,7 +58,7 @@ def corpus_identity(config: CorpusConfig) -> dict[str, Any]:
             identity[f"{split}_sha256"] = sha256 or _contents(address, split)
     elif isinstance(config, FileCorpus):
         for split, path in _user_files(config).items():
-            identity[split] = [_format_of(path), durable.file_sha256(path)]
+            identity[split] = [format_of(path), durable.file_sha256(path)]
     return identity
 
 
@@ -163,7 +155,7 @@ def _download_ag_news(config: AgNewsCorpus, out: Path, cache: Path, scratch: Pat
 
 def _copy_user_files(config: FileCorpus, out: Path) -> Origin:
     paths = _user_files(config)
-    formats = {_format_of(path) for path in paths.values()}
+    formats = {format_of(path) for path in paths.values()}
     if len(formats) > 1:
         raise UserError(f"corpus: the files of one corpus must have one format, not {', '.join(sorted(formats))}")
     format_ = formats.pop()
@@ -198,14 +190,6 @@ def _existing(path: str, field: str) -> Path:
     if not expanded.is_file():
         raise UserError(f"corpus.{field}: there is no file {path} (looked in {Path.cwd()}); give the path of one")
     return expanded
-
-
-def _format_of(path: Path) -> TableFormat:
-    name = path.name.removesuffix(".gz")
-    try:
-        return _FORMATS[Path(name).suffix.lower()]
-    except KeyError:
-        raise UserError(f"{path}: its name must end in {', '.join(_FORMATS)}, or one of these and .gz") from None
 
 
 def _copy_plain(path: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from mlflow import MlflowClient
 
@@ -39,6 +40,16 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     assert attempt(trained[:10]).promoted
     assert champion() == (trained, {"nli.promotion": "better by the rules", "nli.promoted_over": "1"})
 
+    told = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here")
+    assert told.returncode == 0, told.stderr
+    assert "█" in told.stdout
+    assert {line.split()[0] for line in told.stdout.splitlines()} == {"entailment", "contradiction", "neutral"}
+    (workplace / "pairs.csv").write_text("premise,hypothesis\na girl is here,a child is here\n")
+    files = ["--input", "pairs.csv", "--output", "labels.parquet"]
+    assert nli("predict", "--model", "nli-sample@champion", *files).returncode == 0
+    (row,) = pl.read_parquet(workplace / "labels.parquet").to_dicts()
+    assert f"{row['probability/neutral']:.3f}" in told.stdout
+
     worse = nli("promote", other)
     assert worse.returncode == 2
     assert "against it: it is not better by the paired test: -" in worse.stdout
@@ -61,6 +72,9 @@ def test_what_cannot_be_promoted_is_one_line(nli: Callable[..., Any]) -> None:
         (["promote", "0123abcd"], "no run of this id"),
         (["promote", "0123abcd", "--force", " "], "give a reason"),
         (["rollback", "nli-sample"], "has no champion"),
+        (["predict", "--premise", "a girl"], "no model is champion yet"),
+        (["predict", "--premise", "a girl", "--input", "pairs.csv"], "give --input and --output, or --premise"),
+        (["predict", "--input", "pairs.csv", "--output", "labels.csv"], "ends in .parquet"),
     ):
         refused = nli(*arguments)
         assert refused.returncode == 2

@@ -52,7 +52,7 @@ def _read(path: Path, layout: CorpusLayout, part: int) -> list[pl.DataFrame]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_PART_BYTES", part)
         patch.setattr(reading, "_PART_ROWS", part)
-        return list(reading.read_parts(Source(path, path.name), layout))
+        return list(reading.read_parts(Source(path, path.name), layout.table))
 
 
 @pytest.mark.parametrize("format_", ["csv", "tsv", "jsonl", "parquet"])

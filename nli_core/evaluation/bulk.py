@@ -1,0 +1,122 @@
+"""Predicting a table of any size, some rows at a time: memory stays flat, and a killed prediction goes on.
+
+<output>.parts/plan.json       what is predicted, from which file, with which model
+<output>.parts/00000.parquet   the predictions for the first rows
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nli_core import durable
+from nli_core.data.faults import Source, first_malformed, position_of
+from nli_core.data.layout import Table, TableFormat, format_of
+from nli_core.data.reading import read_parts
+from nli_core.errors import UserError, reason_of
+from nli_core.evaluation.predictor import Predictor
+from nli_core.progress import Progress
+
+_PLAN = "plan.json"
+
+
+def predict_table(
+    predictor: Predictor,
+    source: Path,
+    target: Path,
+    *,
+    columns: Sequence[str],
+    model: str,
+    progress: Progress = lambda _done, _total, _note: None,
+) -> dict[str, Any]:
+    """Predict every row of a CSV, TSV, JSONL or Parquet file; returns the facts.
+
+    `target` gets a row for each, in their order: row (from 0), label, and `probability/<label>` of every label.
+    `columns` are the premise's and the hypothesis', or the only text's. `model` is a digest of the model: what an
+    earlier try predicted with the same one from the same file is kept.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, or has a row without text; nothing is predicted then.
+    """
+    named = Source(source, str(source))
+    table = Table(_plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
+    rows = _checked_rows(named, table, columns)
+    parts = target.with_name(f"{target.name}.parts")
+    plan = {"source": durable.file_sha256(source), "columns": list(columns), "model": model, "labels": predictor.labels}
+    kept = _finished_rows(parts, json.dumps(plan, sort_keys=True))
+    done = 0
+    for index, part in enumerate(read_parts(named, table)):
+        path = parts / f"{index:05d}.parquet"
+        if not path.exists():
+            with durable.replacing(path) as partial:
+                _predict(predictor, part, columns, done).write_parquet(partial)
+        done += part.height
+        progress(done, rows, f"{source.name}")
+    _join(sorted(parts.glob("*.parquet")), target)
+    shutil.rmtree(parts)
+    return {"rows": rows, "kept_rows": kept}
+
+
+def _plain_format(source: Path) -> TableFormat:
+    if not source.is_file():
+        raise UserError(f"{source}: there is no such file")
+    if source.suffix == ".gz":
+        raise UserError(f"{source}: is compressed; unpack it first")
+    return format_of(source)
+
+
+def _checked_rows(source: Source, table: Table, columns: Sequence[str]) -> int:
+    """How many rows the file has, each of which has text in every column."""
+    rows = 0
+    try:
+        for part in read_parts(source, table):
+            texts = [pl.col(name).cast(pl.String).str.strip_chars().fill_null("") for name in columns]
+            empty = part.select(pl.any_horizontal(text == "" for text in texts)).to_series().arg_true()
+            if len(empty):
+                place = position_of(source, table, rows + int(empty[0]))
+                raise UserError(
+                    f"{source.name}, {place}: has no text in {' or '.join(columns)}; mend the row or drop it"
+                )
+            rows += part.height
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
+        raise UserError(
+            first_malformed(source, table) or f"{source.name}: cannot be read ({reason_of(error)})"
+        ) from None
+    if rows == 0:
+        raise UserError(f"{source.name}: has no rows")
+    return rows
+
+
+def _finished_rows(parts: Path, plan: str) -> int:
+    """Make the folder of parts ready: what was predicted by another plan goes. How many rows are there already."""
+    if not (parts / _PLAN).exists() or (parts / _PLAN).read_text(encoding="utf-8") != plan:
+        shutil.rmtree(parts, ignore_errors=True)
+        parts.mkdir(parents=True)
+        durable.write_text(parts / _PLAN, plan)
+    durable.discard_partial_files(parts)
+    return sum(pq.read_metadata(path).num_rows for path in parts.glob("*.parquet"))
+
+
+def _predict(predictor: Predictor, part: pl.DataFrame, columns: Sequence[str], first_row: int) -> pl.DataFrame:
+    texts = [part[name].cast(pl.String).to_list() for name in columns]
+    probabilities = predictor.probabilities(*texts)
+    best = probabilities.argmax(axis=1)
+    return pl.DataFrame(
+        {
+            "row": pl.int_range(first_row, first_row + part.height, eager=True),
+            "label": [predictor.labels[place] for place in best],
+            **{f"probability/{label}": probabilities[:, place] for place, label in enumerate(predictor.labels)},
+        }
+    )
+
+
+def _join(parts: Sequence[Path], target: Path) -> None:
+    """One file out of all parts, one part in memory at a time."""
+    with durable.replacing(target) as partial, pq.ParquetWriter(partial, pq.read_schema(parts[0])) as writer:
+        for path in parts:
+            writer.write_table(pq.read_table(path))

@@ -1,0 +1,126 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from nli_core.config import PackConfig
+from nli_core.data import reading
+from nli_core.errors import UserError
+from nli_core.evaluation.bulk import predict_table
+from nli_core.evaluation.predictor import Predictor
+from nli_core.model.classifier import Classifier
+from nli_core.model.export import export_classifier
+from nli_core.model.weights import load_encoder
+
+COLUMNS = ("premise", "hypothesis")
+PAIRS = [{"premise": f"a child number {'so ' * (row % 9)}{row}", "hypothesis": "a girl"} for row in range(40)]
+
+
+@pytest.fixture
+def predictor(tiny_encoder: Path, tmp_path: Path) -> Predictor:
+    torch.manual_seed(0)
+    model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
+    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64))
+    return Predictor(tmp_path / "model")
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PART_BYTES", 300)
+    monkeypatch.setattr(reading, "_PART_ROWS", 11)
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.tsv", "pairs.jsonl", "pairs.parquet"])
+def test_every_row_is_predicted_in_its_order(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    told: list[int] = []
+    facts = predict_table(
+        predictor,
+        write_rows(name, PAIRS),
+        tmp_path / "out.parquet",
+        columns=COLUMNS,
+        model="m",
+        progress=lambda done, total, _: told.append(done) or None,
+    )
+    assert facts == {"rows": 40, "kept_rows": 0}
+    assert len(told) > 2
+    assert told[-1] == 40
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    expected = predictor.probabilities([row["premise"] for row in PAIRS], [row["hypothesis"] for row in PAIRS])
+    assert found["row"].to_list() == list(range(40))
+    np.testing.assert_allclose(found.select("probability/no", "probability/yes").to_numpy(), expected, atol=1e-6)
+    assert found["label"].to_list() == [("no", "yes")[place] for place in expected.argmax(axis=1)]
+    assert not (tmp_path / "out.parquet.parts").exists()
+
+
+class _DyingPredictor(Predictor):
+    """Dies in its third part."""
+
+    calls = 0
+
+    def probabilities(self, premises: Sequence[str], hypotheses: Sequence[str] | None = None) -> Any:
+        self.calls += 1
+        if self.calls == 3:
+            raise KeyboardInterrupt
+        return super().probabilities(premises, hypotheses)
+
+
+def test_a_prediction_that_died_goes_on_and_comes_to_the_same(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = write_rows("pairs.csv", PAIRS)
+    predict_table(predictor, source, tmp_path / "whole.parquet", columns=COLUMNS, model="m")
+    target = tmp_path / "out.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
+    assert not target.exists()
+    facts = predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    assert 0 < facts["kept_rows"] < 40
+    assert target.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_what_another_model_or_another_file_left_is_not_used(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, target = write_rows("pairs.csv", PAIRS), tmp_path / "out.parquet"
+    for change in ("model", "file"):
+        with pytest.raises(KeyboardInterrupt):
+            predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
+        if change == "file":
+            write_rows("pairs.csv", PAIRS[1:])
+        facts = predict_table(predictor, source, target, columns=COLUMNS, model="other" if change == "model" else "m")
+        assert facts["kept_rows"] == 0
+
+
+def test_single_texts_have_one_column(predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path) -> None:
+    source = write_rows("texts.csv", [{"text": "a child"}, {"text": "a girl"}])
+    predict_table(predictor, source, tmp_path / "out.parquet", columns=("text",), model="m")
+    expected = predictor.probabilities(["a child", "a girl"])
+    found = pl.read_parquet(tmp_path / "out.parquet").select("probability/no", "probability/yes").to_numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.faults("inputs tried")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("premise,other\na,b\n", "has no column 'hypothesis', only 'premise', 'other'; name the columns"),
+        ("premise,hypothesis\na,b\nc,\n", r"line 3: has no text in premise or hypothesis"),
+        ("premise,hypothesis\na,b\nc,d,e\n", r"line 3: has 3 fields, the header 2"),
+        ("premise,hypothesis\n", "has no rows"),
+        ("", "is empty"),
+    ],
+)
+def test_what_cannot_be_predicted_is_named_before_anything_is(
+    predictor: Predictor, tmp_path: Path, text: str, message: str
+) -> None:
+    source = tmp_path / "pairs.csv"
+    source.write_text(text)
+    with pytest.raises(UserError, match=message):
+        predict_table(predictor, source, tmp_path / "out.parquet", columns=COLUMNS, model="m")
+    assert not list(tmp_path.glob("out*"))
