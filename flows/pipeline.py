@@ -16,6 +16,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from nli_core.config import STAGES, RunConfig, Stage
 from nli_core.plan import Outputs
+from tasks.artifacts import leave_summary, report_end
 from tasks.download import download
 from tasks.evaluate import evaluate
 from tasks.finetune import finetune
@@ -38,12 +39,15 @@ class RunSummary:
     metrics: dict[str, float]
 
 
+ends: dict[str, Any] = {"on_failure": [report_end], "on_crashed": [report_end], "on_cancellation": [report_end]}
+
+
 def shard_workers() -> TaskRunner[PrefectFuture[Any]]:
     """As many threads as cores: the tokenizer works outside of Python's lock."""
     return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=os.cpu_count() or 1))
 
 
-@flow(name="pipeline", flow_run_name="{recipe}", task_runner=shard_workers())
+@flow(name="pipeline", flow_run_name="{recipe}", task_runner=shard_workers(), **ends)
 def pipeline(
     config: RunConfig, recipe: str = "custom", rerun: list[Stage] | None = None, until: Stage = "evaluate"
 ) -> RunSummary:
@@ -94,7 +98,8 @@ def run_stage_task(stage: Stage, config: RunConfig, upstream: Outputs, recipe: s
 
 
 def summarize(recipe: str, results: dict[Stage, StageResult]) -> RunSummary:
-    """What the stages did, for the terminal and for `--json`."""
+    """What the stages did, for the terminal and for `--json`; an artifact in Prefect says it too."""
+    leave_summary(recipe, results)
     runs = [result.mlflow_run_id for result in results.values() if result.mlflow_run_id]
     measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
     return RunSummary(

@@ -7,7 +7,7 @@ them: one that is missing is an error that names it.
 from prefect import flow
 from prefect.exceptions import CancelledRun
 
-from flows.pipeline import RunSummary, cancelled, lifetime, run_stage_task, shard_workers, summarize
+from flows.pipeline import RunSummary, cancelled, ends, lifetime, run_stage_task, shard_workers, summarize
 from nli_core.config import RunConfig, Stage
 from nli_core.plan import finished_upstream
 from tasks.settings import Settings
@@ -22,25 +22,25 @@ def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> Run
         return cancelled(stopped)
 
 
-@flow(name="download-stage", flow_run_name="download {recipe}")
+@flow(name="download-stage", flow_run_name="download {recipe}", **ends)
 def download_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
     """Fetch and verify the corpus and the encoder."""
     return _run_alone("download", config, recipe, rerun)
 
 
-@flow(name="pack-stage", flow_run_name="pack {recipe}", task_runner=shard_workers())
+@flow(name="pack-stage", flow_run_name="pack {recipe}", task_runner=shard_workers(), **ends)
 def pack_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
     """Tokenize and pack a downloaded corpus."""
     return _run_alone("pack", config, recipe, rerun)
 
 
-@flow(name="finetune-stage", flow_run_name="finetune {recipe}")
+@flow(name="finetune-stage", flow_run_name="finetune {recipe}", **ends)
 def finetune_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
     """Fine-tune on packed shards."""
     return _run_alone("finetune", config, recipe, rerun)
 
 
-@flow(name="evaluate-stage", flow_run_name="evaluate {recipe}")
+@flow(name="evaluate-stage", flow_run_name="evaluate {recipe}", **ends)
 def evaluate_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
     """Measure a fine-tuned model on dev and test."""
     return _run_alone("evaluate", config, recipe, rerun)

@@ -94,7 +94,13 @@ def test_a_worker_runs_a_deployment_and_then_one_stage_of_it(
     prefect("deployment", "run", "pipeline/sample", "--params", parameters, "--watch")
     api = environment["PREFECT_API_URL"]
     runs = requests.post(f"{api}/flow_runs/filter", json={}, timeout=10).json()
-    assert [run["state_name"] for run in runs] == ["Completed"]
+    assert [run["state_name"] for run in runs if run["state_type"] != "SCHEDULED"] == ["Completed"]
+    assert {run["name"] for run in runs if run["state_type"] == "SCHEDULED"} >= {"sample", "snli-minilm"}
+
+    sample = requests.get(f"{api}/deployments/name/pipeline/sample", timeout=10).json()
+    assert [(known["schedule"]["cron"], known["active"]) for known in sample["schedules"]] == [("0 3 * * *", True)]
+    assert sample["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+    assert sample["global_concurrency_limit"]["limit"] == 1
 
     prefect("deployment", "run", "evaluate-stage/sample-evaluate", "--params", parameters, "--watch")
     tasks = requests.post(f"{api}/task_runs/filter", json={"sort": "EXPECTED_START_TIME_DESC"}, timeout=10).json()

@@ -1,0 +1,84 @@
+"""What flow runs leave in Prefect, and tell a webhook."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from flows.pipeline import RunSummary
+from nli_core.errors import UserError
+
+Run = Callable[..., RunSummary]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What a webhook is told."""
+    messages: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("NLI_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook")
+    yield messages
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def artifact(prefect_server: str) -> Callable[[str], str]:
+    """The text of the newest artifact with a key."""
+
+    def get(key: str) -> str:
+        answer = requests.get(f"{prefect_server}/artifacts/{key}/latest", timeout=30)
+        answer.raise_for_status()
+        return str(answer.json()["data"])
+
+    return get
+
+
+def test_a_finished_run_says_what_was_done_and_a_cached_one_that_nothing_was(
+    run_pipeline: Run, artifact: Callable[[str], str]
+) -> None:
+    run_pipeline(until="pack")
+    first = artifact("tiny-run")
+    assert "| pack | Completed |" in first
+    assert "Nothing had changed" not in first
+    run_pipeline(until="pack")
+    assert "Nothing had changed: every stage was cached." in artifact("tiny-run")
+
+
+def test_a_run_that_fails_says_why_and_how_to_go_on(
+    run_pipeline: Run, artifact: Callable[[str], str], overflowing_encoder: Path, told: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(UserError):
+        run_pipeline(encoder={"name": str(overflowing_encoder)})
+    text = artifact("tiny-end")
+    assert "finetune: the loss became nan in step 1" in text
+    assert "run the same again" in text
+    (message,) = told
+    assert (message["recipe"], message["state"]) == ("tiny", "Failed")
+    assert "the loss became nan" in message["message"]
+
+
+def test_a_webhook_that_is_away_disturbs_nothing(
+    run_pipeline: Run, overflowing_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLI_WEBHOOK", "http://me:secret@127.0.0.1:9/hook")
+    with pytest.raises(UserError, match="the loss became nan"):
+        run_pipeline(encoder={"name": str(overflowing_encoder)})
