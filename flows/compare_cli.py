@@ -48,9 +48,9 @@ def compare(
 
         print(encoder.dumps(comparison_report.as_json(first, compared)), flush=True)
         return
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     for other in compared:
-        console.print(f"[bold]{comparison_report.run_name(other.run)}[/] against {comparison_report.run_name(first)}")
+        console.print(f"{comparison_report.run_name(other.run)} against {comparison_report.run_name(first)}")
         console.print(f"{comparison_report.verdict(other)}\n")
         _print(console, comparison_report.DIFFERENCES, comparison_report.differing_rows(other))
         _print(console, comparison_report.PARTS, comparison_report.part_rows(other))

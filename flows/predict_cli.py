@@ -39,17 +39,26 @@ def predict(
     """
     if (source is None) == (premise is None) or (source is None) != (target is None):
         raise UserError("predict: give --input and --output, or --premise (and --hypothesis)")
-    if target and target.suffix != ".parquet":
+    if target and (target.suffix != ".parquet" or target.is_dir()):
         raise UserError(f"--output {target}: name a file that ends in .parquet")
+    if source and target and source.resolve() == target.resolve():
+        raise UserError(f"--output {target}: is the input; name another file")
+    if source and hypothesis is not None:
+        raise UserError("--hypothesis belongs to --premise; name the columns of a file with --columns")
+    if (premise is not None and not premise.strip()) or (hypothesis is not None and not hypothesis.strip()):
+        raise UserError("predict: --premise and --hypothesis need some text")
     names = [name.strip() for name in columns.split(",")]
     if len(names) not in (1, 2) or not all(names):
         raise UserError(f"--columns {columns}: name one column or two, such as premise,hypothesis")
     quiet_libraries()
     from nli_core.evaluation.predictor import Predictor
+    from nli_core.model.export import is_fine_tuned
     from tasks.model_files import model_folder
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = model_folder(model, Settings.from_environment(), Path(scratch))
+        if not is_fine_tuned(folder):
+            raise UserError(f"{model}: is an encoder that was not fine-tuned; name a run or a model of the registry")
         if premise is not None:
             _print_one(Predictor(folder), premise, hypothesis)
         elif source is not None and target is not None:
@@ -61,8 +70,8 @@ def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None) -> 
     table = Table(box=None, pad_edge=False, show_header=False)
     for label, value in zip(predictor.labels, probabilities, strict=True):
         best = value == probabilities.max()
-        table.add_row(f"[bold]{label}[/]" if best else label, "█" * round(_BAR * value), f"{value:.4f}")
-    Console(highlight=False).print(table)
+        table.add_row(label, "█" * round(_BAR * value), f"{value:.4f}", style="bold" if best else None)
+    Console(highlight=False, markup=False).print(table)
 
 
 def _predict_file(folder: Path, source: Path, target: Path, columns: list[str]) -> None:
@@ -89,4 +98,4 @@ def _predict_file(folder: Path, source: Path, target: Path, columns: list[str]) 
             progress=lambda done, total, note: bar.update(row, completed=done, total=total, description=note),
         )
     kept = f", {facts['kept_rows']:,} of them by an earlier try" if facts["kept_rows"] else ""
-    Console(soft_wrap=True, highlight=False).print(f"{facts['rows']:,} rows{kept}: {target}")
+    Console(soft_wrap=True, highlight=False, markup=False).print(f"{facts['rows']:,} rows{kept}: {target}")

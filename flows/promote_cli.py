@@ -30,13 +30,15 @@ def promote(
     """
     if force is not None and not force.strip():
         raise UserError("--force: give a reason; it is recorded with the model")
+    if not (margin >= 0 and calibration_margin >= 0):
+        raise UserError("--margin and --calibration-margin: give numbers that are not below 0")
     quiet_libraries()
     from nli_core.evaluation.promotion import Margins
     from tasks import comparison_report, promotion
 
     margins = Margins(part_points=margin, calibration=calibration_margin)
     done = promotion.promote(Settings.from_environment(), run, model=model, reason=force, margins=margins)
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     if done.compared:
         console.print(f"{comparison_report.run_name(done.compared.run)} {comparison_report.verdict(done.compared)}")
     for rule in done.broken:

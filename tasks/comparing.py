@@ -12,14 +12,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from nli_core.data.spelling import spell_examples
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 from nli_core.evaluation.comparison import Comparison, compare
 from nli_core.evaluation.paired import holm
 from nli_core.outputs import predictions_name
 from tasks.connection import mlflow_client
 from tasks.provenance import differences
 from tasks.settings import Settings
-from tasks.tracking import EXAMPLES_TAG, EXPERIMENT, read_repeat
+from tasks.tracking import EXAMPLES_TAG, all_runs, read_repeat
 
 MOST_TEXTS = 20
 _DATA_TAGS = ("nli.corpus.source", "nli.corpus.sha256", "nli.encoder.sha256")
@@ -51,11 +51,11 @@ def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Co
         raise UserError("compare: name two runs at least; `make ui` lists them, `nli run` ends with the id of its own")
     with mlflow_client(settings) as client:
         runs = [find_run(client, settings, name) for name in names]
-        predictions = [_predictions(run, settings) for run in runs]
+        for run in runs[1:]:
+            _refuse_other_examples(runs[0], run)
+        predictions = [read_predictions(client, run) for run in runs]
         surroundings = [read_repeat(settings, run.info.run_id)["made_with"] for run in runs]
     first = runs[0]
-    for run in runs[1:]:
-        _refuse_other_examples(first, run)
     comparisons = [compare(predictions[0], other) for other in predictions[1:]]
     corrected = holm([comparison.parts[0].paired.p_value for comparison in comparisons])
     return first, [
@@ -91,28 +91,37 @@ def find_run(client: MlflowClient, settings: Settings, name: str) -> Run:
     Raises:
         UserError: there is none, or more than one.
     """
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    runs = client.search_runs([experiment.experiment_id]) if experiment else []
-    found = [run for run in runs if run.info.run_id.startswith(name)]
+    found = [run for run in all_runs(client) if run.info.run_id.startswith(name)] if name else []
     if len(found) != 1:
         few = "no run" if not found else f"{len(found)} runs"
         raise UserError(f"{name}: {few} of this id in MLflow at {settings.shown_tracking_uri}; `make ui` lists them")
     return found[0]
 
 
-def _predictions(run: Run, settings: Settings) -> pl.DataFrame:
+def read_predictions(client: MlflowClient, run: Run) -> pl.DataFrame:
+    """What a run's model predicts for test, as evaluate left it.
+
+    Raises:
+        UserError: the run was not evaluated, or the file is damaged.
+    """
     name = f"predictions/{predictions_name('test')}"
-    present = MlflowClient(settings.tracking_uri).list_artifacts(run.info.run_id, "predictions")
-    if name not in {file.path for file in present}:
+    if name not in {file.path for file in client.list_artifacts(run.info.run_id, "predictions")}:
         raise UserError(f"{run.info.run_id}: has no predictions for test; `nli run --from-mlflow` evaluates it")
     with tempfile.TemporaryDirectory() as scratch:
         path = mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/{name}", dst_path=scratch)
-        return pl.read_parquet(Path(path))
+        try:
+            return pl.read_parquet(Path(path))
+        except pl.exceptions.PolarsError as error:
+            raise UserError(f"{run.info.run_id}: its {name} cannot be read ({reason_of(error)})") from None
 
 
 def _refuse_other_examples(first: Run, run: Run) -> None:
-    digests = [known.data.tags.get(EXAMPLES_TAG, "unknown") for known in (first, run)]
-    if digests[0] != digests[1] or "unknown" in digests:
+    digests = []
+    for known in (first, run):
+        if EXAMPLES_TAG not in known.data.tags:
+            raise UserError(f"{known.info.run_id}: does not say which examples it was tested on; run it again")
+        digests.append(known.data.tags[EXAMPLES_TAG])
+    if digests[0] != digests[1]:
         raise UserError(
             f"{first.info.run_id} and {run.info.run_id} were tested on different examples (their digests are "
             f"{digests[0][:12]} and {digests[1][:12]}): a comparison would say nothing; evaluate both on one test set"

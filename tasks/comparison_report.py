@@ -4,6 +4,7 @@ import base64
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mlflow.entities import Run
 
 from nli_core.evaluation.comparison import Accuracy, Part
 from nli_core.evaluation.figures import save_differences
+from nli_core.evaluation.paired import SIGNIFICANT
 from tasks.comparing import MOST_TEXTS, Compared
 
 _STYLE = (
@@ -34,7 +36,7 @@ def run_name(run: Run) -> str:
 def verdict(compared: Compared) -> str:
     """One sentence: which is better, by how much, and whether that could be chance."""
     paired = compared.comparison.parts[0].paired
-    if compared.p_value >= 0.05:
+    if compared.p_value >= SIGNIFICANT:
         return f"no difference shown: {difference_text(compared.comparison.parts[0])}, p = {p_text(compared.p_value)}"
     which = "better" if paired.difference > 0 else "worse"
     return f"{which}: {difference_text(compared.comparison.parts[0])}, p = {p_text(compared.p_value)}"
@@ -76,7 +78,11 @@ def as_json(first: Run, compared: Sequence[Compared]) -> dict[str, Any]:
 def as_markdown(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
     """The whole report but for the figure."""
     lines = [f"# {run_name(first)} against {', '.join(run_name(other.run) for other in compared)}"]
-    lines += ["", "Accuracy on test with 95 % intervals; differences are the second's less the first's."]
+    lines += [
+        "",
+        "Accuracy on test with 95 % intervals; differences are the second's less the first's. "
+        "The p values of parts stand for themselves: among many parts, some differ by chance.",
+    ]
     for other in compared:
         lines += ["", f"## {run_name(other.run)}", "", f"**{verdict(other)}** (McNemar's exact test; Holm over runs)"]
         lines += _differing(other)
@@ -89,10 +95,10 @@ def as_html(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
     """The report as one page that needs nothing else: markdown and figures."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(as_markdown(first, compared, texts))
     figures = "".join(
-        f"<h2>{run_name(other.run)}: differences by part</h2><img src='data:image/png;base64,{_figure(other)}'>"
+        f"<h2>{escape(run_name(other.run))}: differences by part</h2><img src='data:image/png;base64,{_figure(other)}'>"
         for other in compared
     )
-    title = f"{run_name(first)} compared"
+    title = escape(f"{run_name(first)} compared")
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title><style>{_STYLE}</style>"
         f"</head><body>{body}{figures}</body></html>\n"

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from nli_core.config import PretrainedEncoder
 from nli_core.download.encoders import MINILM_NAME, download_encoder
 from nli_core.errors import UserError, reason_of
-from tasks.connection import mlflow_client
+from tasks.connection import mlflow_client, says_missing
 from tasks.model_logging import MODEL_NAME
 from tasks.promotion import CHAMPION
 from tasks.settings import Settings
@@ -34,7 +34,9 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
         with mlflow_client(settings):
             try:
                 return Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(scratch)))
-            except (MlflowException, OSError) as error:
+            except (MlflowException, FileNotFoundError) as error:
+                if not says_missing(error):
+                    raise
                 where = f"MLflow at {settings.shown_tracking_uri}"
                 raise UserError(f"{uri}: {where} has no such model ({reason_of(error)})") from None
     if name != MINILM_NAME:
@@ -61,7 +63,7 @@ def _uri(name: str, settings: Settings) -> str | None:
 
 def _only_champion(settings: Settings) -> str:
     with mlflow_client(settings) as client:
-        names = [model.name for model in client.search_registered_models() if CHAMPION in model.aliases]
+        names = [model.name for model in client.search_registered_models(max_results=1000) if CHAMPION in model.aliases]
     if len(names) != 1:
         there = f"there are {', '.join(sorted(names))}: name one, such as {sorted(names)[0]}@champion" if names else ""
         raise UserError(f"champion: {there or 'no model is champion yet; `nli promote RUN` makes one'}")

@@ -64,6 +64,14 @@ def _locked(path: Path) -> int:
 
 
 def _mark_if_dead(path: Path, settings: Settings) -> None:
+    if path.name.endswith(_UNSAID):
+        own = path.name.removesuffix(_UNSAID)
+        if not path.with_name(own).exists():  # otherwise it may say it yet
+            from tasks import tracking
+
+            tracking.mark_killed(settings, own)
+            path.unlink(missing_ok=True)
+        return
     try:
         handle = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -71,7 +79,7 @@ def _mark_if_dead(path: Path, settings: Settings) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with get_client(sync_client=True) as client:
-            for run in client.read_flow_runs(flow_run_filter=_filter(path.name.removesuffix(_UNSAID))):
+            for run in client.read_flow_runs(flow_run_filter=_filter(path.name)):
                 _mark_crashed(client, run)
                 from tasks import tracking
 

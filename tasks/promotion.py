@@ -1,24 +1,26 @@
 """The model registry: the alias `champion`, which moves only to a better model.
 
-Each version says in its tags what it was promoted over and why, so that going back is a matter of reading them.
+Each version says in a tag why it was promoted; the model has the earlier champions in one, to go back to.
 """
 
+import json
 from dataclasses import dataclass
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from nli_core.errors import UserError
 from nli_core.evaluation.promotion import Margins, broken_rules
-from tasks.comparing import Compared, compare_runs, find_run
-from tasks.connection import mlflow_client
+from tasks.comparing import Compared, compare_runs, find_run, read_predictions
+from tasks.connection import mlflow_client, says_missing
 from tasks.model_logging import MODEL_NAME
 from tasks.settings import Settings
 
 CHAMPION = "champion"
-_BEFORE_TAG = "nli.promoted_over"
+_PAST_TAG = "nli.past_champions"
 _REASON_TAG = "nli.promotion"
 
 
@@ -26,14 +28,14 @@ _REASON_TAG = "nli.promotion"
 class Promotion:
     """What became of an attempt: the model's name, the version that is champion now, and what spoke against the run.
 
-    `compared` is the comparison with the champion until then; None if there was none.
+    `compared` is the comparison with the champion until then, if there was one.
     """
 
     model: str
     champion: str
     promoted: bool
     broken: list[str]
-    compared: Compared | None
+    compared: Compared | None = None
 
 
 def promote(settings: Settings, run_name: str, *, model: str | None, reason: str | None, margins: Margins) -> Promotion:
@@ -42,32 +44,38 @@ def promote(settings: Settings, run_name: str, *, model: str | None, reason: str
     `model` is the name in the registry; without one, that of the run's corpus: `nli-snli`.
 
     Raises:
-        UserError: there is no such run, or it was tested on other examples than the champion.
+        UserError: there is no such run, it was not evaluated, or, unless there is a reason, it cannot be compared with
+            the champion.
     """
     with mlflow_client(settings) as client:
         run = find_run(client, settings, run_name)
-        name = model or f"nli-{run.data.params['corpus.name']}"
+        read_predictions(client, run)
+        name = model or _name_of(run)
         before = _champion(client, name)
-        if before is not None and before.run_id == run.info.run_id:
-            return Promotion(
-                name, str(before.version), promoted=False, broken=["it is champion already"], compared=None
-            )
     compared, broken = None, []
     if before is not None:
-        first, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
-        broken = broken_rules(compared.comparison, first.data.metrics, run.data.metrics, margins)
+        if before.run_id == run.info.run_id:
+            return Promotion(name, str(before.version), promoted=False, broken=["it is champion already"])
+        try:
+            _, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
+            broken = broken_rules(compared.comparison, margins)
+        except UserError as error:
+            if reason is None:
+                raise
+            broken = [str(error)]
         if broken and reason is None:
             return Promotion(name, str(before.version), promoted=False, broken=broken, compared=compared)
     with mlflow_client(settings) as client:
         version = _version_of(client, name, run.info.run_id)
+        if before is not None:
+            _remember(client, name, [*_past(client, name), str(before.version)])
         client.set_model_version_tag(name, version.version, _REASON_TAG, reason or "better by the rules")
-        client.set_model_version_tag(name, version.version, _BEFORE_TAG, str(before.version) if before else "")
         client.set_registered_model_alias(name, CHAMPION, version.version)
     return Promotion(name, str(version.version), promoted=True, broken=broken, compared=compared)
 
 
 def roll_back(settings: Settings, model: str) -> tuple[str, str]:
-    """Give the alias back to the version that the champion was promoted over: the versions before and now.
+    """Give the alias back to the version that was champion before: the versions before and now.
 
     Raises:
         UserError: there is no champion, or it is the first one.
@@ -76,18 +84,36 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
         champion = _champion(client, model)
         if champion is None:
             raise UserError(f"{model}: has no champion in the registry of {settings.shown_tracking_uri}")
-        before = champion.tags.get(_BEFORE_TAG)
-        if not before:
+        past = _past(client, model)
+        if not past:
             raise UserError(f"{model}: version {champion.version} was the first champion; there is none to go back to")
-        client.set_registered_model_alias(model, CHAMPION, before)
-    return str(champion.version), before
+        client.set_registered_model_alias(model, CHAMPION, past[-1])
+        _remember(client, model, past[:-1])
+    return str(champion.version), past[-1]
+
+
+def _name_of(run: Run) -> str:
+    corpus = run.data.params.get("corpus.name", "file")
+    if corpus == "file":
+        raise UserError(f"{run.info.run_id}: say which model this is with --model NAME; its corpus has no name")
+    return f"nli-{corpus}"
+
+
+def _past(client: MlflowClient, name: str) -> list[str]:
+    """The versions that were champion before the present one, oldest first."""
+    past: list[str] = json.loads(client.get_registered_model(name).tags.get(_PAST_TAG, "[]"))
+    return past
+
+
+def _remember(client: MlflowClient, name: str, past: list[str]) -> None:
+    client.set_registered_model_tag(name, _PAST_TAG, json.dumps(past))
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
     try:
         return client.get_model_version_by_alias(name, CHAMPION)
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if says_missing(error):
             return None
         raise
 

@@ -2,7 +2,7 @@
 
 One MLflow run stands for one training. It is found again by the tag that holds the training's key, so a resumed
 training goes on in its run, and evaluate adds to it through the client, without ever opening it: an evaluation that
-fails does not mark the training failed. With `publishing` the only module that speaks to MLflow's run API.
+fails does not mark the training failed. Only this module and `publishing` write runs.
 """
 
 import re
@@ -24,7 +24,7 @@ from nli_core.download.addresses import without_password
 from nli_core.errors import UserError, reason_of
 from nli_core.plan import Outputs
 from nli_core.progress import StoppedError
-from tasks.connection import mlflow_client
+from tasks.connection import mlflow_client, says_missing
 from tasks.outbox import Outbox
 from tasks.presence import leave_unsaid
 from tasks.progress import LOGGER
@@ -125,17 +125,21 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
 
 def referenced_keys(settings: Settings) -> set[str]:
     """Keys of all stage outputs that any existing run names in its tags."""
-    keys: set[str] = set()
-    page: str | None = None
     with mlflow_client(settings) as client:
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        while experiment is not None:
-            runs = client.search_runs([experiment.experiment_id], page_token=page)
-            keys |= {value for run in runs for name, value in run.data.tags.items() if name.startswith("nli.key.")}
-            page = runs.token
-            if not page:
-                break
-    return keys
+        tags = (tag for run in all_runs(client) for tag in run.data.tags.items())
+        return {value for name, value in tags if name.startswith("nli.key.")}
+
+
+def all_runs(client: MlflowClient) -> Iterator[Run]:
+    """Every run of the experiment, newest first."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    page: str | None = None
+    while experiment is not None:
+        runs = client.search_runs([experiment.experiment_id], page_token=page)
+        yield from runs
+        page = runs.token
+        if not page:
+            return
 
 
 def metric_name(name: str) -> str:
@@ -152,7 +156,9 @@ def read_repeat(settings: Settings, run_id: str) -> dict[str, Any]:
     with mlflow_client(settings):
         try:
             repeat: dict[str, Any] = mlflow.artifacts.load_dict(f"runs:/{run_id}/{REPEAT}")
-        except (MlflowException, OSError) as error:
+        except (MlflowException, FileNotFoundError) as error:
+            if not says_missing(error):
+                raise
             where = f"MLflow at {settings.shown_tracking_uri}"
             raise UserError(f"{run_id}: {where} has no such run ({reason_of(error)})") from None
     return repeat

@@ -94,8 +94,9 @@ def _rows(path: Path, format_: TableFormat) -> Iterator[tuple[int, list[str]]]:
     quoting: Literal[0, 3] = csv.QUOTE_NONE if format_ == "raw_tsv" else csv.QUOTE_MINIMAL
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=_DELIMITERS[format_], quoting=quoting)
-        begin = 1
+        begin, width = 1, 0
         for fields in reader:
-            if fields:
-                yield begin, fields
+            width = width or len(fields)
+            if fields or width == 1:  # a blank line is a row where there is but one column
+                yield begin, fields or [""]
             begin = reader.line_num + 1

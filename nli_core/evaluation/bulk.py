@@ -4,9 +4,12 @@
 <output>.parts/00000.parquet   the predictions for the first rows
 """
 
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,24 +44,31 @@ def predict_table(
     earlier try predicted with the same one from the same file is kept.
 
     Raises:
-        UserError: the file cannot be read, lacks a column, or has a row without text; nothing is predicted then.
+        UserError: the file cannot be read, lacks a column, or has a row without text, and nothing is predicted then; or
+            `target` cannot be written.
     """
     named = Source(source, str(source))
     table = Table(_plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
     rows = _checked_rows(named, table, columns)
-    parts = target.with_name(f"{target.name}.parts")
-    plan = {"source": durable.file_sha256(source), "columns": list(columns), "model": model, "labels": predictor.labels}
-    kept = _finished_rows(parts, json.dumps(plan, sort_keys=True))
-    done = 0
-    for index, part in enumerate(read_parts(named, table)):
-        path = parts / f"{index:05d}.parquet"
-        if not path.exists():
-            with durable.replacing(path) as partial:
-                _predict(predictor, part, columns, done).write_parquet(partial)
-        done += part.height
-        progress(done, rows, f"{source.name}")
-    _join(sorted(parts.glob("*.parquet")), target)
-    shutil.rmtree(parts)
+    plan = {
+        "source": durable.file_sha256(source),
+        "columns": list(columns),
+        "model": model,
+        "precision": predictor.precision,
+    }
+    with _parts_of(target, json.dumps(plan, sort_keys=True)) as parts:
+        done = kept = 0
+        for index, part in enumerate(read_parts(named, table)):
+            path = parts / f"{index:05d}.parquet"
+            if path.exists() and pq.read_metadata(path).num_rows == part.height:
+                kept += part.height
+            else:
+                with durable.replacing(path) as partial:
+                    _predict(predictor, part, columns, done).write_parquet(partial)
+            done += part.height
+            progress(done, rows, source.name)
+        _join([parts / f"{place:05d}.parquet" for place in range(index + 1)], target)
+        shutil.rmtree(parts)
     return {"rows": rows, "kept_rows": kept}
 
 
@@ -83,23 +93,41 @@ def _checked_rows(source: Source, table: Table, columns: Sequence[str]) -> int:
                     f"{source.name}, {place}: has no text in {' or '.join(columns)}; mend the row or drop it"
                 )
             rows += part.height
-    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
-        raise UserError(
-            first_malformed(source, table) or f"{source.name}: cannot be read ({reason_of(error)})"
-        ) from None
+    except OSError as error:
+        raise UserError(f"{source.name}: cannot be read ({reason_of(error)})") from None
+    except (pl.exceptions.PolarsError, pa.ArrowException) as error:
+        reason = first_malformed(source, table) or f"{source.name}: cannot be read ({reason_of(error)})"
+        raise UserError(reason) from None
     if rows == 0:
         raise UserError(f"{source.name}: has no rows")
     return rows
 
 
-def _finished_rows(parts: Path, plan: str) -> int:
-    """Make the folder of parts ready: what was predicted by another plan goes. How many rows are there already."""
-    if not (parts / _PLAN).exists() or (parts / _PLAN).read_text(encoding="utf-8") != plan:
-        shutil.rmtree(parts, ignore_errors=True)
-        parts.mkdir(parents=True)
-        durable.write_text(parts / _PLAN, plan)
-    durable.discard_partial_files(parts)
-    return sum(pq.read_metadata(path).num_rows for path in parts.glob("*.parquet"))
+@contextmanager
+def _parts_of(target: Path, plan: str) -> Iterator[Path]:
+    """The folder of parts, for this process alone; what was predicted by another plan is gone.
+
+    Raises:
+        UserError: another process holds it, or the disk does not take what the block writes.
+    """
+    parts = target.with_name(f"{target.name}.parts")
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+        handle = os.open(parts, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not (parts / _PLAN).exists() or (parts / _PLAN).read_text(encoding="utf-8") != plan:
+                for path in parts.iterdir():
+                    path.unlink()
+                durable.write_text(parts / _PLAN, plan)
+            durable.discard_partial_files(parts)
+            yield parts
+        finally:
+            os.close(handle)
+    except BlockingIOError:
+        raise UserError(f"{target}: another process is predicting into it; wait for it") from None
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({reason_of(error)}); mend it, and the same goes on") from None
 
 
 def _predict(predictor: Predictor, part: pl.DataFrame, columns: Sequence[str], first_row: int) -> pl.DataFrame:

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from nli_core.errors import UserError
-from nli_core.evaluation.metrics import accuracy_interval
+from nli_core.evaluation.metrics import accuracy_interval, calibration_error
 from nli_core.evaluation.paired import Bools, Paired, paired_difference
 from nli_core.evaluation.slices import slices
 
 ALL = "all"
+_PROBABILITY = "probability/"
+_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,14 @@ class Part:
 class Comparison:
     """The part `all`, then the others; and every example that one of the two gets right and the other does not.
 
+    `first_ece` and `second_ece` are the calibration errors of both, over equal bins.
     `changed` has the columns id, label, first, second (what each predicts), and certainty, the second's probability of
     its answer; what the second got wrong stands first, the most certain on top.
     """
 
     parts: list[Part]
+    first_ece: float
+    second_ece: float
     changed: pl.DataFrame
 
 
@@ -55,14 +61,21 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
     rights = [(joined["label"] == joined[name]).to_numpy() for name in ("predicted", "predicted_second")]
     everything: Bools = rights[0] | True
     parts = [_part(name, rows, *rights) for name, rows in {ALL: everything, **slices(first)}.items()]
-    probabilities = [f"{name}_second" for name in second.columns if name.startswith("probability/")]
+    probabilities = [f"{name}_second" for name in second.columns if name.startswith(_PROBABILITY)]
     changed = (
         joined.with_columns(certainty=pl.max_horizontal(probabilities))
         .filter(pl.Series(rights[0] != rights[1]))
         .sort(pl.col("predicted") != pl.col("label"), -pl.col("certainty"), "id")
         .select("id", "label", first="predicted", second="predicted_second", certainty="certainty")
     )
-    return Comparison(parts, changed)
+    return Comparison(parts, _calibration_error(first), _calibration_error(second), changed)
+
+
+def _calibration_error(predictions: pl.DataFrame) -> float:
+    names = [name for name in predictions.columns if name.startswith(_PROBABILITY)]
+    place = {name.removeprefix(_PROBABILITY): index for index, name in enumerate(names)}
+    label_ids = np.array([place[label] for label in predictions["label"]])
+    return calibration_error(predictions.select(names).to_numpy(), label_ids, bins=_BINS)
 
 
 def _part(name: str, rows: Bools, first: Bools, second: Bools) -> Part:

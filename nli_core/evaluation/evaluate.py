@@ -16,7 +16,7 @@ from nli_core.errors import UserError
 from nli_core.evaluation.figures import save_confusion_matrix, save_learning_curves, save_reliability_diagram
 from nli_core.evaluation.metrics import Floats, calibration_bins, classification_metrics, confusion
 from nli_core.evaluation.predict import Report, predict_logits
-from nli_core.evaluation.slices import overlap
+from nli_core.evaluation.slices import overlap, text_lengths
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
 from nli_core.model.export import load_classifier
@@ -88,7 +88,7 @@ def _save_predictions(probabilities: Floats, shards: ShardSet, path: Path) -> No
         "id": shards.ids,
         "label": names[shards.label_ids],
         "predicted": names[probabilities.argmax(axis=1)],
-        "tokens": shards.examples.lengths,
+        "tokens": text_lengths(shards.examples),
         **({"overlap": overlap(shards.examples)} if pairs else {}),
         **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(shards.labels)},
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from nli_core.evaluation.metrics import Floats, Ints
-from nli_core.evaluation.paired import Paired
+from nli_core.evaluation.paired import SIGNIFICANT, Paired
 
 _DPI = 130
 _ACCENT = "#2f6db5"
@@ -78,11 +78,16 @@ def save_attention(weights: Floats, tokens: Sequence[str], title: str, path: Pat
 
 
 def save_differences(parts: Sequence[tuple[str, Paired]], path: Path) -> None:
-    """The difference in accuracy on each named part with its interval, in points; on the right the second is better."""
+    """The difference in accuracy on each named part with its interval, in points; on the right the second is better.
+
+    What could be chance (McNemar's test) is grey.
+    """
     figure = Figure(figsize=(7.5, 0.42 * len(parts) + 1.2), layout="constrained")
     axes = figure.subplots()
     for row, (_, paired) in enumerate(parts):
-        colour = "grey" if paired.low <= 0 <= paired.high else _ACCENT if paired.difference > 0 else _SECOND
+        better, worse = paired.difference > 0, paired.difference < 0
+        shown = paired.p_value < SIGNIFICANT
+        colour = _ACCENT if shown and better else _SECOND if shown and worse else "grey"
         axes.plot([100 * paired.low, 100 * paired.high], [row, row], color=colour, linewidth=2)
         axes.plot(100 * paired.difference, row, color=colour, marker="o")
     axes.axvline(0, color="black", linewidth=0.8)

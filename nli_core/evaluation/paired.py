@@ -14,6 +14,7 @@ from nli_core.evaluation.metrics import CONFIDENCE
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
+SIGNIFICANT = 0.05
 _RESAMPLES = 10_000
 
 

@@ -33,8 +33,9 @@ def pool_examples(model: Classifier, examples: RaggedExamples, device: Device, r
 
 
 def _compute(forward: _Forward, width: int, examples: RaggedExamples, device: Device, report: Report) -> Tensor:
-    computed, done = torch.empty(len(examples), width), 0
-    source = feed(examples, device.torch, packed=device.packs)
+    with memory_for(partial(_described, examples.lengths)):
+        computed, done = torch.empty(len(examples), width), 0
+        source = feed(examples, device.torch, packed=device.packs)
     with torch.inference_mode(), device.autocast(), kept_heap():
         for places in evaluation_batches(examples.lengths, _BATCH_TOKENS[device.torch.type]):
             with memory_for(partial(_described, examples.lengths[places])):

@@ -25,6 +25,7 @@ class Predictor:
         self._tokenizer = tokenizer(folder)
         self._pack = read_pack_config(folder)
         self.labels = self._model.labels
+        self.precision = self._device.precision
 
     def probabilities(
         self, premises: Sequence[str], hypotheses: Sequence[str] | None = None

@@ -1,31 +1,23 @@
 """Whether a model may take the place of another: rules over their comparison on the same test examples."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nli_core.evaluation.comparison import ALL, Comparison
-
-SIGNIFICANT = 0.05
+from nli_core.evaluation.paired import SIGNIFICANT
 
 
 @dataclass(frozen=True)
 class Margins:
-    """How much worse a better model may be at something: accuracy on a part in points, calibration error as such.
-
-    Parts of fewer than `fewest` examples are too few to say anything.
-    """
+    """How much worse a better model may be at something: accuracy on a part in points, calibration error as such."""
 
     part_points: float = 1.0
     calibration: float = 0.01
-    fewest: int = 100
 
 
-def broken_rules(
-    comparison: Comparison, first: Mapping[str, float], second: Mapping[str, float], margins: Margins
-) -> list[str]:
+def broken_rules(comparison: Comparison, margins: Margins) -> list[str]:
     """What speaks against the second taking the place of the first; nothing if it may.
 
-    `first` and `second` are the metrics of the two.
+    A fall on a part counts only if it is no chance: on few examples even a better model falls now and then.
     """
     everything = comparison.parts[0].paired
     broken = []
@@ -34,9 +26,9 @@ def broken_rules(
         broken.append(f"it is not better by the paired test: {points}, wanted above 0 with p below {SIGNIFICANT}")
     for part in comparison.parts:
         fall = -100 * part.paired.difference
-        if part.name != ALL and part.paired.examples >= margins.fewest and fall > margins.part_points:
+        if part.name != ALL and part.paired.p_value < SIGNIFICANT and fall > margins.part_points:
             broken.append(f"it falls by {fall:.2f} points on {part.name}, more than {margins.part_points:g}")
-    worse = second["test/ece"] - first["test/ece"]
+    worse = comparison.second_ece - comparison.first_ece
     if worse > margins.calibration:
         broken.append(f"its calibration error is {worse:.4f} higher, more than {margins.calibration:g}")
     return broken

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from nli_core.data.ragged import RaggedExamples
+from nli_core.data.truncation import IntArray
 from nli_core.evaluation.metrics import Floats
 from nli_core.evaluation.paired import Bools
 
@@ -18,12 +19,19 @@ _LENGTHS = (16, 32, 64, 128)
 _OVERLAPS = (1 / 3, 2 / 3)
 
 
+def text_lengths(examples: RaggedExamples) -> IntArray:
+    """Tokens of each example [examples] without padding that packing filled in."""
+    rows = np.repeat(np.arange(len(examples)), examples.lengths)
+    lengths: IntArray = np.bincount(rows[examples.input_ids != examples.pad_id], minlength=len(examples))
+    return lengths
+
+
 def overlap(examples: RaggedExamples) -> Floats:
     """The share of the hypothesis' tokens that stand in the premise too [examples]; special tokens do not count."""
-    lengths, rows = examples.lengths, np.repeat(np.arange(len(examples)), examples.lengths)
-    positions = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    rows = np.repeat(np.arange(len(examples)), examples.lengths)
+    positions = np.arange(len(rows)) - np.repeat(np.cumsum(examples.lengths) - examples.lengths, examples.lengths)
     second = positions >= examples.boundaries[rows]
-    inside = second & (positions < lengths[rows] - 1)  # the last token is [SEP]
+    inside = second & (positions < text_lengths(examples)[rows] - 1)  # the last token of the text is [SEP]
     # One number for a token within its example, so that all examples are looked up at once.
     tokens = rows * (int(examples.input_ids.max(initial=0)) + 1) + examples.input_ids
     shared = np.isin(tokens[inside], tokens[~second])

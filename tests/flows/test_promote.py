@@ -37,8 +37,12 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     assert champion()[0] == untrained
     assert attempt(untrained).broken == ["it is champion already"]
 
+    elsewhere = str(run_pipeline(corpus={"name": "sample", "pairs": 360}, finetune={"epochs": 1}).mlflow_run_id)
+    with pytest.raises(UserError, match="were tested on different examples"):
+        attempt(elsewhere)
+
     assert attempt(trained[:10]).promoted
-    assert champion() == (trained, {"nli.promotion": "better by the rules", "nli.promoted_over": "1"})
+    assert champion() == (trained, {"nli.promotion": "better by the rules"})
 
     told = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here")
     assert told.returncode == 0, told.stderr
@@ -57,8 +61,10 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     assert champion()[0] == trained
 
     assert attempt(other, reason="the customer asked for it").promoted
-    assert champion() == (other, {"nli.promotion": "the customer asked for it", "nli.promoted_over": "2"})
+    assert champion() == (other, {"nli.promotion": "the customer asked for it"})
 
+    assert attempt(untrained, reason="back to the beginning").promoted  # version 1 a second time
+    assert roll_back(settings, "nli-sample") == ("1", "3")
     assert nli("rollback", "nli-sample").returncode == 0
     assert champion()[0] == trained
     assert roll_back(settings, "nli-sample") == ("2", "1")

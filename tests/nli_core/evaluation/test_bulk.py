@@ -105,12 +105,53 @@ def test_single_texts_have_one_column(predictor: Predictor, write_rows: Callable
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_a_blank_line_of_a_single_column_is_named(predictor: Predictor, tmp_path: Path) -> None:
+    source = tmp_path / "texts.csv"
+    source.write_text("text\na\n\nb\n")
+    with pytest.raises(UserError, match=r"line 3: has no text in text"):
+        predict_table(predictor, source, tmp_path / "out.parquet", columns=("text",), model="m")
+
+
+def test_parts_of_another_cut_are_made_again(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = write_rows("pairs.csv", PAIRS), tmp_path / "out.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
+    monkeypatch.setattr(reading, "_PART_BYTES", 500)
+    predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    assert pl.read_parquet(target)["row"].to_list() == list(range(40))
+
+
+def test_two_predictions_into_one_file_do_not_mix(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, target = write_rows("pairs.csv", PAIRS), tmp_path / "out.parquet"
+
+    def another(_done: int, _total: int, _note: str) -> None:
+        predict_table(predictor, source, target, columns=COLUMNS, model="m")
+
+    with pytest.raises(UserError, match="another process is predicting into it"):
+        predict_table(predictor, source, target, columns=COLUMNS, model="m", progress=another)
+
+
+def test_a_place_that_takes_no_file_is_one_line(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        predict_table(
+            predictor, write_rows("pairs.csv", PAIRS), tmp_path / "file" / "out.parquet", columns=COLUMNS, model="m"
+        )
+
+
 @pytest.mark.faults("inputs tried")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("premise,other\na,b\n", "has no column 'hypothesis', only 'premise', 'other'; name the columns"),
         ("premise,hypothesis\na,b\nc,\n", r"line 3: has no text in premise or hypothesis"),
+        ("premise,hypothesis\n" + "aaaa,bbbb\n" * 100 + ",b\n", r"line 102: has no text"),
         ("premise,hypothesis\na,b\nc,d,e\n", r"line 3: has 3 fields, the header 2"),
         ("premise,hypothesis\n", "has no rows"),
         ("", "is empty"),

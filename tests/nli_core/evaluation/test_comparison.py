@@ -5,7 +5,7 @@ import pytest
 from nli_core.data.ragged import RaggedExamples
 from nli_core.errors import UserError
 from nli_core.evaluation.comparison import ALL, compare
-from nli_core.evaluation.slices import overlap, slices
+from nli_core.evaluation.slices import overlap, slices, text_lengths
 
 CLS, SEP = 101, 102
 
@@ -70,3 +70,13 @@ def test_overlap_is_the_share_of_the_hypothesis_that_stands_in_the_premise() -> 
         pad_id=0,
     )
     assert overlap(examples).tolist() == [0.5, 1.0, 0.0, 0.0]
+    assert text_lengths(examples).tolist() == [len(row) for row in rows]
+
+
+def test_padding_that_packing_filled_in_is_no_text() -> None:
+    text = [CLS, 7, 8, SEP, 7, 5, SEP]
+    examples = RaggedExamples(
+        input_ids=np.array([*text, 0, 0, 0]), lengths=np.array([10]), boundaries=np.array([4]), pad_id=0
+    )
+    assert overlap(examples).tolist() == [0.5]
+    assert text_lengths(examples).tolist() == [7]
