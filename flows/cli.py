@@ -97,6 +97,8 @@ def run(
     recipe = _repeated(from_mlflow) if from_mlflow else find_recipe(project_root() / RECIPE_BOOK, str(name))
     config = parse_config(override(recipe.config, settings or ()))
     again = [_stage(word) for word in rerun or ()]
+    if late := [stage for stage in again if STAGES.index(stage) > STAGES.index(until)]:
+        raise UserError(f"--rerun {late[0]}: comes after --until {until}; leave out one of the two")
     if explain:
         _explain(config, again, until)
         return

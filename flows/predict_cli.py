@@ -1,5 +1,6 @@
 """`nli predict`: a champion, or any model, on a file or on one example."""
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,6 +87,8 @@ def _predict_file(folder: Path, source: Path, target: Path, columns: list[str]) 
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
         console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
     )
     with bar:
         row = bar.add_task(source.name, total=None)

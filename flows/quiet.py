@@ -11,6 +11,7 @@ def quiet_libraries(*, debug: bool = False) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "nli",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # what is said before a flow begins
     }
     if not debug:
         # Errors reach the terminal as one line of ours; with tracebacks they are in the flow run's log.

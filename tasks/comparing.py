@@ -51,6 +51,8 @@ def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Co
         raise UserError("compare: name two runs at least; `make ui` lists them, `nli run` ends with the id of its own")
     with mlflow_client(settings) as client:
         runs = [find_run(client, settings, name) for name in names]
+        if len({run.info.run_id for run in runs}) < len(runs):
+            raise UserError("compare: a run is named twice; it does not differ from itself")
         for run in runs[1:]:
             _refuse_other_examples(runs[0], run)
         predictions = [read_predictions(client, run) for run in runs]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from prefect import State, task
 from prefect.futures import as_completed
 
-from nli_core.config import RunConfig
+from nli_core.config import FileCorpus, RunConfig
 from nli_core.outputs import CORPUS, ENCODER
 from nli_core.plan import Outputs
 from nli_core.store import Claim
@@ -35,7 +35,9 @@ def pack(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[Sta
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.data.pack import pack as write_shards
 
-        names = upstream["download"].facts["corpus"]["files"]
+        # A cached download may have had its files from elsewhere.
+        given = config.corpus.files if isinstance(config.corpus, FileCorpus) else {}
+        names = upstream["download"].facts["corpus"]["files"] | given
         return write_shards(
             files / CORPUS, files / ENCODER, config.pack, out=claim.partial, run_jobs=_run_jobs, names=names
         )

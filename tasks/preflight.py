@@ -7,7 +7,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 from nli_core.download.addresses import is_remote, without_password
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 from tasks.settings import Settings
 
 _TIMEOUT_SECONDS = 10
@@ -24,9 +24,27 @@ def check_prefect() -> None:
         )
 
 
+def _open_database(settings: Settings) -> None:
+    from tasks.connection import mlflow_client
+
+    try:
+        with mlflow_client(settings) as client:
+            client.search_experiments(max_results=1)
+    except UserError:
+        raise
+    except Exception as error:  # of whatever database package it is, or is missing
+        raise UserError(
+            f"MLflow cannot use {settings.shown_tracking_uri} ({reason_of(error)}); mend MLFLOW_TRACKING_URI, or "
+            "install what it needs"
+        ) from None
+
+
 def check_tracking(settings: Settings) -> None:
-    """Raises UserError if the tracking server, where one is configured, does not answer."""
+    """Raises UserError if the tracking server or database, where one is configured, does not answer."""
+    if settings.tracking_uri.startswith("sqlite:"):
+        return
     if not is_remote(settings.tracking_uri):
+        _open_database(settings)
         return
     try:
         urlopen(f"{settings.shown_tracking_uri}/health", timeout=_TIMEOUT_SECONDS).close()

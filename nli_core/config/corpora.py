@@ -89,12 +89,21 @@ class FileCorpus(Section):
     carve_seed: Int = Field(0, ge=0, lt=2**32, description="seed of the choice of carved examples")
 
     @property
+    def files(self) -> dict[str, str]:
+        """The path of each split that has a file."""
+        given = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {split: path for split, path in given.items() if path is not None}
+
+    @property
     def pairs_of_texts(self) -> bool:
         """Whether an example is a premise and a hypothesis, or a single text."""
         return self.hypothesis is not None
 
     @model_validator(mode="after")
     def _consistent(self) -> "FileCorpus":
+        columns = [name for name in (self.premise, self.hypothesis, self.label) if name is not None]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"premise, hypothesis, label: {columns} name one column more than once")
         if repeated := {name for name in self.labels if self.labels.count(name) > 1}:
             raise ValueError(f"labels: {sorted(repeated)} named more than once")
         if both := set(self.labels) & set(self.drop_labels):

@@ -27,6 +27,9 @@ def check_utf8(source: Source) -> None:
     Raises:
         UserError: names the line and the first byte that is not UTF-8.
     """
+    with source.path.open("rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            raise UserError(f"{source.name}: is compressed with gzip; let its name end in .gz")
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = 1
     with source.path.open("rb") as file:
@@ -58,7 +61,7 @@ def first_malformed(source: Source, table: Table) -> str | None:
     """Place and fault of the first record that is no JSON object, or has too many or too few fields."""
     if table.format == "parquet":
         return f"{source.name}: is not a readable Parquet file; write it again"
-    width = None if table.format == "jsonl" else len(table.columns or next(_rows(source.path, table.format))[1])
+    width = None if table.format == "jsonl" else len(table.columns or _header(source.path, table.format))
     whose = "the corpus" if table.columns else "the header"
     for line, record in _records(source.path, table):
         fault = None
@@ -71,11 +74,17 @@ def first_malformed(source: Source, table: Table) -> str | None:
     return None
 
 
+def _header(path: Path, format_: TableFormat) -> list[str]:
+    return next((fields for _, fields in _rows(path, format_)), [])
+
+
 def _json_fault(text: str) -> str | None:
     try:
         return None if isinstance(json.loads(text), dict) else "is not a JSON object"
     except json.JSONDecodeError as error:
         return f"is not valid JSON ({error.msg})"
+    except RecursionError:
+        return "is nested too deeply"
 
 
 def _records(path: Path, table: Table) -> Iterator[tuple[int, str | list[str]]]:
@@ -86,7 +95,7 @@ def _records(path: Path, table: Table) -> Iterator[tuple[int, str | list[str]]]:
     else:
         rows = _rows(path, table.format)
         if table.columns is None:
-            next(rows)
+            next(rows, None)
         yield from rows
 
 

@@ -80,6 +80,8 @@ def _delimited_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
 def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
     for column, remedy in table.wanted.items():
         if column not in present:
+            if len(present) == 1 and any(delimiter in present[0] for delimiter in ",;|\t"):
+                remedy = "is the delimiter not the one that its name tells?"
             raise UserError(f"{source.name}: has no column {column!r}, only {', '.join(map(repr, present))}; {remedy}")
     return list(table.wanted)
 

@@ -38,6 +38,7 @@ AG_NEWS_SHA256 = {
     "test": "521465c2428ed7f02f8d6db6ffdd4b5447c1c701962353eb2c40d548c3c85699",
 }
 AG_NEWS_LABELS = ("World", "Sports", "Business", "Sci/Tech")
+_PACKED = ".gz"
 _SNLI_REMEDY = "point corpus.source=... at a good copy (and corpus.sha256=... at its digest)"
 _AG_NEWS_REMEDY = "point corpus.source=... at a folder with good copies (corpus.train and corpus.test name the files)"
 
@@ -58,7 +59,7 @@ def corpus_identity(config: CorpusConfig) -> dict[str, Any]:
             identity[f"{split}_sha256"] = sha256 or _contents(address, split)
     elif isinstance(config, FileCorpus):
         for split, path in _user_files(config).items():
-            identity[split] = [format_of(path), durable.file_sha256(path)]
+            identity[split] = [format_of(path), path.suffix == _PACKED, durable.file_sha256(path)]
     return identity
 
 
@@ -193,7 +194,7 @@ def _existing(path: str, field: str) -> Path:
 
 
 def _copy_plain(path: Path, target: Path) -> None:
-    if path.suffix != ".gz":
+    if path.suffix != _PACKED:
         shutil.copyfile(path, target)
         return
     try:

@@ -20,6 +20,21 @@ Activation = Literal["gelu", "gelu_new", "relu", "tanh"]
 CONFIG_NAME = "config.json"
 
 
+# From, to; what lies outside is a mistake, and would fill the memory or divide by nothing.
+_SIZES = {
+    "vocab_size": (1, 2**31),
+    "hidden_size": (1, 2**16),
+    "num_hidden_layers": (1, 1000),
+    "num_attention_heads": (1, 1024),
+    "head_size": (1, 2**16),
+    "intermediate_size": (1, 2**18),
+    "max_position_embeddings": (1, 2**20),
+    "type_vocab_size": (0, 2**16),
+    "pooled_size": (1, 2**16),
+}
+_RATES = {"layer_norm_eps": (0.0, 1.0), "hidden_dropout_prob": (0.0, 1.0), "attention_probs_dropout_prob": (0.0, 1.0)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """Sizes and constants of a post-norm encoder with learned positions.
@@ -70,6 +85,7 @@ class Architecture:
         activation = described.get("hidden_act", "gelu")
         if activation not in get_args(Activation):
             raise UserError(f"{path}: hidden_act {activation!r} is none of {', '.join(get_args(Activation))}")
+        _refuse_impossible(described, path)
         try:
             hidden, heads = described["hidden_size"], described["num_attention_heads"]
             if hidden % heads and "head_size" not in described:
@@ -94,6 +110,17 @@ class Architecture:
             raise UserError(f"{path}: lacks {error}") from None
 
 
+def _refuse_impossible(described: Mapping[str, Any], path: Path) -> None:
+    for name, (least, most) in _SIZES.items():
+        value = described.get(name, most)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise UserError(f"{path}: {name} must be a whole number from {least} to {most:,}, and is {value!r}")
+    for name, (above, below) in _RATES.items():
+        value = described.get(name, 0.1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not above <= value < below:
+            raise UserError(f"{path}: {name} must be a number from {above:g} to below {below:g}, and is {value!r}")
+
+
 def read_description(folder: Path) -> dict[str, Any]:
     """What stands in the `config.json` of a model's folder.
 
@@ -103,7 +130,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_NAME
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(described, dict):
         raise UserError(f"{path}: is not a JSON object")

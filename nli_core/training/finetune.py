@@ -69,6 +69,10 @@ class _Training:
         self.model = Classifier(
             pretrained, self.train.labels, head_dropout=config.head_dropout, frozen=config.freeze_encoder
         ).to(self.device.torch)
+        if surplus := [name for name in self.load_report.unused if name.startswith("encoder.")]:
+            watch.say(
+                f"finetune: config.json leaves {len(surplus)} tensors of the encoder unused, such as {surplus[0]}"
+            )
         self.optimizer = build_optimizer(self.model, config)
         self.position = resume(out / CHECKPOINTS, self.model, self.optimizer, watch.say)
         for point in read_history(out):

@@ -1,4 +1,5 @@
 import csv
+import gzip
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -258,6 +259,24 @@ def test_a_table_without_a_header_and_with_its_text_in_two_columns(tmp_path: Pat
 )
 def test_a_fault_in_a_table_without_a_header_is_named_by_its_line(tmp_path: Path, text: str, message: str) -> None:
     assert message in _refusal(tmp_path, text, _layout("t.csv", **NEWS))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n\n\n", "t.csv"),
+        ("premise;hypothesis;label\na;b;yes\n", "is the delimiter not the one that its name tells?"),
+        (HEADER, "t.csv: has no rows"),
+        (gzip.compress(HEADER.encode()), "is compressed with gzip; let its name end in .gz"),
+    ],
+)
+def test_odd_files_are_one_line(tmp_path: Path, text: str | bytes, message: str) -> None:
+    assert message in _refusal(tmp_path, text)
+
+
+def test_json_that_is_nested_too_deeply_is_named_with_its_line(tmp_path: Path) -> None:
+    deep = '{"premise": ' + "[" * 100_000 + "]" * 100_000 + "}\n"
+    assert "line 1: is nested too deeply" in _refusal(tmp_path, deep, _layout("t.jsonl", "jsonl"))
 
 
 FIELDS = st.text(st.sampled_from('ab ,"\n\u00e9'), max_size=6).map(lambda text: f"x{text}")  # never empty

@@ -134,6 +134,14 @@ def test_gzipped_files_arrive_plain(tmp_path: Path, download: Callable[[Any], Pa
     assert layout.carve == {"dev": 0.05, "test": 0.1}
 
 
+def test_the_same_bytes_are_another_corpus_where_the_name_says_compressed(tmp_path: Path) -> None:
+    paths = [tmp_path / "rows.csv", tmp_path / "rows.csv.gz"]
+    for path in paths:
+        path.write_bytes(gzip.compress(b"text,class\n"))
+    plain, packed = (corpus_identity(_file_corpus(path)) for path in paths)
+    assert plain != packed
+
+
 def test_a_truncated_gzip_is_refused(tmp_path: Path, download: Callable[[Any], Path]) -> None:
     path = tmp_path / "rows.csv.gz"
     path.write_bytes(gzip.compress(b"text,class\n" * 1000)[:-20])

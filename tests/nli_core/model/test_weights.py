@@ -143,6 +143,11 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> No
         ("hidden_act", "swish", "hidden_act 'swish'"),
         ("position_embedding_type", "relative_key", "must be absolute"),
         ("num_attention_heads", 5, "not a multiple"),
+        ("num_attention_heads", 0, "num_attention_heads must be a whole number from 1 to 1,024, and is 0"),
+        ("num_hidden_layers", 10**9, "num_hidden_layers must be a whole number from 1 to 1,000"),
+        ("hidden_size", "32", "hidden_size must be a whole number"),
+        ("hidden_dropout_prob", 1.5, "hidden_dropout_prob must be a number from 0 to below 1, and is 1.5"),
+        ("layer_norm_eps", float("nan"), "layer_norm_eps must be a number"),
     ],
 )
 def test_what_the_encoder_cannot_do_is_refused(folder: Path, field: str, value: object, message: str) -> None:

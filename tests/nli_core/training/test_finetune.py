@@ -284,6 +284,18 @@ def test_test_examples_are_not_even_there(
     assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
 
 
+def test_layers_that_the_description_leaves_out_are_named(
+    tmp_path: Path, run_finetune: Finetune, tiny_encoder: Path
+) -> None:
+    encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    described = json.loads((encoder / "config.json").read_text())
+    (encoder / "config.json").write_text(json.dumps({**described, "num_hidden_layers": 1}))
+    said: list[str] = []
+    run_finetune(tmp_path / "out", encoder=encoder, epochs=1, watch=Watch(say=said.append))
+    (line,) = said
+    assert "leaves 16 tensors of the encoder unused, such as encoder.layer.1." in line
+
+
 def test_a_batch_larger_than_train_is_refused(tmp_path: Path, run_finetune: Finetune) -> None:
     with pytest.raises(UserError, match=r"finetune\.batch_size: train has 240 examples, fewer than the 241 of a batch"):
         run_finetune(tmp_path / "out", batch_size=241)
