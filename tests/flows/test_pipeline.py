@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,17 @@ def test_a_training_that_fails_is_marked_failed_and_leaves_no_output(
         run_pipeline(encoder={"name": str(overflowing_encoder)})
     assert [run.info.status for run in _runs(workplace)] == ["FAILED"]
     assert not any((workplace / "store" / "finetune").glob("*/manifest.json"))
+
+
+def test_weights_that_cannot_be_loaded_are_named_before_anything_is_packed(
+    run_pipeline: Run, workplace: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    (encoder / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match=rf"^{encoder}/model\.safetensors: cannot be read as weights"):
+        run_pipeline(encoder={"name": str(encoder)})
+    assert not (workplace / "store" / "pack").exists()
+    assert _runs(workplace) == []
 
 
 def test_an_evaluation_that_fails_leaves_the_training_finished(
