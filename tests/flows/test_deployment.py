@@ -95,7 +95,6 @@ def test_a_worker_runs_a_deployment_and_then_one_stage_of_it(
     api = environment["PREFECT_API_URL"]
     runs = requests.post(f"{api}/flow_runs/filter", json={}, timeout=10).json()
     assert [run["state_name"] for run in runs if run["state_type"] != "SCHEDULED"] == ["Completed"]
-    assert {run["name"] for run in runs if run["state_type"] == "SCHEDULED"} >= {"sample", "snli-minilm"}
 
     sample = requests.get(f"{api}/deployments/name/pipeline/sample", timeout=10).json()
     assert [(known["schedule"]["cron"], known["active"]) for known in sample["schedules"]] == [("0 3 * * *", True)]
