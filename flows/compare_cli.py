@@ -51,9 +51,13 @@ def compare(
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for other in compared:
         console.print(f"{comparison_report.run_name(other.run)} against {comparison_report.run_name(first)}")
+        everything = other.comparison.parts[0]
+        for which, accuracy in (("first", everything.first), ("second", everything.second)):
+            console.print(f"{which}: test accuracy {comparison_report.accuracy_text(accuracy)}")
         console.print(f"{comparison_report.verdict(other)}\n")
         _print(console, comparison_report.DIFFERENCES, comparison_report.differing_rows(other))
-        _print(console, comparison_report.PARTS, comparison_report.part_rows(other))
+        header = ("part", "examples", "first", "second", "difference, points", "p")
+        _print(console, header, comparison_report.short_part_rows(other))
         _print(console, comparison_report.CHANGES, comparison_report.changed_rows(other, spelled, _SHOWN_CHANGES))
     console.print(f"All of it: {report}" if report else "--report FILE.html writes all of it, with figures.")
 

@@ -53,7 +53,7 @@ def difference_text(part: Part) -> str:
 
 
 def p_text(value: float) -> str:
-    return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def as_json(first: Run, compared: Sequence[Compared]) -> dict[str, Any]:
@@ -117,6 +117,14 @@ def part_rows(other: Compared) -> list[tuple[str, ...]]:
             p_text(part.paired.p_value),
         )
         for part in other.comparison.parts
+    ]
+
+
+def short_part_rows(other: Compared) -> list[tuple[str, ...]]:
+    """As `part_rows`, for a narrow place: without the intervals of the accuracies."""
+    return [
+        (name, examples, first.split()[0], second.split()[0], difference.removesuffix(" points"), p_value)
+        for name, examples, first, second, difference, p_value in part_rows(other)
     ]
 
 
