@@ -35,11 +35,12 @@ def run_name(run: Run) -> str:
 
 def verdict(compared: Compared) -> str:
     """One sentence: which is better, by how much, and whether that could be chance."""
-    paired = compared.comparison.parts[0].paired
-    if compared.p_value >= SIGNIFICANT:
-        return f"no difference shown: {difference_text(compared.comparison.parts[0])}, p = {p_text(compared.p_value)}"
-    which = "better" if paired.difference > 0 else "worse"
-    return f"{which}: {difference_text(compared.comparison.parts[0])}, p = {p_text(compared.p_value)}"
+    everything = compared.comparison.parts[0]
+    which = "better" if everything.paired.difference > 0 else "worse"
+    chance = p_text(compared.p_value)
+    equals = "" if chance.startswith("<") else "= "
+    found = "no difference shown" if compared.p_value >= SIGNIFICANT else which
+    return f"{found}: {difference_text(everything)}, p {equals}{chance}"
 
 
 def accuracy_text(accuracy: Accuracy) -> str:
