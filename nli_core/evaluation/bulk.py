@@ -1,4 +1,4 @@
-"""Predicting a table of any size, some rows at a time: memory stays flat, and a killed prediction goes on.
+"""Predicting a table some rows at a time, so that it need not fit the memory, and a killed prediction goes on.
 
 <output>.parts/plan.json       what is predicted, from which file, with which model
 <output>.parts/00000.parquet   the predictions for the first rows
