@@ -73,6 +73,19 @@ def _end(running: "subprocess.Popen[str]") -> tuple[int, str]:
     return running.returncode, told
 
 
+def _cancel(running: "subprocess.Popen[str]", workplace: Path) -> str:
+    """Cancel the flow run in Prefect, where it ends as cancelled; what its process said."""
+    run = _flow_run(workplace)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run.id, Cancelling())
+        ended, told = _end(running)
+        state = client.read_flow_run(run.id).state
+    assert ended == 130
+    assert state is not None
+    assert state.is_cancelled()
+    return told
+
+
 def _assert_stopped(workplace: Path, told: str) -> None:
     assert "stopped at a checkpoint after step" in told
     assert "Traceback" not in told
@@ -104,15 +117,8 @@ def test_a_cancellation_in_prefect_stops_a_training_at_a_checkpoint(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
 ) -> None:
     with training() as running:
-        run = _flow_run(workplace)
-        with get_client(sync_client=True) as client:
-            client.set_flow_run_state(run.id, Cancelling())
-            ended, told = _end(running)
-            state = client.read_flow_run(run.id).state
-    assert ended == 130
+        told = _cancel(running, workplace)
     _assert_stopped(workplace, told)
-    assert state is not None
-    assert state.is_cancelled()
 
 
 def test_a_cancellation_is_heeded_while_another_training_is_waited_for(
@@ -120,14 +126,7 @@ def test_a_cancellation_is_heeded_while_another_training_is_waited_for(
 ) -> None:
     settings = Settings.from_environment()
     with settings.store.alone(settings.training_lock, "", print), training("finetune/*.partial") as running:
-        run = _flow_run(workplace)
-        with get_client(sync_client=True) as client:
-            client.set_flow_run_state(run.id, Cancelling())
-            ended, told = _end(running)
-            state = client.read_flow_run(run.id).state
-    assert ended == 130
+        told = _cancel(running, workplace)
     assert "waiting for another training on this device" in told
     assert "Traceback" not in told
-    assert state is not None
-    assert state.is_cancelled()
     assert MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}").get_experiment_by_name("nli") is None
