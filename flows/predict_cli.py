@@ -1,7 +1,7 @@
 """`nli predict`: a champion, or any model, on a file or on one example."""
 
+import json as encoder
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,8 +29,12 @@ def predict(
     source: Annotated[Path | None, typer.Option("--input", help="A CSV, TSV, JSONL or Parquet file.")] = None,
     target: Annotated[Path | None, typer.Option("--output", help="Where the predictions go, a Parquet file.")] = None,
     columns: Annotated[
-        str, typer.Option(help="Columns of the file: the premise's and the hypothesis', or the only text's.")
-    ] = "premise,hypothesis",
+        str | None,
+        typer.Option(
+            help="Columns of the file; by default premise,hypothesis, or text where the model takes one text."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Predict every row of a file, in its order, or one example.
 
@@ -40,46 +44,42 @@ def predict(
     """
     if (source is None) == (premise is None) or (source is None) != (target is None):
         raise UserError("predict: give --input and --output, or --premise (and --hypothesis)")
-    if target and (target.suffix != ".parquet" or target.is_dir()):
-        raise UserError(f"--output {target}: name a file that ends in .parquet")
-    if source and target and source.resolve() == target.resolve():
-        raise UserError(f"--output {target}: is the input; name another file")
     if source and hypothesis is not None:
         raise UserError("--hypothesis belongs to --premise; name the columns of a file with --columns")
     if (premise is not None and not premise.strip()) or (hypothesis is not None and not hypothesis.strip()):
         raise UserError("predict: --premise and --hypothesis need some text")
-    names = [name.strip() for name in columns.split(",")]
-    if len(names) not in (1, 2) or not all(names):
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    if names is not None and not (len(names) in (1, 2) and all(names)):
         raise UserError(f"--columns {columns}: name one column or two, such as premise,hypothesis")
     quiet_libraries()
     from nli_core.evaluation.predictor import Predictor
-    from nli_core.model.export import is_fine_tuned
-    from tasks.model_files import model_folder
+    from tasks.predicting import fine_tuned
 
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = model_folder(model, Settings.from_environment(), Path(scratch))
-        if not is_fine_tuned(folder):
-            raise UserError(f"{model}: is an encoder that was not fine-tuned; name a run or a model of the registry")
-        if premise is not None:
-            _print_one(Predictor(folder), premise, hypothesis)
-        elif source is not None and target is not None:
-            _predict_file(folder, source, target, names)
+    settings = Settings.from_environment()
+    if premise is not None:
+        with fine_tuned(settings, model) as folder:
+            _print_one(Predictor(folder), premise, hypothesis, json)
+    elif source is not None and target is not None:
+        _predict_file(settings, model, source, target, names, json)
 
 
-def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None) -> None:
+def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None, json: bool) -> None:
     (probabilities,) = predictor.probabilities([premise], None if hypothesis is None else [hypothesis])
+    best = predictor.labels[probabilities.argmax()]
+    by_label = dict(zip(predictor.labels, probabilities.tolist(), strict=True))
+    if json:
+        print(encoder.dumps({"label": best, "probabilities": by_label}), flush=True)
+        return
     table = Table(box=None, pad_edge=False, show_header=False)
-    for label, value in zip(predictor.labels, probabilities, strict=True):
-        best = value == probabilities.max()
-        table.add_row(label, "█" * round(_BAR * value), f"{value:.4f}", style="bold" if best else None)
+    for label, value in by_label.items():
+        table.add_row(label, "█" * round(_BAR * value), f"{value:.4f}", style="bold" if label == best else None)
     Console(highlight=False, markup=False).print(table)
 
 
-def _predict_file(folder: Path, source: Path, target: Path, columns: list[str]) -> None:
-    from nli_core.data.fast_tokenizer import FastTokenizer
-    from nli_core.durable import digests
-    from nli_core.evaluation.bulk import predict_table
-    from nli_core.evaluation.predictor import Predictor
+def _predict_file(
+    settings: Settings, model: str, source: Path, target: Path, columns: list[str] | None, json: bool
+) -> None:
+    from tasks.predicting import predict_file
 
     bar = Progress(
         BarColumn(),
@@ -92,13 +92,16 @@ def _predict_file(folder: Path, source: Path, target: Path, columns: list[str]) 
     )
     with bar:
         row = bar.add_task(source.name, total=None)
-        facts = predict_table(
-            Predictor(folder, FastTokenizer),
+        facts = predict_file(
+            settings,
+            model,
             source,
             target,
-            columns=columns,
-            model=str(sorted(digests(folder).items())),
-            progress=lambda done, total, note: bar.update(row, completed=done, total=total, description=note),
+            columns,
+            lambda done, total, note: bar.update(row, completed=done, total=total, description=note),
         )
+    if json:
+        print(encoder.dumps({**facts, "output": str(target)}), flush=True)
+        return
     kept = f", {facts['kept_rows']:,} of them by an earlier try" if facts["kept_rows"] else ""
     Console(soft_wrap=True, highlight=False, markup=False).print(f"{facts['rows']:,} rows{kept}: {target}")

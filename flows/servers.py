@@ -79,7 +79,7 @@ def prefect_server(*options: str, port: int | None = None) -> Iterator[Server]:
     """A Prefect server over the user's own Prefect database, at a free port unless one is named."""
     Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser().mkdir(parents=True, exist_ok=True)
     arguments = ["prefect", "server", "start", *options]
-    with running("Prefect", arguments, port or _free_port(), "/api/health") as server:
+    with running("Prefect", arguments, port or free_port(), "/api/health") as server:
         yield server
 
 
@@ -88,7 +88,8 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         return int(free.getsockname()[1])

@@ -10,7 +10,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 import nli_core
-from nli_core.model.export import read_labels
+from nli_core.model.export import read_inputs, read_labels
 
 MODEL_NAME = "model"
 FOLDER_ARTIFACT = "huggingface"
@@ -22,13 +22,13 @@ _EXAMPLES = {
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "tokenizers", "torch")
 
 
-def log_model(client: MlflowClient, run_id: str, folder: Path, *, pairs: bool) -> None:
+def log_model(client: MlflowClient, run_id: str, folder: Path) -> None:
     """Log the exported model in `folder` to a run: as a pyfunc, and within it as a folder for `transformers`.
 
-    The pyfunc takes string columns `premise` and `hypothesis` (`text` unless `pairs`) and gives `label` and one
+    The pyfunc takes string columns `premise` and `hypothesis`, or `text`, and gives `label` and one
     `probability/<label>` a class. It carries the core's code.
     """
-    inputs = ("premise", "hypothesis") if pairs else ("text",)
+    inputs = read_inputs(folder)
     outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "label")]
     outputs += [ColSpec(DataType.double, f"probability/{label}") for label in read_labels(folder)]
     # Created here, since Model.log would put it into the active experiment and not into the run's.

@@ -16,7 +16,6 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nli_core.config import Stage
 from nli_core.progress import StoppedError
 from tasks.outbox import Outbox
 
@@ -29,7 +28,7 @@ _PATIENCE = 2.0  # seconds that a stage waits at its end for Prefect
 class StageProgress:
     """Shows what a stage reports while its `with` block runs. Call it with what is done, the total and a note."""
 
-    def __init__(self, stage: Stage, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, stage: str, should_stop: Callable[[], bool] = lambda: False) -> None:
         """A call raises `StoppedError` if `should_stop`: for stages that begin anew after that."""
         self._stage, self._should_stop = stage, should_stop
         self._bar = Progress(

@@ -33,7 +33,7 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, a
         raise MlflowException("the training curves did not arrive in full")
     from tasks.model_logging import log_model  # imports torch and pyfunc, which all else does without
 
-    log_model(client, run_id, output.folder / MODEL, pairs=about.config.corpus.pairs_of_texts)
+    log_model(client, run_id, output.folder / MODEL)
     client.log_dict(run_id, output.facts, "training.json")
     shown = {f"nli.{name}": str(output.facts[name]) for name in ("best_epoch", "device", "precision", "parameters")}
     tags = {**shown, PUBLISHED_TAG: output.manifest.created}

@@ -5,6 +5,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from nli_core.evaluation.predictor import Predictor
@@ -19,20 +20,27 @@ class ServedClassifier(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Rows with `premise` and `hypothesis`, or with `text`, to `label` and `probability/<label>`."""
-        single = "text" in model_input.columns
-        for column in ("text",) if single else ("premise", "hypothesis"):
-            if model_input[column].isna().any():
-                raise ValueError(f"row {int(model_input[column].isna().argmax())} has no {column}")
-        premises = model_input["text" if single else "premise"].tolist()
-        probabilities = self.predictor.probabilities(premises, None if single else model_input["hypothesis"].tolist())
-        labels = self.predictor.labels
+        """Rows with `premise` and `hypothesis`, or with `text`, to `label` and `probability/<label>`.
+
+        Raises:
+            MlflowException: a row has no text; a server answers with 400.
+        """
+        texts = [_texts(model_input, name) for name in self.predictor.inputs]
+        probabilities, labels = self.predictor.probabilities(*texts), self.predictor.labels
         answer = pd.DataFrame(
             {"label": [labels[place] for place in probabilities.argmax(axis=1)]}, index=model_input.index
         )
         for place, label in enumerate(labels):
             answer[f"probability/{label}"] = probabilities[:, place]
         return answer
+
+
+def _texts(rows: pd.DataFrame, name: str) -> list[str]:
+    texts = rows[name].tolist()
+    for row, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise MlflowException.invalid_parameter_value(f"row {row} has no {name}; give it some text")
+    return texts
 
 
 mlflow.models.set_model(ServedClassifier())

@@ -29,6 +29,15 @@ def training_batches(
     return [batches[index] for index in source.permutation(len(batches))]
 
 
+def padded_lengths(lengths: IntArray, step: int, most: int) -> IntArray:
+    """Lengths to pad to: multiples of `step` up to `most`, the encoder's positions.
+
+    On a CPU every new shape of a batch costs milliseconds and memory, in which oneDNN makes ready for it.
+    """
+    padded: IntArray = np.minimum(-(-lengths // step) * step, most)
+    return padded
+
+
 def evaluation_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
     """Every example once, longest first, so that too large a batch fails at once rather than late.
 
@@ -42,3 +51,11 @@ def evaluation_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
         batches.append(order[first : first + size])
         first += size
     return batches
+
+
+def few_sizes(places: IntArray, full: int) -> IntArray:
+    """The places of a batch, some of them again behind it where it is not `full`, up to a power of two of them.
+
+    So the last batch of many calls comes in few sizes, and a single example stays single.
+    """
+    return np.resize(places, max(len(places), min(full, 1 << (len(places) - 1).bit_length())))

@@ -27,13 +27,14 @@ class Feed(Protocol):
 
 
 class PaddedFeed:
-    """Pads each batch to its longest example."""
+    """Pads each batch to its longest example, or to the longest of `padded`, a length for each example."""
 
-    def __init__(self, examples: RaggedExamples, device: torch.device) -> None:
+    def __init__(self, examples: RaggedExamples, device: torch.device, padded: IntArray | None) -> None:
         self._examples, self._device = examples, device
+        self._padded = examples.lengths if padded is None else padded
 
     def batch(self, places: IntArray) -> Batch:
-        return self._examples.batch(places).to(self._device)
+        return self._examples.batch(places, int(self._padded[places].max())).to(self._device)
 
 
 class PackedFeed:
@@ -76,6 +77,6 @@ class PackedFeed:
         return sent.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else sent
 
 
-def feed(examples: RaggedExamples, device: torch.device, *, packed: bool) -> Feed:
-    """Batches of these examples for a device that computes them packed, or padded."""
-    return PackedFeed(examples, device) if packed else PaddedFeed(examples, device)
+def feed(examples: RaggedExamples, device: torch.device, *, packed: bool, padded: IntArray | None = None) -> Feed:
+    """Batches of these examples for a device that computes them packed, or padded, to the lengths `padded` if given."""
+    return PackedFeed(examples, device) if packed else PaddedFeed(examples, device, padded)

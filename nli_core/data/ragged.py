@@ -48,6 +48,11 @@ class RaggedExamples:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def pairs(self) -> bool:
+        """Whether examples have a second text."""
+        return bool((self.boundaries < self.lengths).any())
+
     @cached_property
     def _starts(self) -> IntArray:
         return np.cumsum(self.lengths) - self.lengths
@@ -58,10 +63,10 @@ class RaggedExamples:
         ids: IntArray = self.input_ids[start : start + int(self.lengths[example])].astype(np.int64)
         return ids
 
-    def batch(self, examples: IntArray) -> Batch:
-        """The examples at these places, padded to the longest of them."""
+    def batch(self, examples: IntArray, length: int | None = None) -> Batch:
+        """The examples at these places, padded to `length`, or to the longest of them."""
         lengths = self.lengths[examples]
-        positions = np.arange(int(lengths.max()))
+        positions = np.arange(int(lengths.max()) if length is None else length)
         inside = positions < lengths[:, None]
         places = np.where(inside, self._starts[examples][:, None] + positions, 0)
         input_ids = np.where(inside, self.input_ids[places], self.pad_id).astype(np.int64)

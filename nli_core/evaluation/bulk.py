@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +27,7 @@ from nli_core.evaluation.predictor import Predictor
 from nli_core.progress import Progress
 
 _PLAN = "plan.json"
+_WINDOW_ROWS = 1 << 15  # sorted by length and predicted at a time
 
 
 def predict_table(
@@ -33,20 +35,26 @@ def predict_table(
     source: Path,
     target: Path,
     *,
-    columns: Sequence[str],
     model: str,
+    columns: Sequence[str] | None = None,
     progress: Progress = lambda _done, _total, _note: None,
 ) -> dict[str, Any]:
     """Predict every row of a CSV, TSV, JSONL or Parquet file; returns the facts.
 
     `target` gets a row for each, in their order: row (from 0), label, and `probability/<label>` of every label.
-    `columns` are the premise's and the hypothesis', or the only text's. `model` is a digest of the model: what an
-    earlier try predicted with the same one from the same file is kept.
+    `columns` are the premise's and the hypothesis', or the only text's; without them `predictor.inputs`. `model` is a
+    digest of the model: what an earlier try predicted with the same one from the same file is kept.
 
     Raises:
-        UserError: the file cannot be read, lacks a column, or has a row without text, and nothing is predicted then; or
-            `target` cannot be written.
+        UserError: the model takes another number of texts, the file cannot be read, lacks a column, or has a row
+            without text, and nothing is predicted then; or `target` cannot be written.
     """
+    columns = predictor.inputs if columns is None else columns
+    if len(columns) != len(predictor.inputs):
+        raise UserError(
+            f"the model takes {' and '.join(predictor.inputs)}, and not {', '.join(columns)}: name "
+            f"{'both columns' if len(predictor.inputs) == 2 else 'one column'} with --columns"
+        )
     named = Source(source, str(source))
     table = Table(_plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
     rows = _checked_rows(named, table, columns)
@@ -131,8 +139,10 @@ def _parts_of(target: Path, plan: str) -> Iterator[Path]:
 
 
 def _predict(predictor: Predictor, part: pl.DataFrame, columns: Sequence[str], first_row: int) -> pl.DataFrame:
-    texts = [part[name].cast(pl.String).to_list() for name in columns]
-    probabilities = predictor.probabilities(*texts)
+    windows = part.select(pl.col(columns).cast(pl.String)).iter_slices(_WINDOW_ROWS)
+    probabilities = np.concatenate(
+        [predictor.probabilities(*window.to_dict(as_series=False).values()) for window in windows]
+    )
     best = probabilities.argmax(axis=1)
     return pl.DataFrame(
         {

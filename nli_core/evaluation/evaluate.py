@@ -83,13 +83,12 @@ def _measure(
 
 def _save_predictions(probabilities: Floats, shards: ShardSet, path: Path) -> None:
     names = np.array(shards.labels)
-    pairs = bool((shards.examples.boundaries < shards.examples.lengths).any())
     columns = {
         "id": shards.ids,
         "label": names[shards.label_ids],
         "predicted": names[probabilities.argmax(axis=1)],
         "tokens": text_lengths(shards.examples),
-        **({"overlap": overlap(shards.examples)} if pairs else {}),
+        **({"overlap": overlap(shards.examples)} if shards.examples.pairs else {}),
         **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(shards.labels)},
     }
     pl.DataFrame(columns).write_parquet(path)

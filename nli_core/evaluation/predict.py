@@ -6,40 +6,47 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from nli_core.data.batches import evaluation_batches
+from nli_core.data.batches import evaluation_batches, few_sizes, padded_lengths
 from nli_core.data.feed import feed
 from nli_core.data.ragged import RaggedExamples
 from nli_core.data.truncation import IntArray
 from nli_core.heap import kept_heap
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, memory_for
+from nli_core.model.encoder import Encoder
 
 _Forward = Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
 Report = Callable[[int, int], object]  # examples done, of how many
 _nobody: Report = lambda _done, _total: None  # noqa: E731
+_LENGTH_STEP = 8  # of padded batches: a CPU meets few shapes, and little is padding
 # Tokens in a batch: on a CPU what its caches hold of a layer, on a GPU enough to fill it.
 _BATCH_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 16}
 
 
 def predict_logits(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
     """Logits [examples, labels] in fp32 on the CPU, of a model that is `ready_to_predict`."""
-    return _compute(model, len(model.labels), examples, device, report)
+    return _compute(model.encoder, model, len(model.labels), examples, device, report)
 
 
 def pool_examples(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
     """What the encoder pools [examples, pooled size], in fp32 on the CPU, of a model that is `ready_to_predict`."""
     encoder = model.encoder
-    return _compute(encoder.pooled, encoder.architecture.pooled_size, examples, device, report)
+    return _compute(encoder, encoder.pooled, encoder.architecture.pooled_size, examples, device, report)
 
 
-def _compute(forward: _Forward, width: int, examples: RaggedExamples, device: Device, report: Report) -> Tensor:
+def _compute(
+    encoder: Encoder, forward: _Forward, width: int, examples: RaggedExamples, device: Device, report: Report
+) -> Tensor:
+    tokens, most = _BATCH_TOKENS[device.torch.type], encoder.architecture.max_position_embeddings
+    padded = examples.lengths if device.packs else padded_lengths(examples.lengths, _LENGTH_STEP, most)
     with memory_for(partial(_described, examples.lengths)):
         computed, done = torch.empty(len(examples), width), 0
-        source = feed(examples, device.torch, packed=device.packs)
+        source = feed(examples, device.torch, packed=device.packs, padded=padded)
     with torch.inference_mode(), device.autocast(), kept_heap():
-        for places in evaluation_batches(examples.lengths, _BATCH_TOKENS[device.torch.type]):
+        for places in evaluation_batches(padded, tokens):
             with memory_for(partial(_described, examples.lengths[places])):
-                batch = source.batch(places)
+                sent = places if device.packs else few_sizes(places, tokens // int(padded[places[0]]))
+                batch = source.batch(sent)
                 rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(places)]
             computed[torch.from_numpy(places)] = rows.float().cpu()
             done += len(places)

@@ -9,9 +9,10 @@ import torch
 
 from nli_core.data.encoding import Texts, encode_texts
 from nli_core.data.tokenizer import Tokenizer
+from nli_core.errors import UserError
 from nli_core.evaluation.predict import predict_logits
 from nli_core.model.device import choose_device
-from nli_core.model.export import load_classifier, read_pack_config
+from nli_core.model.export import load_classifier, read_inputs, read_pack_config
 from nli_core.model.inference import ready_to_predict
 
 
@@ -25,12 +26,20 @@ class Predictor:
         self._tokenizer = tokenizer(folder)
         self._pack = read_pack_config(folder)
         self.labels = self._model.labels
+        self.inputs = read_inputs(folder)
         self.precision = self._device.precision
 
     def probabilities(
         self, premises: Sequence[str], hypotheses: Sequence[str] | None = None
     ) -> "np.ndarray[Any, np.dtype[np.float64]]":
-        """Probabilities [texts, labels] in the order of the texts; columns are in the order of `labels`."""
+        """Probabilities [texts, labels] in the order of the texts; columns are in the order of `labels`.
+
+        Raises:
+            UserError: the model is for pairs and there are no hypotheses, or the other way round.
+        """
+        if (hypotheses is not None) != (len(self.inputs) == 2):
+            takes = "pairs: give a hypothesis too" if hypotheses is None else "single texts: leave out the hypothesis"
+            raise UserError(f"the model is for {takes}")
         second = None if hypotheses is None else Texts.of(hypotheses)
         encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
         logits = predict_logits(self._model, encoded.examples, self._device)

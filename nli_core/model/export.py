@@ -13,10 +13,15 @@ from nli_core.outputs import TOKENIZER_FILES
 
 _PACK = "nli_pack"  # how texts become examples; transformers passes it by
 _PACK_FIELDS = {"max_length", "truncation", "fill"}
+_PAIRS = "pairs"
 
 
-def export_classifier(model: Classifier, encoder: Path, tokenizer: Path, out: Path, *, pack: PackConfig) -> None:
+def export_classifier(
+    model: Classifier, encoder: Path, tokenizer: Path, out: Path, *, pack: PackConfig, pairs: bool
+) -> None:
     """Write `config.json` with the label names, `model.safetensors` and the tokenizer to `out`.
+
+    `pairs`: whether its examples are pairs of texts.
 
     Of a BERT `AutoModelForSequenceClassification.from_pretrained(out)` gives the same logits as `model`; the other
     families are refused there.
@@ -31,7 +36,7 @@ def export_classifier(model: Classifier, encoder: Path, tokenizer: Path, out: Pa
         "problem_type": "single_label_classification",
         "classifier_dropout": model.head_dropout,
         "torch_dtype": "float32",
-        _PACK: pack.model_dump(include=_PACK_FIELDS),
+        _PACK: {**pack.model_dump(include=_PACK_FIELDS), _PAIRS: pairs},
     }
     (out / CONFIG_NAME).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     save_tensors(classifier_tensors(model), out / WEIGHTS_NAME)
@@ -62,7 +67,13 @@ def is_fine_tuned(folder: Path) -> bool:
 
 def read_pack_config(folder: Path) -> PackConfig:
     """How the exported model's training examples were made from texts."""
-    return PackConfig(**read_description(folder)[_PACK])
+    described = read_description(folder)[_PACK]
+    return PackConfig(**{name: described[name] for name in _PACK_FIELDS})
+
+
+def read_inputs(folder: Path) -> tuple[str, ...]:
+    """What the exported model takes: `premise` and `hypothesis`, or `text`."""
+    return ("premise", "hypothesis") if read_description(folder)[_PACK][_PAIRS] else ("text",)
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:

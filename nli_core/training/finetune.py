@@ -206,7 +206,8 @@ class _Training:
 
     def _export(self, target: Path) -> None:
         pack = self.train.metadata[0].config
-        export_classifier(self.model, self.encoder_folder, self.tokenizer_folder, target, pack=pack)
+        pairs = self.train.examples.pairs
+        export_classifier(self.model, self.encoder_folder, self.tokenizer_folder, target, pack=pack, pairs=pairs)
 
     def _link_best(self, target: Path) -> None:
         link_best(self.out / CHECKPOINTS, target)

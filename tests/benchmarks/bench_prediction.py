@@ -152,7 +152,7 @@ def classifier(folder: Path, shape: str) -> Path:
 
     encoder, out = prepare(folder, shape), folder / f"model-{shape}"
     model = Classifier(load_encoder(encoder)[0], LABELS)
-    export_classifier(model, encoder, encoder, out, pack=PackConfig())
+    export_classifier(model, encoder, encoder, out, pack=PackConfig(), pairs=True)
     return out
 
 

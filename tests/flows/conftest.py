@@ -1,7 +1,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 import requests
 
 from flows.pipeline import RunSummary, pipeline
+from flows.servers import free_port
 from nli_core.config import RunConfig, Stage
 
 
@@ -29,24 +29,12 @@ def run_pipeline(
     return run
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """Gives ports that nobody listens on."""
-    return _free_port
-
-
 class MlflowServer:
     """A real tracking server that can be killed and started again over the same database."""
 
     def __init__(self, folder: Path) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.address = f"http://127.0.0.1:{_free_port()}"
+        self.address = f"http://127.0.0.1:{free_port()}"
         self._command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
         self._command += ["--port", self.address.rpartition(":")[2], "--artifacts-destination", str(folder / "served")]
         self._command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]

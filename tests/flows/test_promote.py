@@ -1,5 +1,6 @@
 """The champion of a real registry."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.pipeline import RunSummary
+from flows.prediction import predict
 from nli_core.errors import UserError
 from nli_core.evaluation.promotion import Margins
 from tasks.promotion import promote, roll_back
@@ -52,6 +54,14 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     files = ["--input", "pairs.csv", "--output", "labels.parquet"]
     assert nli("predict", "--model", "nli-sample@champion", *files).returncode == 0
     (row,) = pl.read_parquet(workplace / "labels.parquet").to_dicts()
+    told_json = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here", "--json").stdout
+    assert json.loads(told_json)["probabilities"]["neutral"] == pytest.approx(row["probability/neutral"], abs=1e-2)
+    single = nli("predict", "--premise", "a girl is here")
+    assert (single.returncode, "for pairs: give a hypothesis too" in single.stderr) == (2, True)
+
+    source, target = str(workplace / "pairs.csv"), str(workplace / "by-flow.parquet")
+    assert predict(source, target) == {"rows": 1, "kept_rows": 0}
+    assert pl.read_parquet(target).equals(pl.read_parquet(workplace / "labels.parquet"))
     assert f"{row['probability/neutral']:.3f}" in told.stdout
 
     worse = nli("promote", other)

@@ -16,7 +16,7 @@ import requests
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from flows.servers import prefect_server
+from flows.servers import free_port, prefect_server
 
 pytestmark = pytest.mark.faults("faults injected")
 
@@ -146,7 +146,7 @@ def test_a_training_that_ends_while_mlflow_is_away_is_marked_by_the_next_run(
 @pytest.mark.slow
 @pytest.mark.timeout(500 + 2 * AWAY_SECONDS)
 def test_training_goes_on_without_prefect_and_the_flow_run_is_completed(
-    workplace: Path, free_port: Callable[[], int], tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
+    workplace: Path, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (workplace / "prefect").mkdir()
     monkeypatch.setenv("PREFECT_HOME", str(workplace / "prefect"))

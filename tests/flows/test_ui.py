@@ -11,19 +11,15 @@ from pathlib import Path
 import pytest
 import requests
 
+from flows.servers import free_port
+
 pytestmark = pytest.mark.slow
-
-
-def _free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_both_uis_answer_on_loopback_and_stop_together(workplace: Path, stop: signal.Signals) -> None:
     command = [str(Path(sys.executable).with_name("nli")), "ui"]
-    command += ["--prefect-port", _free_port(), "--mlflow-port", _free_port()]
+    command += ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
     environment = {**os.environ, "PREFECT_HOME": str(workplace / "prefect"), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as ui:
         assert ui.stdout is not None

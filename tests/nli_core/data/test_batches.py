@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nli_core.data.batches import evaluation_batches, training_batches
+from nli_core.data.batches import evaluation_batches, few_sizes, padded_lengths, training_batches
 
 LENGTHS = np.random.default_rng(0).integers(5, 60, size=5_003)
 
@@ -62,3 +62,15 @@ def test_lengths_come_in_no_order_and_neighbours_change_between_epochs() -> None
 @pytest.mark.parametrize("examples", [1, 3])
 def test_a_corpus_smaller_than_a_batch_is_one_batch(examples: int) -> None:
     assert [len(batch) for batch in training_batches(LENGTHS[:examples], 32, seed=0, epoch=0)] == [examples]
+
+
+def test_lengths_to_pad_to_are_few_and_within_the_positions() -> None:
+    padded = padded_lengths(LENGTHS, 8, most=57)
+    assert set(padded) == {8, 16, 24, 32, 40, 48, 56, 57}
+    assert ((padded >= LENGTHS) & (padded < LENGTHS + 8)).sum() == (LENGTHS <= 57).sum()
+
+
+def test_a_batch_that_is_not_full_comes_in_few_sizes() -> None:
+    sizes = {len(few_sizes(np.arange(size), 100)) for size in range(1, 101)}
+    assert sizes == {1, 2, 4, 8, 16, 32, 64, 100}
+    np.testing.assert_array_equal(few_sizes(np.array([5, 9, 3]), 100), [5, 9, 3, 5])

@@ -24,7 +24,7 @@ PAIRS = [{"premise": f"a child number {'so ' * (row % 9)}{row}", "hypothesis": "
 def predictor(tiny_encoder: Path, tmp_path: Path) -> Predictor:
     torch.manual_seed(0)
     model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
-    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64))
+    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64), pairs=True)
     return Predictor(tmp_path / "model")
 
 
@@ -97,19 +97,42 @@ def test_what_another_model_or_another_file_left_is_not_used(
         assert facts["kept_rows"] == 0
 
 
-def test_single_texts_have_one_column(predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.fixture
+def single(tiny_encoder: Path, tmp_path: Path) -> Predictor:
+    """A predictor of single texts."""
+    model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
+    pack = PackConfig(max_length=64)
+    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "single", pack=pack, pairs=False)
+    return Predictor(tmp_path / "single")
+
+
+def test_single_texts_have_one_column(single: Predictor, write_rows: Callable[..., Path], tmp_path: Path) -> None:
     source = write_rows("texts.csv", [{"text": "a child"}, {"text": "a girl"}])
-    predict_table(predictor, source, tmp_path / "out.parquet", columns=("text",), model="m")
-    expected = predictor.probabilities(["a child", "a girl"])
+    predict_table(single, source, tmp_path / "out.parquet", model="m")
+    expected = single.probabilities(["a child", "a girl"])
     found = pl.read_parquet(tmp_path / "out.parquet").select("probability/no", "probability/yes").to_numpy()
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_blank_line_of_a_single_column_is_named(predictor: Predictor, tmp_path: Path) -> None:
+def test_what_the_model_does_not_take_is_refused(
+    predictor: Predictor, single: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = write_rows("pairs.csv", PAIRS)
+    with pytest.raises(UserError, match="takes text, and not premise, hypothesis: name one column"):
+        predict_table(single, source, tmp_path / "out.parquet", columns=COLUMNS, model="m")
+    with pytest.raises(UserError, match="takes premise and hypothesis, and not premise: name both columns"):
+        predict_table(predictor, source, tmp_path / "out.parquet", columns=["premise"], model="m")
+    with pytest.raises(UserError, match="for pairs: give a hypothesis too"):
+        predictor.probabilities(["a child"])
+    with pytest.raises(UserError, match="for single texts: leave out the hypothesis"):
+        single.probabilities(["a child"], ["a girl"])
+
+
+def test_a_blank_line_of_a_single_column_is_named(single: Predictor, tmp_path: Path) -> None:
     source = tmp_path / "texts.csv"
     source.write_text("text\na\n\nb\n")
     with pytest.raises(UserError, match=r"line 3: has no text in text"):
-        predict_table(predictor, source, tmp_path / "out.parquet", columns=("text",), model="m")
+        predict_table(single, source, tmp_path / "out.parquet", model="m")
 
 
 def test_parts_of_another_cut_are_made_again(

@@ -19,7 +19,9 @@ HYPOTHESES = ["Somebody makes music.", "Nothing moves.", "y" * 200, "A child is 
 @pytest.fixture
 def model(tiny_encoder: Path, tmp_path: Path) -> Path:
     classifier = Classifier(load_encoder(tiny_encoder)[0], LABELS)
-    export_classifier(classifier, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64))
+    export_classifier(
+        classifier, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64), pairs=True
+    )
     return tmp_path / "model"
 
 
