@@ -18,6 +18,7 @@ from rich.table import Table
 
 from flows.attention import attention
 from flows.compare_cli import compare
+from flows.export_cli import export
 from flows.predict_cli import predict
 from flows.promote_cli import promote, rollback
 from flows.quiet import quiet_libraries
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(store_app, name="store")
 app.command()(attention)
 app.command()(compare)
+app.command()(export)
 app.command()(predict)
 app.command()(promote)
 app.command()(rollback)

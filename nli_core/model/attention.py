@@ -50,7 +50,8 @@ class Padded:
         self._length = length
         self._inside = torch.arange(length, device=lengths.device) < lengths[:, None]
         self._bias: Tensor | None = None
-        if lengths.is_cuda or not bool(self._inside.all()):  # a GPU would have to be waited for
+        # A GPU would have to be waited for, and a graph that is exported does not know.
+        if lengths.is_cuda or torch.compiler.is_exporting() or not bool(self._inside.all()):
             bias = torch.zeros(self._inside.shape, dtype=dtype, device=lengths.device)
             self._bias = bias.masked_fill(~self._inside, float("-inf"))[:, None, None, :]
 
@@ -67,12 +68,12 @@ class Padded:
         first_only = query.ndim < key.ndim
         weights = self.weights(query[:, None] if first_only else query, key, heads=heads)
         attended = torch.bmm(dropout(weights, rate).flatten(0, 1), _by_head(value, heads))
-        joined = attended.view(len(key), heads, *attended.shape[1:]).transpose(1, 2).flatten(2)
+        joined = attended.view(key.shape[0], heads, *attended.shape[1:]).transpose(1, 2).flatten(2)
         return joined[:, 0] if first_only else joined
 
     def weights(self, query: Tensor, key: Tensor, *, heads: int) -> Tensor:
         """Attention weights [B, N, queries, L]; rows sum to 1."""
-        examples = len(key)
+        examples = key.shape[0]
         query, key = _by_head(query, heads), _by_head(key, heads)
         scores = torch.bmm(query, key.transpose(1, 2)).view(examples, heads, -1, key.shape[1])
         scale = query.shape[-1] ** -0.5

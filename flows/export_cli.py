@@ -1,0 +1,39 @@
+"""`nli export`: a fine-tuned model for other programs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from flows.quiet import quiet_libraries
+from tasks.settings import Settings
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(help="The id of a run, champion, a name in the registry (nli-snli@champion), or a folder.")
+    ],
+    output: Annotated[Path, typer.Option(help="The folder to make.")],
+    form: Annotated[
+        Literal["huggingface", "onnx", "torch"],
+        typer.Option("--format", help="For transformers, for ONNX runtimes, or for torch.export.load."),
+    ] = "huggingface",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Write a fine-tuned model with its tokenizer as a folder for programs that do without this project.
+
+    Example: nli export champion --format onnx --output champion-onnx
+    """
+    quiet_libraries()
+    from nli_core.model.graphs import export_as
+    from tasks.predicting import fine_tuned
+
+    with fine_tuned(Settings.from_environment(), model) as folder:
+        path = export_as(folder, output, form=form)
+    if json:
+        import json as encoder
+
+        print(encoder.dumps({"format": form, "path": str(path)}), flush=True)
+    else:
+        Console(soft_wrap=True, highlight=False, markup=False).print(f"{form}: {path}")

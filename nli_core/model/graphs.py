@@ -1,0 +1,118 @@
+"""A fine-tuned model for programs other than this one: a folder for transformers, or a graph in one file.
+
+    huggingface  model.safetensors, for `AutoModelForSequenceClassification.from_pretrained`
+    onnx         model.onnx, for ONNX runtimes
+    torch        model.pt2, for `torch.export.load(path).module()`
+
+Beside it lie the tokenizer and `config.json` with the label names. All take `input_ids`, `attention_mask` and
+`token_type_ids`, int64 [batch, length] with padding behind, and give the logits [batch, labels] in fp32.
+"""
+
+import contextlib
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from nli_core.errors import UserError
+from nli_core.model.architecture import CONFIG_NAME
+from nli_core.model.classifier import Classifier
+from nli_core.model.export import load_classifier
+from nli_core.model.weights import WEIGHTS_NAME
+from nli_core.outputs import TOKENIZER_FILES
+
+Format = Literal["huggingface", "onnx", "torch"]
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def export_as(folder: Path, out: Path, *, form: Format) -> Path:
+    """Write the fine-tuned model in `folder` to `out`, a new folder that appears when it is whole; returns the file.
+
+    Raises:
+        UserError: transformers has no such architecture, `out` is there already or cannot be written, a package is
+            missing, or the model is damaged.
+    """
+    model = load_classifier(folder)
+    family = model.encoder.architecture.family
+    if form == "huggingface" and family != "bert":
+        raise UserError(
+            f"--format huggingface: transformers cannot express this architecture (model_type {family}); "
+            "take --format onnx or --format torch"
+        )
+    if out.exists():
+        raise UserError(f"{out}: is there already; name a new folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            partial = Path(scratch) / out.name
+            partial.mkdir()
+            for name in (CONFIG_NAME, *TOKENIZER_FILES):
+                if (folder / name).exists():
+                    shutil.copyfile(folder / name, partial / name)
+            name = _write(model, folder, partial, form)
+            partial.rename(out)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
+    return out / name
+
+
+def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
+    if form == "huggingface":
+        shutil.copyfile(folder / WEIGHTS_NAME, out / WEIGHTS_NAME)
+        return WEIGHTS_NAME
+    with _quiet_exporters():
+        if form == "torch":
+            torch.export.save(_program(model), out / "model.pt2")
+            return "model.pt2"
+        try:
+            torch.onnx.export(
+                _program(model),
+                f=out / "model.onnx",
+                input_names=list(_INPUTS),
+                output_names=["logits"],
+                external_data=False,
+                verbose=False,
+            )
+        except ModuleNotFoundError as error:
+            raise UserError(f"--format onnx needs the package {error.name}: pip install 'nli-pipeline[onnx]'") from None
+        return "model.onnx"
+
+
+class _ByMask(nn.Module):
+    """The classifier, asked as those of transformers are."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        logits: Tensor = self.model(input_ids, token_type_ids, attention_mask.sum(dim=1))
+        return logits
+
+
+def _program(model: Classifier) -> ExportedProgram:
+    """The model's graph, for any number of examples, of any length that it has positions for."""
+    axes = {0: Dim("batch", min=1), 1: Dim("length", min=1, max=model.encoder.architecture.max_position_embeddings)}
+    example = {name: torch.ones(2, 3, dtype=torch.int64) for name in _INPUTS}
+    return torch.export.export(_ByMask(model), (), example, dynamic_shapes=dict.fromkeys(_INPUTS, axes))
+
+
+@contextlib.contextmanager
+def _quiet_exporters() -> Iterator[None]:
+    """Without what torch says about packages that are not needed here."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
