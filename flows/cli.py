@@ -4,29 +4,27 @@ Prefect, MLflow and torch are imported when a command needs them, so that help a
 """
 
 import atexit
-import contextlib
 import gc
-import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.table import Table
 
 from flows.attention import attention
 from flows.compare_cli import compare
 from flows.export_cli import export
+from flows.launch import launched
 from flows.predict_cli import predict
 from flows.promote_cli import promote, rollback
 from flows.quiet import quiet_libraries
-from flows.recipes import Recipe, find_recipe, override, read_recipes
-from flows.servers import prefect_server
 from flows.store_cli import store_app
+from flows.sweep_cli import sweep
 from nli_core.config import STAGES, RunConfig, Stage, parse_config
 from nli_core.errors import UserError
+from tasks.recipes import Recipe, find_recipe, override, read_recipes
 from tasks.settings import RECIPE_BOOK, Settings, project_root
 
 USER_ERROR = 2
@@ -44,6 +42,7 @@ app.command()(export)
 app.command()(predict)
 app.command()(promote)
 app.command()(rollback)
+app.command()(sweep)
 
 
 def main() -> None:
@@ -104,18 +103,10 @@ def run(
     if explain:
         _explain(config, again, until)
         return
-    quiet_libraries(debug=debug)
-    with _prefect_api(), _lines_of_log():
-        from prefect.exceptions import CancelledRun
-
+    with launched(debug=debug):
         from flows.pipeline import pipeline
-        from tasks.presence import launching
 
-        try:
-            with launching(Settings.from_environment()):
-                summary = pipeline(config, recipe=recipe.name, rerun=again, until=until)
-        except CancelledRun:
-            raise KeyboardInterrupt from None
+        summary = pipeline(config, recipe=recipe.name, rerun=again, until=until)
     from flows.report import print_json, print_summary
 
     if json:
@@ -171,45 +162,3 @@ def _stage(word: str) -> Stage:
         if stage == word:
             return stage
     raise UserError(f"--rerun {word}: there is no such stage; there are {', '.join(STAGES)}")
-
-
-@contextlib.contextmanager
-def _prefect_api() -> Iterator[None]:
-    """The configured Prefect server, or else a temporary one over the same database.
-
-    Prefect would start a temporary one by itself, but only when the flow begins, and would import the whole server into
-    this process too. Started here, it comes up while MLflow is imported: a cached run takes a third less time.
-    """
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    # A thread of Prefect's sends them, and keeps a flow that has ended waiting for up to a second.
-    no_heartbeats = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    if PREFECT_API_URL.value():
-        from tasks.preflight import check_prefect
-
-        with temporary_settings(no_heartbeats):
-            check_prefect()
-            yield
-        return
-    until_exit = contextlib.ExitStack()
-    server = until_exit.enter_context(prefect_server("--no-services", "--no-ui"))
-    # Handlers of exit run in reverse order: those that Prefect adds later send their last logs and events first.
-    atexit.register(until_exit.close)
-    import flows.pipeline  # noqa: F401  # while the server starts
-
-    server.wait_until_healthy()
-    with temporary_settings({PREFECT_API_URL: f"{server.address}/api", **no_heartbeats}):
-        yield
-
-
-@contextlib.contextmanager
-def _lines_of_log() -> Iterator[None]:
-    """Show the stages' own lines on stderr while the block runs."""
-    logger = logging.getLogger("nli")
-    handler = RichHandler(console=Console(stderr=True), show_level=False, show_path=False, log_time_format="%H:%M:%S")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)

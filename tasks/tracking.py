@@ -25,6 +25,7 @@ from nli_core.errors import UserError, reason_of
 from nli_core.plan import Outputs
 from nli_core.progress import StoppedError
 from tasks.connection import mlflow_client, says_missing
+from tasks.naming import run_title
 from tasks.outbox import Outbox
 from tasks.presence import leave_unsaid
 from tasks.progress import LOGGER
@@ -35,7 +36,7 @@ EXPERIMENT = "nli"
 KEY_TAG = "nli.key.finetune"
 REPEAT = "repeat.json"
 EXAMPLES_TAG = "nli.test_examples.sha256"  # of texts and labels, however they are tokenized
-_FLOW_RUN_TAG = "nli.flow_run_id"
+FLOW_RUN_TAG = "nli.flow_run_id"
 _SEND_SECONDS = 5.0
 _PATIENCE = 5.0  # seconds that training waits for MLflow
 MOST_METRICS = 500  # MLflow takes 1,000 in a request
@@ -104,7 +105,7 @@ def training_run(settings: Settings, key: str, about: About, *, resumes: bool) -
             if run is not taken_over and run.info.status == "RUNNING":
                 client.set_terminated(run.info.run_id, "KILLED")
         run_id = taken_over.info.run_id if taken_over else create_run(client, settings, key, about)
-        client.set_tag(run_id, _FLOW_RUN_TAG, str(flow_run.id))
+        client.set_tag(run_id, FLOW_RUN_TAG, str(flow_run.id))
         client.update_run(run_id, status="RUNNING")
     training = TrainingRun(client, run_id, resumes=taken_over is not None)
     try:
@@ -166,14 +167,15 @@ def read_repeat(settings: Settings, run_id: str) -> dict[str, Any]:
 
 def mark_killed(settings: Settings, flow_run_id: str) -> None:
     """Mark the runs of a flow run that died KILLED; they would say RUNNING for ever."""
-    wanted = f"tags.`{_FLOW_RUN_TAG}` = '{flow_run_id}' and attributes.status = 'RUNNING'"
+    wanted = f"tags.`{FLOW_RUN_TAG}` = '{flow_run_id}' and attributes.status = 'RUNNING'"
     with mlflow_client(settings) as client:
         if experiment := client.get_experiment_by_name(EXPERIMENT):
             for run in client.search_runs([experiment.experiment_id], wanted):
                 client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _experiment_id(client: MlflowClient, settings: Settings) -> str:
+def experiment_id(client: MlflowClient, settings: Settings) -> str:
+    """The id of our experiment, which is made when it is not there yet."""
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
@@ -203,10 +205,10 @@ def create_run(client: MlflowClient, settings: Settings, key: str, about: About)
         EXAMPLES_TAG: about.upstream["pack"].facts["examples_sha256"]["test"],
         "nli.encoder.sha256": facts["encoder"]["sha256"] or about.upstream["download"].digest("encoder/"),
         "nli.encoder.verified": _verified(facts["encoder"]),
-        _FLOW_RUN_TAG: str(flow_run.id),
+        FLOW_RUN_TAG: str(flow_run.id),
         **code_tags(),
     }
-    run = client.create_run(_experiment_id(client, settings), tags=tags, run_name=about.recipe)
+    run = client.create_run(experiment_id(client, settings), tags=tags, run_name=run_title(about.recipe, about.config))
     params = [Param(name, str(value)[:6000]) for name, value in flat_config(about.config).items()]
     client.log_batch(run.info.run_id, params=params, metrics=_data_metrics(about))
     client.log_inputs(run.info.run_id, _datasets(about))

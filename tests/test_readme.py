@@ -61,7 +61,7 @@ def test_every_make_target_exists(project: Path) -> None:
 
 
 def test_every_recipe_stands_in_the_readme(project: Path) -> None:
-    from flows.recipes import read_recipes
+    from tasks.recipes import read_recipes
 
     text = README.read_text(encoding="utf-8")
     assert [name for name in read_recipes(project / "prefect.yaml") if f"| `{name}` |" not in text] == []

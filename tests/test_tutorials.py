@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from flows.pipeline import RunSummary, pipeline
-from flows.recipes import find_recipe, override
 from nli_core.config import parse_config
 from nli_core.evaluation.predictor import Predictor
 from nli_core.outputs import MODEL
+from tasks.recipes import find_recipe, override
 
 BOOK_SIZES = {"hidden_size": 32, "intermediate_size": 64, "heads": 4, "layers": 2, "positions": 64}
 QUICK = {"finetune.epochs": 1, "finetune.precision": "fp32", "evaluate.precision": "fp32"}

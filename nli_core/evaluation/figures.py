@@ -1,7 +1,8 @@
 """Figures of a run, as PNG files. Uses no pyplot, and so no global state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib.figure import Figure
 
@@ -94,4 +95,19 @@ def save_differences(parts: Sequence[tuple[str, Paired]], path: Path) -> None:
     axes.set_yticks(range(len(parts)), [f"{name} ({paired.examples:,})" for name, paired in parts])
     axes.invert_yaxis()
     axes.set(xlabel="difference in accuracy, points (95 % bootstrap intervals)")
+    figure.savefig(path, dpi=_DPI)
+
+
+def save_sweep(accuracies: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Accuracies on dev by the values that were tried: a dot for each run, a bar at their mean; the first on top."""
+    figure = Figure(figsize=(8, 0.45 * len(accuracies) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    for row, runs in enumerate(accuracies.values()):
+        axes.plot(runs, [row] * len(runs), "o", color=_ACCENT, markersize=5, alpha=0.7)
+        axes.plot([fmean(runs)], [row], "|", color=_SECOND, markersize=18, markeredgewidth=2)
+    axes.set_yticks(range(len(accuracies)), list(accuracies))
+    axes.set_ylim(len(accuracies) - 0.5, -0.5)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set(xlabel="accuracy on dev; each seed a dot, their mean a bar")
     figure.savefig(path, dpi=_DPI)

@@ -163,10 +163,16 @@ class _Training:
         self._refuse_infinite()
         metrics, speeds = self.window.close()
         metrics["train/learning_rate"] = rate
+        metrics["train/examples_seen"] = self._examples_seen()
         add_point(self.out, Point(position.step, metrics))
         self.watch.log_metrics({**metrics, **speeds}, position.step)
         note = f"loss {metrics['train/loss']:.3f}, {speeds['train/examples_per_second']:.0f} examples/s"
         self.watch.progress(position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}")
+
+    def _examples_seen(self) -> int:
+        """Over all epochs: what curves of different batch sizes can be compared by."""
+        position, rows = self.position, len(self.train)
+        return position.epoch * rows + min(position.batch * self.config.batch_size, rows)
 
     def _refuse_infinite(self) -> None:
         position = self.position

@@ -24,7 +24,6 @@ Run = tuple[str, dict[str, object]]
 
 def bare(folder: Path) -> None:
     """The stages of the small run, without Prefect and MLflow."""
-    from flows.recipes import find_recipe, override
     from nli_core.config import parse_config
     from nli_core.data.pack import pack, pack_shard
     from nli_core.download.stage import download
@@ -32,6 +31,7 @@ def bare(folder: Path) -> None:
     from nli_core.outputs import CORPUS, ENCODER, MODEL
     from nli_core.training.finetune import finetune
     from nli_core.training.history import read_history
+    from tasks.recipes import find_recipe, override
 
     recipe, settings = SMALL
     words = [f"{name}={value}" for name, value in settings.items()]

@@ -74,20 +74,56 @@ def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, An
     Raises:
         UserError: a setting is not of that form.
     """
-    changed = deepcopy(dict(config))
+    changed = dict(config)
     for setting in settings:
-        path, equals, text = setting.partition("=")
-        section, *names = path.strip().split(".")
-        if not equals or not names or not all(names):
-            raise UserError(f"--set {setting}: write it as section.field=value, such as finetune.epochs=1")
+        path, text = _split("--set", setting, "finetune.epochs=1")
         try:
             value = yaml.load(text, _ValueLoader)  # a SafeLoader
         except yaml.YAMLError:
             raise UserError(f"--set {setting}: the value is not valid YAML; quote it") from None
-        place = changed.setdefault(section, {})
-        for name in names[:-1]:
-            place = place.setdefault(name, {})
-        if not isinstance(place, dict):
-            raise UserError(f"--set {setting}: {path.rpartition('.')[0]} has no fields of its own")
-        place[names[-1]] = value
+        changed = with_field(changed, path, value)
     return changed
+
+
+def parse_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
+    """The values of each field in `dotted.field=YAML value,YAML value`.
+
+    Raises:
+        UserError: a setting is not of that form, has no value, or its field is named twice.
+    """
+    grid: dict[str, list[Any]] = {}
+    for setting in settings:
+        path, text = _split("--grid", setting, "finetune.learning_rate=5e-5,1e-4")
+        try:
+            values = yaml.load(f"[{text}]", _ValueLoader)  # a SafeLoader
+        except yaml.YAMLError:
+            raise UserError(f"--grid {setting}: the values are not valid YAML; quote them") from None
+        if not values or path in grid:
+            raise UserError(f"--grid {setting}: {'the field is named twice' if path in grid else 'has no values'}")
+        grid[path] = values
+    return grid
+
+
+def with_field(config: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy of the config with the value of one `dotted.field`.
+
+    Raises:
+        UserError: the path leads through a field that has none of its own.
+    """
+    changed = deepcopy(dict(config))
+    *sections, field = path.split(".")
+    place = changed
+    for name in sections:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise UserError(f"{path}: {path.rpartition('.')[0]} has no fields of its own")
+    place[field] = value
+    return changed
+
+
+def _split(option: str, setting: str, example: str) -> tuple[str, str]:
+    path, equals, text = setting.partition("=")
+    names = path.strip().split(".")
+    if not equals or len(names) < 2 or not all(names):
+        raise UserError(f"{option} {setting}: write it as section.field=value, such as {example}")
+    return ".".join(names), text

@@ -5,9 +5,9 @@ import jsonschema
 import pytest
 import yaml
 
-from flows.recipes import find_recipe, override, read_recipes
 from nli_core.config import RunConfig, parse_config
 from nli_core.errors import UserError
+from tasks.recipes import find_recipe, override, read_recipes
 
 
 def _deployments(project: Path) -> list[dict[str, object]]:
