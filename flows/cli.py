@@ -85,6 +85,9 @@ def run(
     from_mlflow: Annotated[
         str | None, typer.Option("--from-mlflow", metavar="RUN_ID", help="Instead of a recipe: repeat this MLflow run.")
     ] = None,
+    promote_as: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Make the run champion of NAME in the registry if it is better.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say which stages would run, and why; run none.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show Prefect's own log too.")] = False,
@@ -106,7 +109,7 @@ def run(
     with launched(debug=debug):
         from flows.pipeline import pipeline
 
-        summary = pipeline(config, recipe=recipe.name, rerun=again, until=until)
+        summary = pipeline(config, recipe=recipe.name, rerun=again, until=until, promote_as=promote_as)
     from flows.report import print_json, print_summary
 
     if json:

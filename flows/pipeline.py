@@ -15,6 +15,7 @@ from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from nli_core.config import STAGES, RunConfig, Stage
+from nli_core.errors import UserError
 from nli_core.plan import Outputs
 from tasks.artifacts import leave_summary, report_end
 from tasks.download import download
@@ -23,6 +24,7 @@ from tasks.finetune import finetune
 from tasks.pack import pack
 from tasks.preflight import check_tracking
 from tasks.presence import present
+from tasks.promote import promote
 from tasks.settings import Settings
 from tasks.stage import StageResult
 
@@ -37,6 +39,7 @@ class RunSummary:
     tracking_uri: str
     stages: dict[Stage, StageResult]
     metrics: dict[str, float]
+    promotion: str | None
 
 
 ends: dict[str, Any] = {"on_failure": [report_end], "on_crashed": [report_end], "on_cancellation": [report_end]}
@@ -49,14 +52,29 @@ def shard_workers() -> TaskRunner[PrefectFuture[Any]]:
 
 @flow(name="pipeline", flow_run_name="{recipe}", task_runner=shard_workers(), **ends)
 def pipeline(
-    config: RunConfig, recipe: str = "custom", rerun: list[Stage] | None = None, until: Stage = "evaluate"
+    config: RunConfig,
+    recipe: str = "custom",
+    rerun: list[Stage] | None = None,
+    until: Stage = "evaluate",
+    promote_as: str | None = None,
 ) -> RunSummary:
     """Run every stage up to `until`, each only if its output is not there yet.
 
-    A stage named in `rerun` is done again, and so is every stage after it.
+    Args:
+        config: The configuration; nli_core/config describes every field.
+        recipe: The recipe's name, for runs and artifacts.
+        rerun: Stages to do again, and with them every stage after.
+        until: The last stage.
+        promote_as: A name in the registry, such as nli-snli: the run becomes its champion if it is better by the rules.
+
+    Raises:
+        UserError: something that the user can mend.
     """
+    if promote_as and until != "evaluate":
+        raise UserError(f"promote_as: only an evaluated run can be champion; leave out until={until}")
     results: dict[Stage, StageResult] = {}
     upstream: Outputs = {}
+    promotion = None
     forced = [STAGES.index(stage) for stage in rerun or ()]
     try:
         with lifetime():
@@ -64,9 +82,11 @@ def pipeline(
                 again = any(first <= place for first in forced)
                 results[stage] = run_stage_task(stage, config, upstream, recipe, again)
                 upstream[stage] = results[stage].output
+            if promote_as:
+                promotion = promote(str(results["evaluate"].mlflow_run_id), promote_as).result()
     except CancelledRun as stopped:
         return cancelled(stopped)
-    return summarize(recipe, results)
+    return summarize(recipe, results, promotion)
 
 
 @contextmanager
@@ -97,9 +117,9 @@ def run_stage_task(stage: Stage, config: RunConfig, upstream: Outputs, recipe: s
     return evaluate(config, upstream, recipe, rerun).result()
 
 
-def summarize(recipe: str, results: dict[Stage, StageResult]) -> RunSummary:
+def summarize(recipe: str, results: dict[Stage, StageResult], promotion: str | None = None) -> RunSummary:
     """What the stages did, for the terminal and for `--json`; an artifact in Prefect says it too."""
-    leave_summary(recipe, results)
+    leave_summary(recipe, results, promotion)
     runs = [result.mlflow_run_id for result in results.values() if result.mlflow_run_id]
     measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
     return RunSummary(
@@ -109,4 +129,5 @@ def summarize(recipe: str, results: dict[Stage, StageResult]) -> RunSummary:
         tracking_uri=Settings.from_environment().shown_tracking_uri,
         stages=results,
         metrics=measured,
+        promotion=promotion,
     )

@@ -44,8 +44,8 @@ def promote(
     for rule in done.broken:
         console.print(f"against it: {rule}")
     if not done.promoted:
-        raise UserError(f"{done.model}: version {done.champion} stays champion; {done.broken[0]}")
-    console.print(f"{done.model}: version {done.champion} is champion now (models:/{done.model}@champion)")
+        raise UserError(promotion.told(done))
+    console.print(promotion.told(done))
 
 
 def rollback(model: Annotated[str, typer.Argument(help="Name in the registry, such as nli-snli.")]) -> None:

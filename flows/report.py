@@ -33,6 +33,7 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
             for stage, result in summary.stages.items()
         },
         "metrics": summary.metrics,
+        "promotion": summary.promotion,
     }
 
 
@@ -60,5 +61,7 @@ def print_summary(summary: RunSummary) -> None:
             figures.add_row(name, f"{origin['source']} ({'verified' if origin['verified'] else 'unverified'})")
     if summary.mlflow_run_id:
         figures.add_row("MLflow run", summary.mlflow_run_id)
+    if summary.promotion:
+        figures.add_row("champion", summary.promotion)
     console.print(figures)
     console.print("\nLook next: `make ui` opens the flow run in Prefect and the curves and figures in MLflow.")

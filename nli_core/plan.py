@@ -49,7 +49,7 @@ def _pack(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
 
 def _finetune(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     return {
-        "shards": upstream["pack"].digest(),
+        "shards": upstream["pack"].digest("train-", "dev-"),
         "encoder": upstream["download"].digest(f"{ENCODER}/"),
         "finetune": config.finetune.result_fields(),
     }

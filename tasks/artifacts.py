@@ -9,26 +9,49 @@ from urllib.request import Request, urlopen
 
 from prefect import Flow, State
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 
-from nli_core.config import Stage
-from nli_core.errors import reason_of
+from nli_core.config import STAGES, Stage
+from nli_core.errors import UserError, reason_of
+from tasks.headline import accuracy_text
 from tasks.progress import LOGGER, artifact_key
+from tasks.settings import Settings
 from tasks.stage import StageResult
 
 WEBHOOK = "NLI_WEBHOOK"
 _WEBHOOK_SECONDS = 10
 
 
-def leave_summary(recipe: str, results: Mapping[Stage, StageResult]) -> None:
-    """Which stages ran, which were cached, and where their outputs are."""
+def leave_summary(recipe: str, results: Mapping[Stage, StageResult], promotion: str | None) -> None:
+    """Which stages ran, which were cached, where their outputs are, and how the run does against the champion.
+
+    `promotion` says what became of the wish to make it champion, if there was one.
+    """
     lines = [f"## {recipe}", ""]
     if all(result.cached for result in results.values()):
         lines += ["Nothing had changed: every stage was cached.", ""]
     lines += ["| stage | state | seconds | output |", "|---|---|---|---|"]
     for stage, result in results.items():
         lines.append(f"| {stage} | {result.state_name} | {result.seconds:.1f} | `{result.output.folder}` |")
+    if evaluated := results.get("evaluate"):
+        metrics = evaluated.output.facts["metrics"]
+        lines += ["", *(f"- {split} accuracy {accuracy_text(metrics, split)}" for split in ("dev", "test"))]
+        if evaluated.run:
+            lines.append(f"- MLflow run {evaluated.run.markdown}")
+        if promotion or not evaluated.cached:
+            lines.append(f"- {promotion or _against_champion(evaluated)}")
     create_markdown_artifact("\n".join(lines), key=artifact_key(recipe, "run"), description=f"{recipe}: what was done")
+
+
+def _against_champion(evaluated: StageResult) -> str:
+    from tasks.promotion import standing  # imports MLflow, which a cached run does without
+
+    try:
+        return standing(Settings.from_environment(), str(evaluated.mlflow_run_id))
+    except UserError as error:  # the run itself is done
+        return f"not compared with the champion: {error}"
 
 
 def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
@@ -39,12 +62,28 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     recipe = str(flow_run.parameters.get("recipe", flow.name))
     message = state.message or "no reason is known"
     how = "run the same again: finished stages are cached, and a training goes on from its last checkpoint"
-    lines = [f"## {recipe}: {state.name}", "", message, "", f"To go on, {how}."]
+    stage = _unfinished_stage(flow_run)
+    lines = [f"## {recipe}: {state.name}", "", *([f"In the stage {stage}: "] if stage else []), message]
+    lines += ["", f"To go on, {how}."]
     create_markdown_artifact("\n".join(lines), key=artifact_key(recipe, "end"), description=f"{recipe}: {state.name}")
     if address := os.environ.get(WEBHOOK):
-        told = {"recipe": recipe, "state": state.name, "message": message, "flow_run_id": str(flow_run.id)}
+        told = {
+            "recipe": recipe,
+            "state": state.name,
+            "stage": stage,
+            "message": message,
+            "flow_run_id": str(flow_run.id),
+        }
         request = Request(address, json.dumps(told).encode(), {"Content-Type": "application/json"})
         try:
             urlopen(request, timeout=_WEBHOOK_SECONDS).close()
         except (URLError, OSError, ValueError) as error:
             LOGGER.warning("%s: was not told of the end of this run (%s)", WEBHOOK, reason_of(error))
+
+
+def _unfinished_stage(flow_run: FlowRun) -> Stage | None:
+    """The stage that the flow run was in when it ended, if it had come to one."""
+    with get_client(sync_client=True) as client:
+        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])))
+    unfinished = {task.name.rpartition("-")[0] for task in tasks if task.state and not task.state.is_completed()}
+    return next((stage for stage in STAGES if stage in unfinished), None)

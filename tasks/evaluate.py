@@ -42,8 +42,7 @@ def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
             about = tracking.About(config, recipe, upstream)
             with connection.mlflow_client(settings) as client:
                 run = publishing.publish_evaluation(client, settings, trained, output, about)
-        where = f"[{run.run_id}]({run.address})" if run.address else f"`{run.run_id}` (`make ui` shows it)"
-        markdown = f"{headline_markdown(recipe, output.facts['metrics'], trained.facts)}\n\nMLflow run {where}"
+        markdown = f"{headline_markdown(recipe, output.facts['metrics'], trained.facts)}\n\nMLflow run {run.markdown}"
         create_markdown_artifact(markdown, key=artifact_key(recipe, "headline"), description=f"{recipe}: headline")
         return run
 

@@ -4,6 +4,7 @@ Each version says in a tag why it was promoted; the model has the earlier champi
 """
 
 import json
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import mlflow
@@ -15,13 +16,16 @@ from mlflow.exceptions import MlflowException
 from nli_core.errors import UserError
 from nli_core.evaluation.promotion import Margins, broken_rules
 from tasks.comparing import Compared, compare_runs, find_run, read_predictions
+from tasks.comparison_report import verdict
 from tasks.connection import mlflow_client, says_missing
 from tasks.model_logging import MODEL_NAME
+from tasks.progress import LOGGER
 from tasks.settings import Settings
 
 CHAMPION = "champion"
 _PAST_TAG = "nli.past_champions"
 _REASON_TAG = "nli.promotion"
+_CORPUS, _UNNAMED = "corpus.name", "file"
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,13 @@ def promote(settings: Settings, run_name: str, *, model: str | None, reason: str
     `model` is the name in the registry; without one, that of the run's corpus: `nli-snli`.
 
     Raises:
-        UserError: there is no such run, it was not evaluated, or, unless there is a reason, it cannot be compared with
-            the champion.
+        UserError: there is no such run, or it was not evaluated.
     """
+    with _alone(settings):
+        return _promote(settings, run_name, model, reason, margins)
+
+
+def _promote(settings: Settings, run_name: str, model: str | None, reason: str | None, margins: Margins) -> Promotion:
     with mlflow_client(settings) as client:
         run = find_run(client, settings, run_name)
         read_predictions(client, run)
@@ -60,8 +68,6 @@ def promote(settings: Settings, run_name: str, *, model: str | None, reason: str
             _, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
             broken = broken_rules(compared.comparison, margins)
         except UserError as error:
-            if reason is None:
-                raise
             broken = [str(error)]
         if broken and reason is None:
             return Promotion(name, str(before.version), promoted=False, broken=broken, compared=compared)
@@ -80,7 +86,7 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
     Raises:
         UserError: there is no champion, or it is the first one.
     """
-    with mlflow_client(settings) as client:
+    with _alone(settings), mlflow_client(settings) as client:
         champion = _champion(client, model)
         if champion is None:
             raise UserError(f"{model}: has no champion in the registry of {settings.shown_tracking_uri}")
@@ -92,9 +98,41 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
     return str(champion.version), past[-1]
 
 
+def told(done: Promotion) -> str:
+    """What became of an attempt, in a sentence."""
+    if done.promoted:
+        return f"{done.model}: version {done.champion} is champion now (models:/{done.model}@{CHAMPION})"
+    return f"{done.model}: version {done.champion} stays champion; {done.broken[0]}"
+
+
+def standing(settings: Settings, run_id: str) -> str:
+    """How a run does against the champion of its corpus, in a sentence.
+
+    Raises:
+        UserError: the two cannot be compared.
+    """
+    with mlflow_client(settings) as client:
+        run = client.get_run(run_id)
+        if run.data.params.get(_CORPUS) in (None, _UNNAMED):
+            return "no champion is known of this corpus, which has no name"
+        name = _name_of(run)
+        champion = _champion(client, name)
+    if champion is None:
+        return f"{name} has no champion yet; `nli promote {run_id[:8]}` makes this run one"
+    if champion.run_id == run_id:
+        return f"{name}: this is the champion, version {champion.version}"
+    _, (compared,) = compare_runs(settings, [str(champion.run_id), run_id])
+    return f"against the champion of {name}, version {champion.version}: {verdict(compared)}"
+
+
+def _alone(settings: Settings) -> AbstractContextManager[None]:
+    """One change of a champion at a time, among all who share the store."""
+    return settings.store.alone("promotion", "promote: waiting for another promotion", LOGGER.info)
+
+
 def _name_of(run: Run) -> str:
-    corpus = run.data.params.get("corpus.name", "file")
-    if corpus == "file":
+    corpus = run.data.params.get(_CORPUS, _UNNAMED)
+    if corpus == _UNNAMED:
         raise UserError(f"{run.info.run_id}: say which model this is with --model NAME; its corpus has no name")
     return f"nli-{corpus}"
 

@@ -16,7 +16,7 @@ from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
 from tasks.settings import Settings
 from tasks.tracked import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
-from tasks.tracking import MOST_METRICS, About, TrainingRun, create_run, metric_name, runs_of
+from tasks.tracking import MOST_METRICS, About, TrainingRun, create_run, data_tags, datasets, metric_name, runs_of
 
 
 def publish_training(client: MlflowClient, settings: Settings, output: Output, about: About) -> RunLink:
@@ -50,6 +50,9 @@ def publish_evaluation(
     assert run is not None, "publish_training comes first"
     run_id = run.info.run_id
     if run.data.tags.get(EVALUATED_TAG) != output.key:
+        if data_tags(about).items() - run.data.tags.items():  # a new test set does not train anew
+            client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(about).items()])
+            client.log_inputs(run_id, datasets(about))
         now = int(time.time() * 1000)
         step = int(trained.facts["steps"])
         metrics = [Metric(metric_name(name), value, now, step) for name, value in output.facts["metrics"].items()]

@@ -116,7 +116,7 @@ def with_field(config: Mapping[str, Any], path: str, value: object) -> dict[str,
     for name in sections:
         place = place.setdefault(name, {})
         if not isinstance(place, dict):
-            raise UserError(f"{path}: {path.rpartition('.')[0]} has no fields of its own")
+            raise UserError(f"{path}={value}: {path.rpartition('.')[0]} has no fields of its own")
     place[field] = value
     return changed
 

@@ -34,7 +34,11 @@ class StageResult:
     output: Output
     cached: bool
     seconds: float
-    mlflow_run_id: str | None = None
+    run: RunLink | None = None
+
+    @property
+    def mlflow_run_id(self) -> str | None:
+        return self.run.run_id if self.run else None
 
     @property
     def state_name(self) -> str:
@@ -65,7 +69,7 @@ def run_stage(
             cached, seconds = claim.done is not None, round(time.monotonic() - started, 3)
     except StoppedError as stopped:
         return Cancelled(message=str(stopped))
-    run_id = publish(settings, output).run_id if publish else None
-    result = StageResult(stage, output, cached, seconds, run_id)
+    run = publish(settings, output) if publish else None
+    result = StageResult(stage, output, cached, seconds, run)
     LOGGER.info("%s: %s in %.1f s (%s)", stage, result.state_name, seconds, output.key[:12])
     return Completed(name=result.state_name, message=str(output.folder), data=result)

@@ -30,6 +30,10 @@ class RunLink:
     run_id: str
     address: str | None
 
+    @property
+    def markdown(self) -> str:
+        return f"[{self.run_id}]({self.address})" if self.address else f"`{self.run_id}` (`make ui` shows it)"
+
 
 def tracked_run(settings: Settings, trained: Output, evaluated: Output | None = None) -> RunLink | None:
     """The run that made `trained`, if it surely holds all of it, and of `evaluated`."""

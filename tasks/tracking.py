@@ -193,10 +193,26 @@ def runs_of(client: MlflowClient, key: str) -> list[Run]:
 
 def create_run(client: MlflowClient, settings: Settings, key: str, about: About) -> str:
     """A new run with everything that is known before the training begins."""
-    facts = about.upstream["download"].facts
     tags = {
         KEY_TAG: key,
         "nli.recipe": about.recipe,
+        FLOW_RUN_TAG: str(flow_run.id),
+        **data_tags(about),
+        **code_tags(),
+    }
+    run = client.create_run(experiment_id(client, settings), tags=tags, run_name=run_title(about.recipe, about.config))
+    params = [Param(name, str(value)[:6000]) for name, value in flat_config(about.config).items()]
+    client.log_batch(run.info.run_id, params=params, metrics=_data_metrics(about))
+    client.log_inputs(run.info.run_id, datasets(about))
+    repeat = {"recipe": about.recipe, "config": _shown_config(about.config), "made_with": made_with()}
+    client.log_dict(run.info.run_id, repeat, REPEAT)
+    return str(run.info.run_id)
+
+
+def data_tags(about: About) -> dict[str, str]:
+    """What the files are and where they came from, and the keys of their stages."""
+    facts = about.upstream["download"].facts
+    return {
         "nli.key.download": about.upstream["download"].key,
         "nli.key.pack": about.upstream["pack"].key,
         "nli.corpus.source": facts["corpus"]["source"],
@@ -205,16 +221,7 @@ def create_run(client: MlflowClient, settings: Settings, key: str, about: About)
         EXAMPLES_TAG: about.upstream["pack"].facts["examples_sha256"]["test"],
         "nli.encoder.sha256": facts["encoder"]["sha256"] or about.upstream["download"].digest("encoder/"),
         "nli.encoder.verified": _verified(facts["encoder"]),
-        FLOW_RUN_TAG: str(flow_run.id),
-        **code_tags(),
     }
-    run = client.create_run(experiment_id(client, settings), tags=tags, run_name=run_title(about.recipe, about.config))
-    params = [Param(name, str(value)[:6000]) for name, value in flat_config(about.config).items()]
-    client.log_batch(run.info.run_id, params=params, metrics=_data_metrics(about))
-    client.log_inputs(run.info.run_id, _datasets(about))
-    repeat = {"recipe": about.recipe, "config": _shown_config(about.config), "made_with": made_with()}
-    client.log_dict(run.info.run_id, repeat, REPEAT)
-    return str(run.info.run_id)
 
 
 def _verified(origin: Mapping[str, Any]) -> str:
@@ -249,7 +256,8 @@ def _data_metrics(about: About) -> list[Metric]:
     return [Metric(metric_name(name), float(value), now, 0) for name, value in values.items()]
 
 
-def _datasets(about: About) -> list[DatasetInput]:
+def datasets(about: About) -> list[DatasetInput]:
+    """The splits, for MLflow's list of data sets."""
     download, packed = about.upstream["download"], about.upstream["pack"]
     contexts = {"train": "training", "dev": "validation", "test": "testing"}
     return [

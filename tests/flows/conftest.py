@@ -23,8 +23,15 @@ def run_pipeline(
 ) -> Callable[..., RunSummary]:
     """Runs the pipeline on the tiny config; sections can be overridden."""
 
-    def run(*, rerun: list[Stage] | None = None, until: Stage = "evaluate", **sections: dict[str, Any]) -> RunSummary:
-        return pipeline(tiny_config(**sections), recipe="tiny", rerun=rerun, until=until)
+    def run(
+        *,
+        rerun: list[Stage] | None = None,
+        until: Stage = "evaluate",
+        promote_as: str | None = None,
+        **sections: dict[str, Any],
+    ) -> RunSummary:
+        config = tiny_config(**sections)
+        return pipeline(config, recipe="tiny", rerun=rerun, until=until, promote_as=promote_as)
 
     return run
 

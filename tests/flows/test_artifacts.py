@@ -63,6 +63,33 @@ def test_a_finished_run_says_what_was_done_and_a_cached_one_that_nothing_was(
     assert "Nothing had changed: every stage was cached." in artifact("tiny-run")
 
 
+def test_a_finished_run_says_how_it_does_against_the_champion(
+    run_pipeline: Run, artifact: Callable[[str], str]
+) -> None:
+    run_pipeline()
+    text = artifact("tiny-run")
+    assert "- test accuracy 0." in text
+    assert "MLflow run" in text
+    assert "nli-sample has no champion yet" in text
+
+    first = run_pipeline(promote_as="nli-sample")
+    assert first.promotion == "nli-sample: version 1 is champion now (models:/nli-sample@champion)"
+    assert first.promotion in artifact("tiny-run")
+    assert (
+        run_pipeline(promote_as="nli-sample").promotion
+        == "nli-sample: version 1 stays champion; it is champion already"
+    )
+
+    other = run_pipeline(finetune={"seed": 1, "learning_rate": 1e-6}, promote_as="nli-sample")
+    assert str(other.promotion).startswith("nli-sample: version 1 stays champion; it is not better")
+    run_pipeline(finetune={"seed": 2})
+    assert "against the champion of nli-sample, version 1: " in artifact("tiny-run")
+    run_pipeline(corpus={"name": "sample", "pairs": 270})
+    assert "not compared with the champion: " in artifact("tiny-run")
+    with pytest.raises(UserError, match="only an evaluated run can be champion"):
+        run_pipeline(until="pack", promote_as="nli-sample")
+
+
 def test_a_run_that_fails_says_why_and_how_to_go_on(
     run_pipeline: Run, artifact: Callable[[str], str], overflowing_encoder: Path, told: list[dict[str, Any]]
 ) -> None:
@@ -70,9 +97,11 @@ def test_a_run_that_fails_says_why_and_how_to_go_on(
         run_pipeline(encoder={"name": str(overflowing_encoder)})
     text = artifact("tiny-end")
     assert "finetune: the loss became nan in step 1" in text
+    assert "In the stage finetune" in text
     assert "run the same again" in text
     (message,) = told
     assert (message["recipe"], message["state"]) == ("tiny", "Failed")
+    assert message["stage"] == "finetune"
     assert "the loss became nan" in message["message"]
 
 

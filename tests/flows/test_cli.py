@@ -53,6 +53,7 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
         "tracking_uri",
         "stages",
         "metrics",
+        "promotion",
     }
     assert (summary["recipe"], summary["status"]) == ("sample", "Completed")
     for stage in ("download", "pack", "finetune", "evaluate"):

@@ -45,6 +45,34 @@ def test_a_second_run_does_nothing_and_a_change_does_only_what_depends_on_it(
     assert len(_runs(workplace)) == 3
 
 
+def test_a_changed_source_file_does_again_exactly_what_depends_on_it(
+    run_pipeline: Run, workplace: Path, write_rows: Callable[..., Path]
+) -> None:
+    def rows(count: int) -> list[dict[str, Any]]:
+        return [{"text": f"a girl number {row}", "label": ("no", "yes")[row % 2]} for row in range(count)]
+
+    names = {split: str(write_rows(f"{split}.csv", rows(60))) for split in ("train", "dev", "test")}
+    corpus = {"name": "file", "premise": "text", "hypothesis": None, "labels": ["no", "yes"], **names}
+    first = run_pipeline(corpus=corpus)
+    assert set(_states(run_pipeline(corpus=corpus)).values()) == {"Cached"}
+
+    write_rows("test.csv", rows(70))
+    other_test = run_pipeline(corpus=corpus)
+    assert [stage for stage, state in _states(other_test).items() if state == "Cached"] == ["finetune"]
+    (run,) = _runs(workplace)
+    assert run.data.metrics["test/examples"] == 70
+    assert run.data.tags["nli.key.pack"] == other_test.stages["pack"].output.key
+    assert run.data.tags["nli.key.evaluate"] == other_test.stages["evaluate"].output.key
+
+    write_rows("test.csv", rows(60))
+    write_rows("train.csv", rows(64))
+    assert set(_states(run_pipeline(corpus=corpus)).values()) == {"Completed"}
+    write_rows("train.csv", rows(60))
+    back = run_pipeline(corpus=corpus)
+    assert set(_states(back).values()) == {"Cached"}
+    assert back.metrics == first.metrics
+
+
 def test_fields_that_do_not_change_the_result_do_not_run_anything(run_pipeline: Run) -> None:
     run_pipeline()
     assert set(_states(run_pipeline(finetune={"checkpoint_every": 3})).values()) == {"Cached"}

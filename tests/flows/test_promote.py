@@ -40,8 +40,7 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     assert attempt(untrained).broken == ["it is champion already"]
 
     elsewhere = str(run_pipeline(corpus={"name": "sample", "pairs": 360}, finetune={"epochs": 1}).mlflow_run_id)
-    with pytest.raises(UserError, match="were tested on different examples"):
-        attempt(elsewhere)
+    assert "were tested on different examples" in attempt(elsewhere).broken[0]
 
     assert attempt(trained[:10]).promoted
     assert champion() == (trained, {"nli.promotion": "better by the rules"})
