@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.quiet import quiet_libraries
+from flows.terminal import JsonOption, print_json, say
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -21,6 +21,7 @@ def attention(
     layer: Annotated[int | None, typer.Option(help="Which layer, from 1; without it, the last.")] = None,
     head: Annotated[int | None, typer.Option(help="Which head, from 1; without it, the mean of all.")] = None,
     output: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("attention.png"),
+    json: JsonOption = False,
 ) -> None:
     """Draw the attention weights of a model for one example, tokens on both axes.
 
@@ -44,4 +45,7 @@ def attention(
     weights = inspected.attention(layer, head)
     which = f"layer {layer or len(inspected.outputs.attentions)}, {f'head {head}' if head else 'mean of heads'}"
     save_attention(weights.double().numpy(), inspected.tokens, f"{model}: {which}", output)
-    Console(soft_wrap=True).print(f"{which}, {len(inspected.tokens)} tokens: {output}")
+    if json:
+        print_json({"tokens": inspected.tokens, "path": str(output)})
+    else:
+        say(f"{which}, {len(inspected.tokens)} tokens: {output}")

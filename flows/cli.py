@@ -6,6 +6,7 @@ Prefect, MLflow and torch are imported when a command needs them, so that help a
 import atexit
 import gc
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -17,32 +18,22 @@ from flows.attention import attention
 from flows.compare_cli import compare
 from flows.export_cli import export
 from flows.launch import launched
+from flows.overview_cli import doctor, status
 from flows.predict_cli import predict
 from flows.promote_cli import promote, rollback
 from flows.quiet import quiet_libraries
 from flows.store_cli import store_app
 from flows.sweep_cli import sweep
+from flows.terminal import JsonOption, print_json
 from nli_core.config import STAGES, RunConfig, Stage, parse_config
 from nli_core.errors import UserError
-from tasks.recipes import Recipe, find_recipe, override, read_recipes
+from tasks.recipes import Recipe, find_recipe, override, read_recipes, recipe_names
 from tasks.settings import RECIPE_BOOK, Settings, project_root
 
 USER_ERROR = 2
 INTERRUPTED = 130
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Fine-tune BERT on pairs of sentences or on single texts: download, pack, finetune, evaluate.",
-)
-app.add_typer(store_app, name="store")
-app.command()(attention)
-app.command()(compare)
-app.command()(export)
-app.command()(predict)
-app.command()(promote)
-app.command()(rollback)
-app.command()(sweep)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def main() -> None:
@@ -53,6 +44,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"nli: {error}")
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
@@ -60,21 +53,36 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error comes from.")] = False,
+) -> None:
+    """Fine-tune BERT on pairs of sentences or on single texts: download, pack, finetune, evaluate."""
+
+
 @app.command()
-def recipes() -> None:
+def recipes(json: JsonOption = False) -> None:
     """List the recipes of prefect.yaml.
 
     Example: nli recipes
     """
+    found = read_recipes(project_root() / RECIPE_BOOK)
+    if json:
+        print_json(
+            {recipe.name: {"description": recipe.description, "config": recipe.config} for recipe in found.values()}
+        )
+        return
     table = Table("recipe", "what", box=None, pad_edge=False)
-    for recipe in read_recipes(project_root() / RECIPE_BOOK).values():
+    for recipe in found.values():
         table.add_row(recipe.name, recipe.description)
     Console().print(table)
 
 
 @app.command()
 def run(
-    name: Annotated[str | None, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.", autocompletion=recipe_names)
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; the value is YAML.")
     ] = None,
@@ -89,7 +97,7 @@ def run(
         str | None, typer.Option(metavar="NAME", help="Make the run champion of NAME in the registry if it is better.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say which stages would run, and why; run none.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: JsonOption = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show Prefect's own log too.")] = False,
 ) -> None:
     """Run a recipe here, reusing every stage that is finished already.
@@ -104,16 +112,16 @@ def run(
     if late := [stage for stage in again if STAGES.index(stage) > STAGES.index(until)]:
         raise UserError(f"--rerun {late[0]}: comes after --until {until}; leave out one of the two")
     if explain:
-        _explain(config, again, until)
+        _explain(config, again, until, json)
         return
     with launched(debug=debug):
         from flows.pipeline import pipeline
 
         summary = pipeline(config, recipe=recipe.name, rerun=again, until=until, promote_as=promote_as)
-    from flows.report import print_json, print_summary
+    from flows.report import as_json, print_summary
 
     if json:
-        print_json(summary)
+        print_json(as_json(summary))
     else:
         print_summary(summary)
 
@@ -150,11 +158,15 @@ def _repeated(run_id: str) -> Recipe:
     return Recipe(repeat["recipe"], "", repeat["config"])
 
 
-def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage) -> None:
+def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage, json: bool) -> None:
     from nli_core.plan import explain
 
+    verdicts = explain(config, Settings.from_environment().store, rerun=rerun, until=until)
+    if json:
+        print_json({verdict.stage: {"runs": verdict.runs, "reason": verdict.reason} for verdict in verdicts})
+        return
     table = Table("stage", "", "why", box=None, pad_edge=False)
-    for verdict in explain(config, Settings.from_environment().store, rerun=rerun, until=until):
+    for verdict in verdicts:
         table.add_row(verdict.stage, "runs" if verdict.runs else "cached", verdict.reason)
     Console().print(table)
 
@@ -165,3 +177,8 @@ def _stage(word: str) -> Stage:
         if stage == word:
             return stage
     raise UserError(f"--rerun {word}: there is no such stage; there are {', '.join(STAGES)}")
+
+
+for command in (sweep, status, compare, promote, rollback, predict, export, attention, doctor):
+    app.command()(command)
+app.add_typer(store_app, name="store")

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from flows.quiet import quiet_libraries
+from flows.terminal import JsonOption, print_json, print_rows, say
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -23,7 +22,7 @@ def compare(
     report: Annotated[
         Path | None, typer.Option(help="Write the whole report to this file, .html (with figures) or .md.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Compare runs on the same test examples: what differs between them, and whether a difference could be chance.
 
@@ -44,28 +43,22 @@ def compare(
         except OSError as error:
             raise UserError(f"--report {report}: cannot be written ({error.strerror})") from None
     if json:
-        import json as encoder
-
-        print(encoder.dumps(comparison_report.as_json(first, compared)), flush=True)
+        print_json(comparison_report.as_json(first, compared))
         return
-    console = Console(soft_wrap=True, highlight=False, markup=False)
     for other in compared:
-        console.print(f"{comparison_report.run_name(other.run)} against {comparison_report.run_name(first)}")
+        say(f"{comparison_report.run_name(other.run)} against {comparison_report.run_name(first)}")
         everything = other.comparison.parts[0]
         for which, accuracy in (("first", everything.first), ("second", everything.second)):
-            console.print(f"{which}: test accuracy {comparison_report.accuracy_text(accuracy)}")
-        console.print(f"{comparison_report.verdict(other)}\n")
-        _print(console, comparison_report.DIFFERENCES, comparison_report.differing_rows(other))
+            say(f"{which}: test accuracy {comparison_report.accuracy_text(accuracy)}")
+        say(f"{comparison_report.verdict(other)}\n")
+        _print(comparison_report.DIFFERENCES, comparison_report.differing_rows(other))
         header = ("part", "examples", "first", "second", "difference, points", "p")
-        _print(console, header, comparison_report.short_part_rows(other))
-        _print(console, comparison_report.CHANGES, comparison_report.changed_rows(other, spelled, _SHOWN_CHANGES))
-    console.print(f"All of it: {report}" if report else "--report FILE.html writes all of it, with figures.")
+        _print(header, comparison_report.short_part_rows(other))
+        _print(comparison_report.CHANGES, comparison_report.changed_rows(other, spelled, _SHOWN_CHANGES))
+    say(f"All of it: {report}" if report else "--report FILE.html writes all of it, with figures.")
 
 
-def _print(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if rows:
-        table = Table(*header, box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-        console.print()
+        print_rows(header, rows)
+        say()

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from flows.quiet import quiet_libraries
+from flows.terminal import JsonOption, print_json, say
 from tasks.settings import Settings
 
 
@@ -19,7 +19,7 @@ def export(
         Literal["huggingface", "onnx", "torch"],
         typer.Option("--format", help="For transformers, for ONNX runtimes, or for torch.export.load."),
     ] = "huggingface",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Write a fine-tuned model with its tokenizer as a folder for programs that do without this project.
 
@@ -32,8 +32,6 @@ def export(
     with fine_tuned(Settings.from_environment(), model) as folder:
         path = export_as(folder, output, form=form)
     if json:
-        import json as encoder
-
-        print(encoder.dumps({"format": form, "path": str(path)}), flush=True)
+        print_json({"format": form, "path": str(path)})
     else:
-        Console(soft_wrap=True, highlight=False, markup=False).print(f"{form}: {path}")
+        say(f"{form}: {path}")

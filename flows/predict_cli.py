@@ -1,6 +1,5 @@
 """`nli predict`: a champion, or any model, on a file or on one example."""
 
-import json as encoder
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from flows.quiet import quiet_libraries
+from flows.terminal import JsonOption, print_json, say
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -34,7 +34,7 @@ def predict(
             help="Columns of the file; by default premise,hypothesis, or text where the model takes one text."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Predict every row of a file, in its order, or one example.
 
@@ -68,7 +68,7 @@ def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None, jso
     best = predictor.labels[probabilities.argmax()]
     by_label = dict(zip(predictor.labels, probabilities.tolist(), strict=True))
     if json:
-        print(encoder.dumps({"label": best, "probabilities": by_label}), flush=True)
+        print_json({"label": best, "probabilities": by_label})
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for label, value in by_label.items():
@@ -101,7 +101,7 @@ def _predict_file(
             lambda done, total, note: bar.update(row, completed=done, total=total, description=note),
         )
     if json:
-        print(encoder.dumps({**facts, "output": str(target)}), flush=True)
+        print_json({**facts, "output": str(target)})
         return
     kept = f", {facts['kept_rows']:,} of them by an earlier try" if facts["kept_rows"] else ""
-    Console(soft_wrap=True, highlight=False, markup=False).print(f"{facts['rows']:,} rows{kept}: {target}")
+    say(f"{facts['rows']:,} rows{kept}: {target}")

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.quiet import quiet_libraries
+from flows.terminal import JsonOption, print_json, say
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -20,6 +20,7 @@ def promote(
     force: Annotated[
         str | None, typer.Option(metavar="REASON", help="Promote whatever the rules say; the reason is recorded.")
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Make a run's model champion if it beats the current one on the same test examples.
 
@@ -38,17 +39,22 @@ def promote(
 
     margins = Margins(part_points=margin, calibration=calibration_margin)
     done = promotion.promote(Settings.from_environment(), run, model=model, reason=force, margins=margins)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    if done.compared:
-        console.print(f"{comparison_report.run_name(done.compared.run)} {comparison_report.verdict(done.compared)}")
-    for rule in done.broken:
-        console.print(f"against it: {rule}")
+    if json:
+        print_json({"model": done.model, "champion": done.champion, "promoted": done.promoted, "broken": done.broken})
+    else:
+        if done.compared:
+            say(f"{comparison_report.run_name(done.compared.run)} {comparison_report.verdict(done.compared)}")
+        for rule in done.broken:
+            say(f"against it: {rule}")
     if not done.promoted:
         raise UserError(promotion.told(done))
-    console.print(promotion.told(done))
+    if not json:
+        say(promotion.told(done))
 
 
-def rollback(model: Annotated[str, typer.Argument(help="Name in the registry, such as nli-snli.")]) -> None:
+def rollback(
+    model: Annotated[str, typer.Argument(help="Name in the registry, such as nli-snli.")], json: JsonOption = False
+) -> None:
     """Make the champion's predecessor champion again.
 
     Example: nli rollback nli-snli
@@ -57,4 +63,7 @@ def rollback(model: Annotated[str, typer.Argument(help="Name in the registry, su
     from tasks.promotion import roll_back
 
     before, now = roll_back(Settings.from_environment(), model)
-    Console(soft_wrap=True, highlight=False).print(f"{model}: version {now} is champion again, version {before} is not")
+    if json:
+        print_json({"model": model, "champion": now, "before": before})
+    else:
+        say(f"{model}: version {now} is champion again, version {before} is not")

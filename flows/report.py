@@ -1,6 +1,5 @@
 """How a run ends for whoever started it: a short table, or one JSON object."""
 
-import json
 from typing import Any
 
 from rich.console import Console
@@ -8,11 +7,6 @@ from rich.table import Table
 
 from flows.pipeline import RunSummary
 from tasks.headline import accuracy_text
-
-
-def print_json(summary: RunSummary) -> None:
-    """Print the summary as one line of JSON."""
-    print(json.dumps(as_json(summary)), flush=True)
 
 
 def as_json(summary: RunSummary) -> dict[str, Any]:

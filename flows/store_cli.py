@@ -3,9 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from flows.terminal import JsonOption, print_json, print_rows, say
 from nli_core.config import STAGES
 from nli_core.errors import UserError
 from nli_core.store import Output
@@ -17,38 +16,55 @@ _MIB = 2**20
 
 
 @store_app.command("ls")
-def list_outputs() -> None:
+def list_outputs(json: JsonOption = False) -> None:
     """List all finished outputs, oldest first.
 
     Example: nli store ls
     """
     store = Settings.from_environment().store
-    table = Table("stage", "key", "created", "MiB", "seconds", box=None, pad_edge=False)
-    for stage in STAGES:
-        for output in store.outputs(stage):
-            manifest = output.manifest
-            table.add_row(
-                stage, output.key[:12], manifest.created, f"{_mebibytes(output):.1f}", f"{manifest.seconds:.1f}"
-            )
-    Console().print(table)
-    for leftover in store.leftovers():
-        Console(soft_wrap=True).print(f"unfinished: {leftover}")
-    Console(soft_wrap=True).print(f"store: {store.root}")
+    outputs = [(stage, output) for stage in STAGES for output in store.outputs(stage)]
+    leftovers = [str(folder) for folder in store.leftovers()]
+    if json:
+        listed = [
+            {
+                "stage": stage,
+                "key": output.key,
+                "created": output.manifest.created,
+                "mebibytes": round(_mebibytes(output), 1),
+                "seconds": output.manifest.seconds,
+                "path": str(output.folder),
+            }
+            for stage, output in outputs
+        ]
+        print_json({"store": str(store.root), "outputs": listed, "unfinished": leftovers})
+        return
+    rows = [
+        (stage, output.key[:12], output.manifest.created, f"{_mebibytes(output):.1f}", f"{output.manifest.seconds:.1f}")
+        for stage, output in outputs
+    ]
+    print_rows(("stage", "key", "created", "MiB", "seconds"), rows)
+    for leftover in leftovers:
+        say(f"unfinished: {leftover}")
+    say(f"store: {store.root}")
 
 
 @store_app.command()
-def verify() -> None:
+def verify(json: JsonOption = False) -> None:
     """Read every file of every output and compare it with its manifest; exit status 2 if any was altered.
 
     Example: nli store verify
     """
     store = Settings.from_environment().store
-    damages = store.damages()
-    for damage in damages:
-        Console(soft_wrap=True, highlight=False).print(damage)
+    damages, outputs = store.damages(), sum(len(store.outputs(stage)) for stage in STAGES)
+    if json:
+        print_json({"outputs": outputs, "damages": damages})
+    else:
+        for damage in damages:
+            say(damage)
     if damages:
         raise UserError(f"damaged outputs: {len(damages)}; the next run makes them again")
-    Console().print(f"{sum(len(store.outputs(stage)) for stage in STAGES)} outputs, all as their manifests say")
+    if not json:
+        say(f"{outputs} outputs, all as their manifests say")
 
 
 @store_app.command()
@@ -59,6 +75,7 @@ def prune(
     unreferenced_only: Annotated[
         bool, typer.Option("--keep-referenced/--all", help="Keep what an existing MLflow run refers to.")
     ] = True,
+    json: JsonOption = False,
 ) -> None:
     """Delete outputs that no MLflow run refers to, and what killed stages left behind. A dry run unless --delete.
 
@@ -66,18 +83,20 @@ def prune(
     """
     from tasks.pruning import prunable
 
-    console = Console(soft_wrap=True)
     settings = Settings.from_environment()
     found = prunable(settings, keep_referenced=unreferenced_only)
-    for folder in found:
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        console.print(f"{'deleted' if delete else 'would delete'} {folder} ({size / _MIB:.1f} MiB)")
+    sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MIB for folder in found]
+    for folder, size in zip(found, sizes, strict=True):
+        if not json:
+            say(f"{'deleted' if delete else 'would delete'} {folder} ({size:.1f} MiB)")
         if delete:
             settings.store.remove(folder)
-    if not found:
-        console.print("nothing to prune")
+    if json:
+        print_json({"deleted": delete, "folders": list(map(str, found)), "mebibytes": round(sum(sizes), 1)})
+    elif not found:
+        say("nothing to prune")
     elif not delete:
-        console.print("This was a dry run: nothing was deleted. Add --delete to delete.")
+        say("This was a dry run: nothing was deleted. Add --delete to delete.")
 
 
 def _mebibytes(output: Output) -> float:

@@ -4,17 +4,16 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from flows.launch import launched
+from flows.terminal import JsonOption, print_json, print_rows, say
 from nli_core.config import parse_config
-from tasks.recipes import find_recipe, override, parse_grid
+from tasks.recipes import find_recipe, override, parse_grid, recipe_names
 from tasks.settings import RECIPE_BOOK, project_root
 
 
 def sweep(
-    name: Annotated[str, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.")],
+    name: Annotated[str, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.", autocompletion=recipe_names)],
     grid: Annotated[
         list[str] | None, typer.Option(metavar="FIELD=V1,V2", help="Values to try; of several fields, all products.")
     ] = None,
@@ -22,7 +21,7 @@ def sweep(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field in all runs.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: JsonOption = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show Prefect's own log too.")] = False,
 ) -> None:
     """Run a recipe with several values and seeds: the mean on dev chooses. Interrupted, the same command goes on.
@@ -36,16 +35,10 @@ def sweep(
 
         done = run_sweep(config, tried, seeds, recipe.name)
     if json:
-        import json as encoder
-
         plain = {kind: [asdict(each) for each in done[kind]] for kind in ("trials", "choices")}
-        print(encoder.dumps({"mlflow_run_id": done["mlflow_run_id"], **plain}), flush=True)
+        print_json({"mlflow_run_id": done["mlflow_run_id"], **plain})
         return
     from tasks.sweeping import HEADER, sweep_rows
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    table = Table(*HEADER, box=None, pad_edge=False)
-    for row in sweep_rows(done["choices"]):
-        table.add_row(*row)
-    console.print(table)
-    console.print(f"\nChosen by the mean on dev: {done['choices'][0].values}. MLflow run {done['mlflow_run_id']}")
+    print_rows(HEADER, sweep_rows(done["choices"]))
+    say(f"\nChosen by the mean on dev: {done['choices'][0].values}. MLflow run {done['mlflow_run_id']}")

@@ -105,3 +105,20 @@ def _mark_crashed(client: SyncPrefectClient, run: FlowRun) -> None:
         if task_run.state and not task_run.state.is_final():
             client.set_task_run_state(task_run.id, Crashed(message=_DIED), force=True)
     client.set_flow_run_state(run.id, Crashed(message=_DIED), force=True)
+
+
+def alive(settings: Settings) -> list[str]:
+    """The ids of the flow runs that live at this moment, of all who share the store."""
+    folder = settings.store.root / "runs"
+    found = []
+    for path in sorted(folder.glob("*")):
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            UUID(path.name)  # neither a launch nor what was left unsaid
+            handle = os.open(path, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(path.name)
+            finally:
+                os.close(handle)
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from nli_core.errors import UserError
+from tasks.settings import RECIPE_BOOK, project_root
 
 _PIPELINE = "flows/pipeline.py:pipeline"
 _BOOL = "tag:yaml.org,2002:bool"
@@ -66,6 +67,14 @@ def find_recipe(book: Path, name: str) -> Recipe:
     if name not in recipes:
         raise UserError(f"there is no recipe {name!r}; there are {', '.join(recipes)}")
     return recipes[name]
+
+
+def recipe_names() -> list[str]:
+    """The names of all recipes, for a shell that completes one; none where there is no recipe book."""
+    try:
+        return list(read_recipes(project_root() / RECIPE_BOOK))
+    except UserError:
+        return []
 
 
 def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:

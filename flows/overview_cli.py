@@ -1,0 +1,63 @@
+"""`nli status` and `nli doctor`: what there is, and whether the surroundings are fit."""
+
+from dataclasses import asdict
+
+from rich.console import Console
+
+from flows.quiet import quiet_libraries
+from flows.terminal import JsonOption, print_json, print_rows, say
+from nli_core.errors import UserError
+from tasks.settings import Settings
+
+
+def status(json: JsonOption = False) -> None:
+    """Show what is running, what is stored, the last runs and the champions.
+
+    Example: nli status
+    """
+    quiet_libraries()
+    from tasks.overview import overview
+
+    settings = Settings.from_environment()
+    now = overview(settings)
+    if json:
+        print_json(asdict(now))
+        return
+    print_rows(("running", "working on"), [(", ".join(now.flow_runs) or "nothing", ", ".join(now.working))])
+    say()
+    rows = [(stage, str(count), f"{size:,.1f}") for stage, (count, size) in now.stored.items()]
+    print_rows(("stored", "outputs", "MiB"), rows)
+    say(f"in {settings.store.root}\n")
+    last = [(run.run_id[:12], run.name, run.status, run.started, _accuracy(run.test_accuracy)) for run in now.runs]
+    print_rows(("last runs", "name", "status", "started (UTC)", "test accuracy"), last)
+    say(f"in MLflow at {settings.shown_tracking_uri}\n")
+    best = [(one.model, one.version, one.run_id[:12], _accuracy(one.test_accuracy)) for one in now.champions]
+    print_rows(("champion", "version", "run", "test accuracy"), best or [("none yet", "", "", "")])
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Look at versions, processor, GPU, store, servers and publishers; exit status 2 if something is at fault.
+
+    Example: nli doctor
+    """
+    quiet_libraries()
+    from tasks.diagnosis import diagnose
+
+    findings = []
+    with Console(stderr=True).status("looking") as shown:
+        for finding in diagnose(Settings.from_environment()):
+            findings.append(finding)
+            shown.update(f"looked at {finding.what}")
+    if json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        print_rows(("", "", "found"), [(each.what, each.verdict, each.found) for each in findings])
+        for each in findings:
+            if each.remedy:
+                say(f"{each.what}: {each.remedy}")
+    if faults := [each.what for each in findings if each.verdict == "fault"]:
+        raise UserError(f"doctor: {', '.join(faults)} must be mended before a run")
+
+
+def _accuracy(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,29 @@
+"""How commands speak: tables and sentences for people, one JSON object a command for programs."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+
+def say(text: str = "") -> None:
+    """Print a line as it is, however long; a line that wraps cannot be copied."""
+    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+
+
+def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table without lines; an empty header has none."""
+    table = Table(*header, box=None, pad_edge=False, show_header=bool(header))
+    for row in rows:
+        table.add_row(*row)
+    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+
+
+def print_json(values: Any) -> None:
+    """Print one line of JSON."""
+    print(json.dumps(values), flush=True)
