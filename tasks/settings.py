@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from nli_core.download.addresses import without_password
+from nli_core.download.addresses import is_remote, without_password
 from nli_core.store import Store
 
 RECIPE_BOOK = "prefect.yaml"
@@ -46,8 +46,14 @@ class Settings:
 
     @property
     def artifacts(self) -> str | None:
-        """Where MLflow keeps files, if the tracking store is a local database; a server decides for itself."""
-        return (self.store.root.parent / "mlartifacts").as_uri() if self.tracking_uri.startswith("sqlite:") else None
+        """Where MLflow keeps files, if runs go straight to a database; a server decides for itself.
+
+        `NLI_ARTIFACTS`, a folder or an address such as s3://bucket/nli; by default beside the store.
+        """
+        if is_remote(self.tracking_uri):
+            return None
+        named = os.environ.get("NLI_ARTIFACTS") or str(self.store.root.parent / "mlartifacts")
+        return named if "://" in named else Path(named).expanduser().resolve().as_uri()
 
 
 def project_root() -> Path:

@@ -54,6 +54,19 @@ def test_every_command_about_runs_has_the_options_it_is_shown_with(
     assert re.search(r"nli: .*(RUN_ID: |has no champion)", refused.stderr), refused.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [command for command in COMMANDS if re.match("nli (sweep|export|predict)", command)]
+)
+def test_every_command_that_takes_long_has_the_options_it_is_shown_with(
+    command: str, nli: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """Refused for want of a champion, or for one more setting."""
+    more = ["--set", "corpus.pairs=few"] if "sweep" in command else []
+    refused = nli(*shlex.split(command)[1:], *more)
+    assert refused.returncode == 2
+    assert re.search(r"nli: .*(no model is champion yet|no such model|corpus\.pairs)", refused.stderr), refused.stderr
+
+
 def test_every_make_target_exists(project: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (project / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"\bmake (?:GPU=1 )?([a-z][\w-]*)", README.read_text(encoding="utf-8")))

@@ -2,45 +2,54 @@
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import requests
+
+from flows.servers import free_port
 
 pytestmark = pytest.mark.slow
 _SECONDS = 240
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def _environment(folder: Path, port: int) -> dict[str, str]:
+    """Of a user who has nothing yet but this project's environment."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     return {
-        **os.environ,
+        **kept,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        "NLI_STORE": str(tmp_path / "store"),
-        "PORT": str(port),
+        "NLI_STORE": str(folder / "store"),
     }
 
 
-@pytest.fixture
-def prefect(environment: dict[str, str], project: Path) -> Callable[..., str]:
-    def run(*words: str) -> str:
+class Deployed:
+    """A server with the deployments of prefect.yaml, and a worker that takes their runs."""
+
+    def __init__(self, folder: Path, project: Path) -> None:
+        self.port = free_port()
+        self.api = f"http://127.0.0.1:{self.port}/api"
+        self.environment = _environment(folder, self.port)
+        self._project = project
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def prefect(self, *words: str) -> str:
         done = subprocess.run(
             ["prefect", "--no-prompt", *words],
-            cwd=project,
-            env=environment,
+            cwd=self._project,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
@@ -48,59 +57,164 @@ def prefect(environment: dict[str, str], project: Path) -> Callable[..., str]:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    return run
+    def spawn(self, *words: str) -> "subprocess.Popen[bytes]":
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(
+            ["prefect", *words],
+            cwd=self._project,
+            env=self.environment,
+            stdout=quiet,
+            stderr=quiet,
+            start_new_session=True,
+        )
+        self._running.append(process)
+        return process
 
+    def post(self, path: str, **body: Any) -> Any:
+        answer = requests.post(f"{self.api}/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
 
-def _spawn(words: list[str], environment: dict[str, str], cwd: Path) -> "subprocess.Popen[bytes]":
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(words, cwd=cwd, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
-
-
-@pytest.fixture
-def worker(environment: dict[str, str], prefect: Callable[..., str], project: Path) -> Iterator[None]:
-    """A server with the deployments of prefect.yaml, and a worker that takes their runs."""
-    api = environment["PREFECT_API_URL"]
-    server = _spawn(["prefect", "server", "start", "--port", environment["PORT"]], environment, project)
-    running = [server]
-    try:
-        give_up = time.monotonic() + _SECONDS
-        while time.monotonic() < give_up:
-            try:
-                if requests.get(f"{api}/health", timeout=2).ok:
-                    break
-            except requests.ConnectionError:
-                assert server.poll() is None, "the server ended"
-        prefect("work-pool", "create", "nli", "--type", "process")
-        prefect("deploy", "--all")
-        running.append(_spawn(["prefect", "worker", "start", "--pool", "nli"], environment, project))
-        yield
-    finally:
-        for process in reversed(running):
+    def stop(self) -> None:
+        for process in reversed(self._running):
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
 
+    def artifact(self, key: str) -> str:
+        """The text of the newest artifact with this key, once there is one."""
+        return str(_wait(lambda: requests.get(f"{self.api}/artifacts/{key}/latest", timeout=30).json().get("data")))
 
-@pytest.mark.timeout(_SECONDS * 2)
-@pytest.mark.usefixtures("worker")
-def test_a_worker_runs_a_deployment_and_then_one_stage_of_it(
-    prefect: Callable[..., str], environment: dict[str, str], tiny_encoder: Path
-) -> None:
-    config = {
+    def state(self, run_id: str) -> str:
+        return str(requests.get(f"{self.api}/flow_runs/{run_id}", timeout=30).json()["state_name"])
+
+
+def _wait(found: Callable[[], Any]) -> Any:
+    """What `found` gives once it is something."""
+    give_up = time.monotonic() + _SECONDS
+    while time.monotonic() < give_up:
+        if value := found():
+            return value
+        time.sleep(0.5)
+    raise AssertionError("it did not come")
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, project: Path) -> Iterator[Deployed]:
+    here = Deployed(tmp_path, project)
+    try:
+        server = here.spawn("server", "start", "--port", str(here.port))
+
+        def healthy() -> bool:
+            assert server.poll() is None, "the server ended"
+            try:
+                return requests.get(f"{here.api}/health", timeout=2).ok
+            except requests.RequestException:
+                return False
+
+        _wait(healthy)
+        here.prefect("work-pool", "create", "nli", "--type", "process")
+        here.prefect("deploy", "--all")
+        here.spawn("worker", "start", "--pool", "nli")
+        yield here
+    finally:
+        here.stop()
+
+
+def _config(tiny_encoder: Path, **finetune: Any) -> dict[str, Any]:
+    return {
         "corpus": {"name": "sample", "pairs": 360},
         "encoder": {"name": str(tiny_encoder)},
-        "finetune": {"epochs": 1, "precision": "fp32"},
+        "finetune": {"epochs": 1, "precision": "fp32", **finetune},
     }
-    parameters = json.dumps({"config": config, "recipe": "sample"})
-    prefect("deployment", "run", "pipeline/sample", "--params", parameters, "--watch")
-    api = environment["PREFECT_API_URL"]
-    runs = requests.post(f"{api}/flow_runs/filter", json={}, timeout=10).json()
-    assert [run["state_name"] for run in runs if run["state_type"] != "SCHEDULED"] == ["Completed"]
 
-    sample = requests.get(f"{api}/deployments/name/pipeline/sample", timeout=10).json()
+
+@pytest.mark.timeout(_SECONDS * 2)
+def test_a_worker_runs_a_deployment_and_then_one_stage_of_it(deployed: Deployed, tiny_encoder: Path) -> None:
+    parameters = json.dumps({"config": _config(tiny_encoder), "recipe": "sample"})
+    deployed.prefect("deployment", "run", "pipeline/sample", "--params", parameters, "--watch")
+    runs = deployed.post("flow_runs/filter")
+    assert [run["state_name"] for run in runs if run["state_type"] != "SCHEDULED"] == ["Completed"]
+    assert "nli-sample has no champion yet" in deployed.artifact("sample-run")
+
+    sample = requests.get(f"{deployed.api}/deployments/name/pipeline/sample", timeout=10).json()
     assert [(known["schedule"]["cron"], known["active"]) for known in sample["schedules"]] == [("0 3 * * *", True)]
     assert sample["concurrency_options"]["collision_strategy"] == "ENQUEUE"
     assert sample["global_concurrency_limit"]["limit"] == 1
 
-    prefect("deployment", "run", "evaluate-stage/sample-evaluate", "--params", parameters, "--watch")
-    tasks = requests.post(f"{api}/task_runs/filter", json={"sort": "EXPECTED_START_TIME_DESC"}, timeout=10).json()
+    deployed.prefect("deployment", "run", "evaluate-stage/sample-evaluate", "--params", parameters, "--watch")
+    tasks = deployed.post("task_runs/filter", sort="EXPECTED_START_TIME_DESC")
     assert (tasks[0]["name"].split("-")[0], tasks[0]["state_name"]) == ("evaluate", "Cached")
+
+    deployed.prefect("deployment", "run", "pipeline/sample", "--params", parameters, "--watch")
+    assert "Nothing had changed: every stage was cached." in deployed.artifact("sample-run")
+
+
+@pytest.mark.timeout(_SECONDS * 3)
+def test_a_worker_tells_of_a_run_that_was_killed_and_of_one_that_was_cancelled(
+    told: list[dict[str, Any]], deployed: Deployed, tiny_encoder: Path
+) -> None:
+    config = _config(tiny_encoder, epochs=1000)
+    deployment = requests.get(f"{deployed.api}/deployments/name/pipeline/sample", timeout=10).json()["id"]
+
+    def start() -> str:
+        parameters = {"config": config, "recipe": "sample"}
+        run_id = deployed.post(
+            f"deployments/{deployment}/create_flow_run", parameters=parameters, state={"type": "SCHEDULED"}
+        )["id"]
+
+        def trains() -> bool:
+            tasks = deployed.post("task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
+            return any(task["name"].startswith("finetune-") and task["state_type"] == "RUNNING" for task in tasks)
+
+        _wait(trains)
+        return str(run_id)
+
+    killed = start()
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get("PREFECT__FLOW_RUN_ID", "").replace("-", "") == killed.replace("-", ""):
+            process.kill()
+    _wait(lambda: deployed.state(killed) == "Crashed")
+    _wait(lambda: told)
+    assert "## sample: Crashed" in deployed.artifact("sample-end")
+    assert (told[0]["flow_run_id"], told[0]["state"], told[0]["stage"]) == (killed, "Crashed", "finetune")
+
+    cancelled = start()
+    deployed.post(f"flow_runs/{cancelled}/set_state", state={"type": "CANCELLING"}, force=False)
+    _wait(lambda: deployed.state(cancelled) == "Cancelled")
+    _wait(lambda: len(told) > 1)
+    assert "## sample: Cancelled" in deployed.artifact("sample-end")
+    assert {(message["flow_run_id"], message["state"]) for message in told[1:]} == {(cancelled, "Cancelled")}
+
+
+@pytest.mark.timeout(_SECONDS * 4)
+def test_the_readme_s_six_commands_lead_to_a_nightly_run_and_one_more_to_another_training(
+    tmp_path: Path, project: Path
+) -> None:
+    """As they are written there, with the real encoder, at the port that they name."""
+    text = (project / "README.md").read_text(encoding="utf-8").partition("## Scheduling")[2]
+    commands, rerun = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]
+    assert len(commands.splitlines()) == 6
+    environment = _environment(tmp_path, 4200)
+    api = environment.pop("PREFECT_API_URL")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(api, timeout=2)  # somebody else's server is not to be used
+    script = tmp_path / "commands.sh"
+    script.write_text(f"set -e\n{commands}{rerun}")
+    with (tmp_path / "log").open("w") as log:
+        shell = subprocess.Popen(
+            ["bash", str(script)], cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            assert shell.wait() == 0, (tmp_path / "log").read_text()
+            runs = requests.post(f"{api}/flow_runs/filter", json={"sort": "START_TIME_ASC"}, timeout=30).json()
+            done = [run for run in runs if run["state_type"] != "SCHEDULED"]
+            assert [(run["name"], run["state_name"]) for run in done] == [("sample", "Completed")] * 2
+            wanted = {"flow_runs": {"id": {"any_": [done[1]["id"]]}}}
+            tasks = requests.post(f"{api}/task_runs/filter", json=wanted, timeout=30).json()
+            states = {task["name"].rpartition("-")[0]: task["state_name"] for task in tasks}
+            assert states == {"download": "Cached", "pack": "Cached", "finetune": "Completed"}
+            nightly = [run for run in runs if run["state_type"] == "SCHEDULED" and run["name"]]
+            assert {run["auto_scheduled"] for run in nightly} == {True}
+        finally:
+            subprocess.run(["prefect", "server", "stop"], env=environment, check=False, capture_output=True)
+            os.killpg(shell.pid, signal.SIGTERM)
