@@ -71,7 +71,7 @@ def overview(settings: Settings) -> Overview:
                 run.info.run_id,
                 str(run.info.run_name),
                 run.info.status,
-                datetime.fromtimestamp(run.info.start_time / 1000, UTC).isoformat(sep=" ", timespec="seconds"),
+                f"{datetime.fromtimestamp(run.info.start_time / 1000, UTC):%Y-%m-%d %H:%M}",
                 run.data.metrics.get("test/accuracy"),
             )
             for run in islice(all_runs(client), _LAST_RUNS)

@@ -4,8 +4,9 @@ Each version says in a tag why it was promoted; the model has the earlier champi
 """
 
 import json
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 
 import mlflow
 from mlflow import MlflowClient
@@ -161,4 +162,5 @@ def _version_of(client: MlflowClient, name: str, run_id: str) -> ModelVersion:
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.run_id == run_id:
             return version
-    return mlflow.register_model(f"runs:/{run_id}/{MODEL_NAME}", name)
+    with redirect_stderr(StringIO()):  # MLflow prints what we say ourselves
+        return mlflow.register_model(f"runs:/{run_id}/{MODEL_NAME}", name)

@@ -21,7 +21,7 @@ from tasks.connection import mlflow_client
 from tasks.settings import Settings
 from tasks.tracking import FLOW_RUN_TAG, experiment_id
 
-HEADER = ("values", "runs", "dev accuracy", "± ", "test accuracy", "± ")
+HEADER = ("values", "runs", "dev accuracy", "deviation", "test accuracy", "deviation")
 _SWEEP_TAG = "nli.key.sweep"
 _PARENT_TAG = "mlflow.parentRunId"
 

@@ -78,7 +78,11 @@ class Deployed:
     def stop(self) -> None:
         for process in reversed(self._running):
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:  # a worker waits for its runs
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def artifact(self, key: str) -> str:
         """The text of the newest artifact with this key, once there is one."""
