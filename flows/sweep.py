@@ -1,14 +1,15 @@
 """A recipe with other values and seeds, one run after the other: a run uses the whole machine by itself."""
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import CancelledRun
+from prefect.states import Cancelled
 
-from flows.pipeline import RunSummary, cancelled, ends, lifetime, pipeline
+from flows.pipeline import RunSummary, ends, lifetime, pipeline
 from nli_core.config import RunConfig, parse_config
 from nli_core.errors import UserError
 from nli_core.evaluation.sweep import Trial
@@ -37,25 +38,40 @@ def sweep(config: RunConfig, grid: dict[str, list[Any]], seeds: int = 1, recipe:
     """
     asked, settings = Sweep(recipe, config, grid, seeds), Settings.from_environment()
     plan = list(_plan(asked))
-    trials, failures = [], []
-    with lifetime(), sweep_run(settings, asked) as parent:
-        for place, (values, one) in enumerate(plan, start=1):
-            LOGGER.info("sweep: run %d of %d, %s, seed %d", place, len(plan), values, one.finetune.seed)
-            state = pipeline(one, recipe=recipe, return_state=True)
-            if state.is_cancelled():
-                return cancelled(CancelledRun(state.message))  # type: ignore[return-value]  # a state
-            if not state.is_completed():
-                failures.append(f"{values}, seed {one.finetune.seed}: {state.message}")
-                continue
-            trials.append(_trial(values, one, state))
-            adopt(settings, parent, trials[-1].run_id)
-        if trials:
-            found = publish_sweep(settings, parent, trials)
-            key = artifact_key(recipe, "sweep")
-            create_markdown_artifact(sweep_markdown(found), key=key, description=f"{recipe}: {len(trials)} runs")
-        if failures:
-            raise UserError(f"sweep: {len(failures)} of {len(plan)} runs failed; {failures[0]}")
+    try:
+        with lifetime(), sweep_run(settings, asked) as parent:
+            trials, failures = _run_all(plan, settings, parent, recipe)
+            if trials:
+                found = publish_sweep(settings, parent, trials)
+                key = artifact_key(recipe, "sweep")
+                create_markdown_artifact(sweep_markdown(found), key=key, description=f"{recipe}: {len(trials)} runs")
+            if failures:
+                raise UserError(f"sweep: {len(failures)} of {len(plan)} runs failed; {failures[0]}")
+    except CancelledRun as stopped:
+        return cast(dict[str, Any], Cancelled(message=str(stopped)))
     return {"mlflow_run_id": parent, "trials": trials, "choices": found}
+
+
+def _run_all(
+    plan: Sequence[tuple[str, RunConfig]], settings: Settings, parent: str, recipe: str
+) -> tuple[list[Trial], list[str]]:
+    """What the runs came to, and what became of those that failed.
+
+    Raises:
+        CancelledRun: a run was cancelled, and so the sweep is.
+    """
+    trials, failures = [], []
+    for place, (values, config) in enumerate(plan, start=1):
+        LOGGER.info("sweep: run %d of %d, %s, seed %d", place, len(plan), values, config.finetune.seed)
+        state = pipeline(config, recipe=recipe, return_state=True)
+        if state.is_cancelled():
+            raise CancelledRun(state.message)
+        if state.is_completed():
+            trials.append(_trial(values, config, state))
+            adopt(settings, parent, trials[-1].run_id)
+        else:
+            failures.append(f"{values}, seed {config.finetune.seed}: {state.message}")
+    return trials, failures
 
 
 def _plan(asked: Sweep) -> Iterator[tuple[str, RunConfig]]:

@@ -62,10 +62,11 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     recipe = str(flow_run.parameters.get("recipe", flow.name))
     message = state.message or "no reason is known"
     how = "run the same again: finished stages are cached, and a training goes on from its last checkpoint"
+    name = "Cancelled" if state.is_cancelling() else str(state.name)  # a worker calls before it is over
     stage = _unfinished_stage(flow_run)
-    lines = [f"## {recipe}: {state.name}", "", *([f"In the stage {stage}: "] if stage else []), message]
+    lines = [f"## {recipe}: {name}", "", *([f"In the stage {stage}: "] if stage else []), message]
     lines += ["", f"To go on, {how}."]
-    create_markdown_artifact("\n".join(lines), key=artifact_key(recipe, "end"), description=f"{recipe}: {state.name}")
+    create_markdown_artifact("\n".join(lines), key=artifact_key(recipe, "end"), description=f"{recipe}: {name}")
     if address := os.environ.get(WEBHOOK):
         told = {
             "recipe": recipe,

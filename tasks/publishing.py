@@ -16,7 +16,17 @@ from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
 from tasks.settings import Settings
 from tasks.tracked import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
-from tasks.tracking import MOST_METRICS, About, TrainingRun, create_run, data_tags, datasets, metric_name, runs_of
+from tasks.tracking import (
+    MOST_METRICS,
+    About,
+    TrainingRun,
+    create_run,
+    data_metrics,
+    data_tags,
+    datasets,
+    metric_name,
+    runs_of,
+)
 
 
 def publish_training(client: MlflowClient, settings: Settings, output: Output, about: About) -> RunLink:
@@ -37,7 +47,8 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, a
     client.log_dict(run_id, output.facts, "training.json")
     shown = {f"nli.{name}": str(output.facts[name]) for name in ("best_epoch", "device", "precision", "parameters")}
     tags = {**shown, PUBLISHED_TAG: output.manifest.created}
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+    # Not before the curves: MLflow's comparison begins with the metric that was logged first.
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()], metrics=data_metrics(about))
     client.set_terminated(run_id, "FINISHED")
     return _link(settings, client.get_run(run_id))
 

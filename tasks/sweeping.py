@@ -12,12 +12,14 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
+from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
 from nli_core.config import RunConfig
 from nli_core.evaluation.figures import save_sweep
 from nli_core.evaluation.sweep import Choice, Trial, choices
 from tasks.connection import mlflow_client
+from tasks.provenance import code_tags
 from tasks.settings import Settings
 from tasks.tracking import FLOW_RUN_TAG, experiment_id
 
@@ -44,7 +46,7 @@ class Sweep:
 
 @contextmanager
 def sweep_run(settings: Settings, sweep: Sweep) -> Iterator[str]:
-    """The parent's run id within the block: RUNNING, then FINISHED, or FAILED if the block raises."""
+    """The parent's run id within the block: RUNNING, then FINISHED, or FAILED or KILLED if the block raises."""
     with mlflow_client(settings) as client:
         run_id = _find(client, settings, sweep) or _create(client, settings, sweep)
         client.set_tag(run_id, FLOW_RUN_TAG, str(flow_run.id))
@@ -53,7 +55,7 @@ def sweep_run(settings: Settings, sweep: Sweep) -> Iterator[str]:
     try:
         yield run_id
         status = "FINISHED"
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, CancelledRun):
         status = "KILLED"
         raise
     finally:
@@ -117,7 +119,7 @@ def _find(client: MlflowClient, settings: Settings, sweep: Sweep) -> str | None:
 
 def _create(client: MlflowClient, settings: Settings, sweep: Sweep) -> str:
     fields = ", ".join(name.rpartition(".")[2] for name in sweep.grid)
-    tags = {_SWEEP_TAG: sweep.key, "nli.recipe": sweep.recipe}
+    tags = {_SWEEP_TAG: sweep.key, "nli.recipe": sweep.recipe, **code_tags()}
     name = f"{sweep.recipe} sweep of {fields or 'seeds'}"
     run = client.create_run(experiment_id(client, settings), tags=tags, run_name=name)
     values = {name: ", ".join(map(str, tried)) for name, tried in sweep.grid.items()} | {"seeds": str(sweep.seeds)}

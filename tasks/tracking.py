@@ -179,7 +179,9 @@ def experiment_id(client: MlflowClient, settings: Settings) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
-    return str(client.create_experiment(EXPERIMENT, artifact_location=settings.artifacts))
+    # Without its kind, MLflow's pages are those for language models and their prompts.
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(EXPERIMENT, artifact_location=settings.artifacts, tags=kind))
 
 
 def runs_of(client: MlflowClient, key: str) -> list[Run]:
@@ -202,7 +204,7 @@ def create_run(client: MlflowClient, settings: Settings, key: str, about: About)
     }
     run = client.create_run(experiment_id(client, settings), tags=tags, run_name=run_title(about.recipe, about.config))
     params = [Param(name, str(value)[:6000]) for name, value in flat_config(about.config).items()]
-    client.log_batch(run.info.run_id, params=params, metrics=_data_metrics(about))
+    client.log_batch(run.info.run_id, params=params)
     client.log_inputs(run.info.run_id, datasets(about))
     repeat = {"recipe": about.recipe, "config": _shown_config(about.config), "made_with": made_with()}
     client.log_dict(run.info.run_id, repeat, REPEAT)
@@ -241,7 +243,7 @@ def _shown_config(config: RunConfig) -> dict[str, dict[str, Any]]:
     }
 
 
-def _data_metrics(about: About) -> list[Metric]:
+def data_metrics(about: About) -> list[Metric]:
     """The facts of packing as metrics, so that runs can be compared and charted by them."""
     facts, now = about.upstream["pack"].facts, int(time.time() * 1000)
     values: dict[str, float] = {}

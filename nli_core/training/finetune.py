@@ -187,7 +187,7 @@ class _Training:
         labels = torch.from_numpy(self.dev.label_ids)
         dev = {
             "dev/loss": float(functional.cross_entropy(logits, labels)),
-            "dev/accuracy": float((logits.argmax(dim=1) == labels).float().mean()),
+            "dev/accuracy": float((logits.argmax(dim=1) == labels).double().mean()),
         }
         if not dev["dev/loss"] < float("inf"):
             raise UserError(f"finetune: the loss on dev became {dev['dev/loss']} after step {position.step}; {_REMEDY}")
