@@ -70,7 +70,7 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     if address := os.environ.get(WEBHOOK):
         told = {
             "recipe": recipe,
-            "state": state.name,
+            "state": name,
             "stage": stage,
             "message": message,
             "flow_run_id": str(flow_run.id),
