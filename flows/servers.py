@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -56,11 +56,21 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(name: str, module_arguments: Sequence[str], port: int, health_path: str) -> Iterator[Server]:
-    """A server started as `python -m ...` on loopback; not yet healthy when the block begins."""
+def running(
+    name: str,
+    module_arguments: Sequence[str],
+    port: int,
+    health_path: str,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """A server started as `python -m ...` on loopback; not yet healthy when the block begins.
+
+    `environment` is what it finds in its environment besides this process'.
+    """
     command = [sys.executable, "-m", *module_arguments, "--host", HOST, "--port", str(port)]
     process = subprocess.Popen(
         command,
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -78,8 +88,9 @@ def running(name: str, module_arguments: Sequence[str], port: int, health_path: 
 def prefect_server(*options: str, port: int | None = None) -> Iterator[Server]:
     """A Prefect server over the user's own Prefect database, at a free port unless one is named."""
     Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser().mkdir(parents=True, exist_ok=True)
-    arguments = ["prefect", "server", "start", *options]
-    with running("Prefect", arguments, port or free_port(), "/api/health") as server:
+    arguments, port = ["prefect", "server", "start", *options], port or free_port()
+    its_own = {"PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api"}  # its pages ask port 4200 otherwise
+    with running("Prefect", arguments, port, "/api/health", its_own) as server:
         yield server
 
 

@@ -27,6 +27,8 @@ def test_both_uis_answer_on_loopback_and_stop_together(workplace: Path, stop: si
         addresses = re.findall(r"http://127\.0\.0\.1:\d+", "".join(lines))
         assert [line.split(":")[0] for line in lines[:2]] == ["Prefect", "MLflow"]
         assert [requests.get(address, timeout=30).status_code for address in addresses] == [200, 200]
+        asked = requests.get(f"{addresses[0]}/ui-settings", timeout=30).json()["api_url"]
+        assert asked == f"{addresses[0]}/api"
         ui.send_signal(stop)
         assert ui.wait(timeout=30) == 0
     for address in addresses:
