@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import logging
+import sys
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -67,7 +68,14 @@ def _prefect_api() -> Iterator[None]:
 def _lines_of_log() -> Iterator[None]:
     """Show the stages' own lines on stderr while the block runs."""
     logger = logging.getLogger("nli")
-    handler = RichHandler(console=Console(stderr=True), show_level=False, show_path=False, log_time_format="%H:%M:%S")
+    handler: logging.Handler
+    if sys.stderr.isatty():
+        handler = RichHandler(
+            console=Console(stderr=True), show_level=False, show_path=False, log_time_format="%H:%M:%S"
+        )
+    else:  # one event, one line
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

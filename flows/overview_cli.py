@@ -25,7 +25,7 @@ def status(json: JsonOption = False) -> None:
         return
     print_rows(("running", "working on"), [(", ".join(now.flow_runs) or "nothing", ", ".join(now.working))])
     say()
-    rows = [(stage, str(count), f"{size:,.1f}") for stage, (count, size) in now.stored.items()]
+    rows = [(stage, str(kept.outputs), f"{kept.mebibytes:,.1f}") for stage, kept in now.stored.items()]
     print_rows(("stored", "outputs", "MiB"), rows)
     say(f"in {settings.store.root}\n")
     last = [(run.run_id[:12], run.name, run.status, run.started, _accuracy(run.test_accuracy)) for run in now.runs]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from flows.quiet import quiet_libraries
@@ -80,26 +79,10 @@ def _predict_file(
     settings: Settings, model: str, source: Path, target: Path, columns: list[str] | None, json: bool
 ) -> None:
     from tasks.predicting import predict_file
+    from tasks.progress import ShownProgress
 
-    bar = Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
-        row = bar.add_task(source.name, total=None)
-        facts = predict_file(
-            settings,
-            model,
-            source,
-            target,
-            columns,
-            lambda done, total, note: bar.update(row, completed=done, total=total, description=note),
-        )
+    with ShownProgress("predict", lambda line: print(line, file=sys.stderr, flush=True)) as progress:
+        facts = predict_file(settings, model, source, target, columns, progress)
     if json:
         print_json({**facts, "output": str(target)})
         return

@@ -47,7 +47,7 @@ def promote(
         for rule in done.broken:
             say(f"against it: {rule}")
     if not done.promoted:
-        raise UserError(promotion.told(done))
+        raise UserError(f"{done.model}: version {done.champion} stays champion; rules against it: {len(done.broken)}")
     if not json:
         say(promotion.told(done))
 

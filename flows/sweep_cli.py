@@ -8,6 +8,7 @@ import typer
 from flows.launch import launched
 from flows.terminal import JsonOption, print_json, print_rows, say
 from nli_core.config import parse_config
+from nli_core.errors import UserError
 from tasks.recipes import find_recipe, override, parse_grid, recipe_names
 from tasks.settings import RECIPE_BOOK, project_root
 
@@ -30,6 +31,8 @@ def sweep(
     """
     recipe = find_recipe(project_root() / RECIPE_BOOK, name)
     config, tried = parse_config(override(recipe.config, settings or ())), parse_grid(grid or ())
+    if not tried and seeds == 1:
+        raise UserError("sweep: give --grid, or --seeds above 1; `nli run` runs a recipe once")
     with launched(debug=debug):
         from flows.sweep import sweep as run_sweep
 
@@ -38,7 +41,7 @@ def sweep(
         plain = {kind: [asdict(each) for each in done[kind]] for kind in ("trials", "choices")}
         print_json({"mlflow_run_id": done["mlflow_run_id"], **plain})
         return
-    from tasks.sweeping import HEADER, sweep_rows
+    from tasks.sweeping import HEADER, chosen, sweep_rows
 
     print_rows(HEADER, sweep_rows(done["choices"]))
-    say(f"\nChosen by the mean on dev: {done['choices'][0].values}. MLflow run {done['mlflow_run_id']}")
+    say(f"\n{chosen(done['choices'])} MLflow run {done['mlflow_run_id']}")

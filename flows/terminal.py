@@ -1,6 +1,7 @@
 """How commands speak: tables and sentences for people, one JSON object a command for programs."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+_WIDE = 1000  # characters: a file has no edge to fold a line at
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 
@@ -19,9 +21,12 @@ def say(text: str = "") -> None:
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table without lines; an empty header has none."""
     table = Table(*header, box=None, pad_edge=False, show_header=bool(header))
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
         table.add_row(*row)
-    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+    width = None if sys.stdout.isatty() else _WIDE
+    Console(width=width, highlight=False, markup=False).print(table)
 
 
 def print_json(values: Any) -> None:

@@ -10,6 +10,7 @@ from urllib.request import Request, urlopen
 from prefect import Flow, State
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 
@@ -66,7 +67,15 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     stage = _unfinished_stage(flow_run)
     lines = [f"## {recipe}: {name}", "", *([f"In the stage {stage}: "] if stage else []), message]
     lines += ["", f"To go on, {how}."]
-    create_markdown_artifact("\n".join(lines), key=artifact_key(recipe, "end"), description=f"{recipe}: {name}")
+    left = ArtifactCreate(
+        key=artifact_key(recipe, "end"),
+        type="markdown",
+        description=f"{recipe}: {name}",
+        data="\n".join(lines),
+        flow_run_id=flow_run.id,
+    )
+    with get_client(sync_client=True) as client:
+        client.create_artifact(left)
     if address := os.environ.get(WEBHOOK):
         told = {
             "recipe": recipe,

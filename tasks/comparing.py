@@ -121,7 +121,10 @@ def _refuse_other_examples(first: Run, run: Run) -> None:
     digests = []
     for known in (first, run):
         if EXAMPLES_TAG not in known.data.tags:
-            raise UserError(f"{known.info.run_id}: does not say which examples it was tested on; run it again")
+            raise UserError(
+                f"{known.info.run_id}: does not say which examples it was tested on, and is {known.info.status}; name "
+                "a run of the pipeline that came to its end"
+            )
         digests.append(known.data.tags[EXAMPLES_TAG])
     if digests[0] != digests[1]:
         raise UserError(

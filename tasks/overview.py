@@ -39,12 +39,20 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """How many outputs of a stage there are, and how large they are together."""
+
+    outputs: int
+    mebibytes: float
+
+
+@dataclass(frozen=True)
 class Overview:
-    """Flow runs that are alive and the stages that they work on; outputs and MiB of each stage; runs; champions."""
+    """Flow runs that are alive and the stages that they work on; the outputs of each stage; runs; champions."""
 
     flow_runs: list[str]
     working: list[str]
-    stored: dict[Stage, tuple[int, float]]
+    stored: dict[Stage, Stored]
     runs: list[TrackedRun]
     champions: list[Champion]
 
@@ -56,11 +64,11 @@ def overview(settings: Settings) -> Overview:
         UserError: MLflow does not answer.
     """
     store, working = settings.store, []
-    stored: dict[Stage, tuple[int, float]] = {}
+    stored: dict[Stage, Stored] = {}
     for stage in STAGES:
         outputs = store.outputs(stage)
         sizes = sum(record.size for output in outputs for record in output.manifest.files.values())
-        stored[stage] = (len(outputs), round(sizes / 2**20, 1))
+        stored[stage] = Stored(len(outputs), round(sizes / 2**20, 1))
         for folder in store.leftovers():
             key = folder.name.removesuffix(PARTIAL_SUFFIX)
             if folder.parent.name == stage and store.in_use(stage, key):

@@ -39,6 +39,8 @@ def predict_file(
         raise UserError(f"{target}: name a file that ends in .parquet for the predictions")
     if source.resolve() == target.resolve():
         raise UserError(f"{target}: is the input; name another file for the predictions")
+    if not target.parent.is_dir():
+        raise UserError(f"{target}: there is no folder {target.parent}; make it, or name another file")
     with fine_tuned(settings, model) as folder:
         predictor, digest = Predictor(folder, FastTokenizer), str(sorted(digests(folder).items()))
         return predict_table(predictor, source, target, columns=columns, model=digest, progress=progress)

@@ -107,8 +107,11 @@ def parse_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
             values = yaml.load(f"[{text}]", _ValueLoader)  # a SafeLoader
         except yaml.YAMLError:
             raise UserError(f"--grid {setting}: the values are not valid YAML; quote them") from None
-        if not values or path in grid:
-            raise UserError(f"--grid {setting}: {'the field is named twice' if path in grid else 'has no values'}")
+        fault = "the field is named twice" if path in grid else "has no values" if not values else None
+        if fault is None and any(value in values[:place] for place, value in enumerate(values)):
+            fault = "a value stands there twice"
+        if fault:
+            raise UserError(f"--grid {setting}: {fault}")
         grid[path] = values
     return grid
 

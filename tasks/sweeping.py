@@ -89,7 +89,16 @@ def sweep_markdown(found: Sequence[Choice]) -> str:
     """The table, and which values dev chooses."""
     lines = [f"| {' | '.join(HEADER)} |", "|---|---|---|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in sweep_rows(found)]
-    return "\n".join([*lines, "", f"Chosen by the mean on dev: **{found[0].values}**. Deviations are over seeds."])
+    return "\n".join([*lines, "", f"{chosen(found)} Deviations are over seeds."])
+
+
+def chosen(found: Sequence[Choice]) -> str:
+    """Which values dev chooses, and whether that is clear."""
+    first, rest = found[0], found[1:]
+    reach = first.dev_deviation or 0.0
+    near = [choice.values for choice in rest if first.dev - choice.dev <= max(reach, choice.dev_deviation or 0.0)]
+    doubt = f", though no better than {'; '.join(near)} by more than a deviation" if near else ""
+    return f"Chosen by the mean on dev: {first.values}{doubt}."
 
 
 def sweep_rows(found: Sequence[Choice]) -> list[tuple[str, ...]]:

@@ -81,7 +81,10 @@ def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
                 verbose=False,
             )
         except ModuleNotFoundError as error:
-            raise UserError(f"--format onnx needs the package {error.name}: pip install 'nli-pipeline[onnx]'") from None
+            raise UserError(
+                f"--format onnx needs the package {error.name}; in the project's folder: "
+                "pip install -c constraints.txt -e '.[onnx]'"
+            ) from None
         return "model.onnx"
 
 

@@ -44,7 +44,7 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
     parent = client.get_run(told["mlflow_run_id"])
     assert (parent.info.run_name, parent.info.status) == ("sample sweep of learning_rate", "FINISHED")
     assert parent.data.params == {"sweep.finetune.learning_rate": "1e-6, 3e-3", "sweep.seeds": "2"}
-    assert "Chosen by the mean on dev: **finetune.learning_rate=3e-3**" in parent.data.tags["mlflow.note.content"]
+    assert "Chosen by the mean on dev: finetune.learning_rate=3e-3." in parent.data.tags["mlflow.note.content"]
     children = [client.get_run(trial["run_id"]) for trial in told["trials"]]
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
     assert children[3].data.params["finetune.seed"] == "1"
@@ -75,6 +75,8 @@ def test_a_run_that_fails_does_not_stop_the_others(
         (["--grid", "finetune.learning_rat=1e-5"], "there is no such field"),
         (["--grid", "learning_rate=1e-5"], "write it as section.field=value"),
         (["--grid", "finetune.epochs="], "has no values"),
+        (["--grid", "finetune.epochs=1,1"], "a value stands there twice"),
+        ([], "give --grid, or --seeds above 1"),
         (["--grid", "finetune.epochs=1", "--grid", "finetune.epochs=2"], "named twice"),
         (["--grid", "finetune.seed=1,2", "--seeds", "2"], "--seeds says the same twice"),
     ],
