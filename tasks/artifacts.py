@@ -7,12 +7,14 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import httpx
 from prefect import Flow, State
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import PrefectException
 
 from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError, reason_of
@@ -61,39 +63,38 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     Prefect calls it in the flow's own process, or in the worker's if that is gone.
     """
     recipe = str(flow_run.parameters.get("recipe", flow.name))
-    message = state.message or "no reason is known"
-    how = "run the same again: finished stages are cached, and a training goes on from its last checkpoint"
     name = "Cancelled" if state.is_cancelling() else str(state.name)  # a worker calls before it is over
-    stage = _unfinished_stage(flow_run)
-    lines = [f"## {recipe}: {name}", "", *([f"In the stage {stage}: "] if stage else []), message]
-    lines += ["", f"To go on, {how}."]
-    left = ArtifactCreate(
-        key=artifact_key(recipe, "end"),
-        type="markdown",
-        description=f"{recipe}: {name}",
-        data="\n".join(lines),
-        flow_run_id=flow_run.id,
-    )
-    with get_client(sync_client=True) as client:
-        client.create_artifact(left)
+    message, stage = state.message or "no reason is known", None
+    try:
+        with get_client(sync_client=True) as client:
+            stage = _unfinished_stage(client, flow_run)
+            client.create_artifact(_end_artifact(flow_run, recipe, name, message, stage))
+    except (httpx.HTTPError, PrefectException) as error:  # the webhook is told all the same
+        LOGGER.warning("Prefect was not told how this run ended (%s)", reason_of(error))
     if address := os.environ.get(WEBHOOK):
-        told = {
-            "recipe": recipe,
-            "state": name,
-            "stage": stage,
-            "message": message,
-            "flow_run_id": str(flow_run.id),
-        }
-        request = Request(address, json.dumps(told).encode(), {"Content-Type": "application/json"})
+        told = {"recipe": recipe, "state": name, "stage": stage, "message": message}
+        body = json.dumps({**told, "flow_run_id": str(flow_run.id)}).encode()
+        request = Request(address, body, {"Content-Type": "application/json"})
         try:
             urlopen(request, timeout=_WEBHOOK_SECONDS).close()
         except (URLError, OSError, ValueError) as error:
             LOGGER.warning("%s: was not told of the end of this run (%s)", WEBHOOK, reason_of(error))
 
 
-def _unfinished_stage(flow_run: FlowRun) -> Stage | None:
+def _end_artifact(flow_run: FlowRun, recipe: str, name: str, message: str, stage: Stage | None) -> ArtifactCreate:
+    how = "run the same again: finished stages are cached, and a training goes on from its last checkpoint"
+    lines = [f"## {recipe}: {name}", "", *([f"In the stage {stage}: "] if stage else []), message]
+    return ArtifactCreate(
+        key=artifact_key(recipe, "end"),
+        type="markdown",
+        description=f"{recipe}: {name}",
+        data="\n".join([*lines, "", f"To go on, {how}."]),
+        flow_run_id=flow_run.id,
+    )
+
+
+def _unfinished_stage(client: SyncPrefectClient, flow_run: FlowRun) -> Stage | None:
     """The stage that the flow run was in when it ended, if it had come to one."""
-    with get_client(sync_client=True) as client:
-        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])))
+    tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])))
     unfinished = {task.name.rpartition("-")[0] for task in tasks if task.state and not task.state.is_completed()}
     return next((stage for stage in STAGES if stage in unfinished), None)
