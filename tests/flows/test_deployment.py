@@ -227,4 +227,4 @@ def test_the_readme_s_six_commands_lead_to_a_nightly_run_and_one_more_to_another
             assert states == {"download": "Cached", "pack": "Cached", "finetune": "Completed"}
             assert _wait(lambda: _coming(api))
         finally:
-            os.killpg(shell.pid, signal.SIGTERM)
+            os.killpg(shell.pid, signal.SIGKILL)  # without its server, a worker waits for it
