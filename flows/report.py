@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from flows.pipeline import RunSummary
+from flows.terminal import print_rows, say
 from tasks.headline import accuracy_text
 
 
@@ -33,29 +31,28 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
 
 def print_summary(summary: RunSummary) -> None:
     """Print stages, states and seconds, the headline figures, and where to look next."""
-    console = Console(soft_wrap=True, highlight=False)
-    stages = Table("stage", "state", "seconds", "key", box=None, pad_edge=False)
-    for stage, result in summary.stages.items():
-        stages.add_row(stage, result.state_name, f"{result.seconds:.1f}", result.output.key[:12])
-    console.print(stages)
+    stages = [
+        (stage, result.state_name, f"{result.seconds:.1f}", result.output.key[:12])
+        for stage, result in summary.stages.items()
+    ]
+    print_rows(("stage", "state", "seconds", "key"), stages)
     if all(result.cached for result in summary.stages.values()):
-        console.print("Nothing to do: every stage was cached.")
-    console.print()
-    figures = Table(box=None, pad_edge=False, show_header=False)
+        say("Nothing to do: every stage was cached.")
+    say()
+    figures: list[tuple[str, str]] = []
     if "evaluate" in summary.stages:
         for split in ("dev", "test"):
-            figures.add_row(f"{split} accuracy", f"{accuracy_text(summary.metrics, split)}  (95 % interval)")
+            figures.append((f"{split} accuracy", f"{accuracy_text(summary.metrics, split)}  (95 % interval)"))
     if "finetune" in summary.stages:
         facts = summary.stages["finetune"].output.facts
-        figures.add_row(
-            "training", f"{facts['examples_per_second']} examples/s, {facts['precision']} on {facts['device']}"
-        )
+        speed = f"{facts['examples_per_second']} examples/s, {facts['precision']} on {facts['device']}"
+        figures.append(("training", speed))
     if "download" in summary.stages:
         for name, origin in summary.stages["download"].output.facts.items():
-            figures.add_row(name, f"{origin['source']} ({'verified' if origin['verified'] else 'unverified'})")
+            figures.append((name, f"{origin['source']} ({'verified' if origin['verified'] else 'unverified'})"))
     if summary.mlflow_run_id:
-        figures.add_row("MLflow run", summary.mlflow_run_id)
+        figures.append(("MLflow run", summary.mlflow_run_id))
     if summary.promotion:
-        figures.add_row("champion", summary.promotion)
-    console.print(figures)
-    console.print("\nLook next: `make ui` opens the flow run in Prefect and the curves and figures in MLflow.")
+        figures.append(("champion", summary.promotion))
+    print_rows((), figures)
+    say("\nLook next: `make ui` opens the flow run in Prefect and the curves and figures in MLflow.")

@@ -21,10 +21,10 @@ def say(text: str = "") -> None:
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table without lines; an empty header has none."""
     table = Table(*header, box=None, pad_edge=False, show_header=bool(header))
-    for column in table.columns:
-        column.overflow = "fold"
     for row in rows:
         table.add_row(*row)
+    for column in table.columns:
+        column.overflow = "fold"
     width = None if sys.stdout.isatty() else _WIDE
     Console(width=width, highlight=False, markup=False).print(table)
 

@@ -8,6 +8,8 @@ from flows.servers import prefect_server, running
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
+_TRAININGS = "/#/experiments?workflowType=machine_learning"  # and not language models and their prompts
+
 
 def serve(settings: Settings, *, prefect_port: int, mlflow_port: int, say: Callable[[str], object] = print) -> None:
     """Start both servers, say where they are once they answer, and wait.
@@ -23,9 +25,9 @@ def serve(settings: Settings, *, prefect_port: int, mlflow_port: int, say: Calla
     earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with prefect_server(port=prefect_port) as first, running("MLflow", mlflow, mlflow_port, "/health") as second:
-            for server in (first, second):
+            for server, page in ((first, ""), (second, _TRAININGS)):
                 server.wait_until_healthy()
-                say(f"{server.name}: {server.address}")
+                say(f"{server.name}: {server.address}{page}")
             say("Ctrl-C stops both.")
             while first.process.poll() is None and second.process.poll() is None:
                 time.sleep(0.5)

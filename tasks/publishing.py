@@ -89,7 +89,7 @@ def _run_of(client: MlflowClient, trained: Output) -> Run | None:
 
 
 def _link(settings: Settings, run: Run) -> RunLink:
-    path = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    path = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}{PAGES}"
     return RunLink(
         run.info.run_id, f"{settings.shown_tracking_uri}/{path}" if is_remote(settings.tracking_uri) else None
     )

@@ -37,6 +37,7 @@ KEY_TAG = "nli.key.finetune"
 REPEAT = "repeat.json"
 EXAMPLES_TAG = "nli.test_examples.sha256"  # of texts and labels, however they are tokenized
 FLOW_RUN_TAG = "nli.flow_run_id"
+PAGES = "?workflowType=machine_learning"  # MLflow shows pages for language models and their prompts otherwise
 _SEND_SECONDS = 5.0
 _PATIENCE = 5.0  # seconds that training waits for MLflow
 MOST_METRICS = 500  # MLflow takes 1,000 in a request
@@ -179,7 +180,6 @@ def experiment_id(client: MlflowClient, settings: Settings) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
-    # Without its kind, MLflow's pages are those for language models and their prompts.
     kind = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(EXPERIMENT, artifact_location=settings.artifacts, tags=kind))
 
