@@ -18,6 +18,7 @@ from tasks.settings import Settings
 from tasks.tracked import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 from tasks.tracking import (
     MOST_METRICS,
+    PAGES,
     About,
     TrainingRun,
     create_run,
