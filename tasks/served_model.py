@@ -38,7 +38,7 @@ class ServedClassifier(PythonModel):
 def _texts(rows: pd.DataFrame, name: str) -> list[str]:
     texts = rows[name].tolist()
     for row, text in enumerate(texts):
-        if text is None or (isinstance(text, str) and not text.strip()):
+        if pd.isna(text) or (isinstance(text, str) and not text.strip()):
             raise MlflowException.invalid_parameter_value(f"row {row} has no {name}; give it some text")
         if not isinstance(text, str):
             raise MlflowException.invalid_parameter_value(f"row {row}: its {name} is {text!r}, and no text")
