@@ -5,14 +5,14 @@ Prefect, MLflow and torch are imported when a command needs them, so that help a
 
 import atexit
 import gc
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from typer.exceptions import TyperException
 
 from flows.attention import attention
 from flows.compare_cli import compare
@@ -21,41 +21,55 @@ from flows.launch import launched
 from flows.overview_cli import doctor, status
 from flows.predict_cli import predict
 from flows.promote_cli import promote, rollback
-from flows.quiet import quiet_libraries
+from flows.quiet import DEBUG, quiet_libraries
 from flows.store_cli import store_app
 from flows.sweep_cli import sweep
-from flows.terminal import JsonOption, print_json
+from flows.terminal import JsonOption, complain, print_json, print_rows, say
 from nli_core.config import STAGES, RunConfig, Stage, parse_config
 from nli_core.errors import UserError
 from tasks.recipes import Recipe, find_recipe, override, read_recipes, recipe_names
 from tasks.settings import RECIPE_BOOK, Settings, project_root
 
 USER_ERROR = 2
-INTERRUPTED = 130
+INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def main() -> None:
-    """Entry point of the console script: a user's error is one line on stderr and exit status 2."""
+    """Entry point of the console script: a user's error is one line on stderr and exit status 2.
+
+    `--debug` may stand anywhere, and counts for the processes of a sweep too.
+    """
     # Modules make many objects, and all of them stay: not looking for garbage among them saves half a second.
     gc.set_threshold(100_000, 50, 100)
     atexit.register(gc.freeze)
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ[DEBUG] = "1"
     try:
-        app()
+        status = app(standalone_mode=False)
+        if status == INTERRUPTED:
+            complain("stopped")
+        sys.exit(status)
+    except TyperException as misuse:
+        if told := misuse.format_message():  # without a message typer has printed the help already
+            context = getattr(misuse, "ctx", None)
+            command = context.command_path if context else "nli"
+            complain(f"{' '.join(told.split()).rstrip('.')}; `{command} --help` says how")
+        sys.exit(misuse.exit_code)
     except UserError as error:
-        if "--debug" in sys.argv:
+        if DEBUG in os.environ:
             traceback.print_exc()
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"nli: {error}")
+        complain(str(error))
         sys.exit(USER_ERROR)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("nli: stopped")
-        sys.exit(INTERRUPTED)
 
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error comes from.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Anywhere: show where an error comes from, and Prefect's own log.")
+    ] = False,
 ) -> None:
     """Fine-tune BERT on pairs of sentences or on single texts: download, pack, finetune, evaluate."""
 
@@ -72,10 +86,7 @@ def recipes(json: JsonOption = False) -> None:
             {recipe.name: {"description": recipe.description, "config": recipe.config} for recipe in found.values()}
         )
         return
-    table = Table("recipe", "what", box=None, pad_edge=False)
-    for recipe in found.values():
-        table.add_row(recipe.name, recipe.description)
-    Console().print(table)
+    print_rows(("recipe", "what"), [(recipe.name, recipe.description) for recipe in found.values()])
 
 
 @app.command()
@@ -98,7 +109,6 @@ def run(
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say which stages would run, and why; run none.")] = False,
     json: JsonOption = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show Prefect's own log too.")] = False,
 ) -> None:
     """Run a recipe here, reusing every stage that is finished already.
 
@@ -114,7 +124,7 @@ def run(
     if explain:
         _explain(config, again, until, json)
         return
-    with launched(debug=debug):
+    with launched():
         from flows.pipeline import pipeline
 
         summary = pipeline(config, recipe=recipe.name, rerun=again, until=until, promote_as=promote_as)
@@ -147,14 +157,10 @@ def _repeated(run_id: str) -> Recipe:
     from tasks.tracking import read_repeat
 
     repeat = read_repeat(Settings.from_environment(), run_id)
-    console, differing = Console(stderr=True, soft_wrap=True), differences(repeat["made_with"], made_with())
-    if differing:
-        table = Table("differs", "then", "now", box=None, pad_edge=False)
-        for row in differing:
-            table.add_row(*row)
-        console.print(table)
+    if differing := differences(repeat["made_with"], made_with()):
+        print_rows(("differs", "then", "now"), differing, stderr=True)
     else:
-        console.print("Same code, versions and hardware as then.")
+        say("Same code, versions and hardware as then.", stderr=True)
     return Recipe(repeat["recipe"], "", repeat["config"])
 
 
@@ -165,10 +171,9 @@ def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage, json: bool
     if json:
         print_json({verdict.stage: {"runs": verdict.runs, "reason": verdict.reason} for verdict in verdicts})
         return
-    table = Table("stage", "", "why", box=None, pad_edge=False)
-    for verdict in verdicts:
-        table.add_row(verdict.stage, "runs" if verdict.runs else "cached", verdict.reason)
-    Console().print(table)
+    print_rows(
+        ("stage", "", "why"), [(each.stage, "runs" if each.runs else "cached", each.reason) for each in verdicts]
+    )
 
 
 def _stage(word: str) -> Stage:

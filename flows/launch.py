@@ -15,14 +15,14 @@ from tasks.settings import Settings
 
 
 @contextlib.contextmanager
-def launched(*, debug: bool) -> Iterator[None]:
+def launched() -> Iterator[None]:
     """Run flows within the block.
 
     Raises:
         KeyboardInterrupt: one was cancelled.
         UserError: the configured Prefect server does not answer.
     """
-    quiet_libraries(debug=debug)
+    quiet_libraries()
     with _prefect_api(), _lines_of_log():
         from prefect.exceptions import CancelledRun
 

@@ -2,9 +2,11 @@
 
 import os
 
+DEBUG = "NLI_DEBUG"  # set by `nli --debug`
 
-def quiet_libraries(*, debug: bool = False) -> None:
-    """Set what they read from the environment; what the user set himself stays, and `debug` leaves them their logs."""
+
+def quiet_libraries() -> None:
+    """Set what they read from the environment; what the user set stays, and `--debug` leaves them their logs."""
     defaults = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -13,7 +15,7 @@ def quiet_libraries(*, debug: bool = False) -> None:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "nli",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # what is said before a flow begins
     }
-    if not debug:
+    if DEBUG not in os.environ:
         # Errors reach the terminal as one line of ours; with tracebacks they are in the flow run's log.
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}
         defaults |= {"MLFLOW_LOGGING_LEVEL": "ERROR"}

@@ -1,28 +1,42 @@
-"""A recipe with other values and seeds, one run after the other: a run uses the whole machine by itself."""
+"""A recipe with other values and seeds: as many runs at once as there are GPUs; on a CPU a run has all cores."""
 
 import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, cast
 
-from prefect import State, flow
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import CancelledRun
+from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
-from flows.pipeline import RunSummary, ends, lifetime, pipeline
+from flows.pipeline import ends, lifetime
+from flows.trial import TrialProcess, trial
 from nli_core.config import RunConfig, parse_config
 from nli_core.errors import UserError
 from nli_core.evaluation.sweep import Trial
+from tasks.places import Place, places
 from tasks.progress import LOGGER, artifact_key
 from tasks.recipes import with_field
 from tasks.settings import Settings
+from tasks.stopping import StopRequest
 from tasks.sweeping import Sweep, adopt, publish_sweep, sweep_markdown, sweep_run
 
 _SEED = "finetune.seed"
 
 
 @flow(name="sweep", flow_run_name="sweep {recipe}", **ends)
-def sweep(config: RunConfig, grid: dict[str, list[Any]], seeds: int = 1, recipe: str = "custom") -> dict[str, Any]:
+def sweep(
+    config: RunConfig,
+    grid: dict[str, list[Any]],
+    seeds: int = 1,
+    recipe: str = "custom",
+    at_once: int | None = None,
+) -> dict[str, Any]:
     """Run a recipe for all products of some values, each with some seeds; stages that several runs need are done once.
 
     A sweep that ended early goes on where it was when the same is run again. A run that fails does not stop the others.
@@ -32,6 +46,7 @@ def sweep(config: RunConfig, grid: dict[str, list[Any]], seeds: int = 1, recipe:
         grid: Values to try by field, such as {"finetune.learning_rate": [1e-5, 3e-5]}.
         seeds: How many seeds each of their products gets, from the config's on.
         recipe: The recipe's name.
+        at_once: How many runs go on at the same time; by default one a GPU, or one where there is none.
 
     Raises:
         UserError: a field or value is not valid, and nothing is run then; or a run failed.
@@ -40,7 +55,7 @@ def sweep(config: RunConfig, grid: dict[str, list[Any]], seeds: int = 1, recipe:
     plan = list(_plan(asked))
     try:
         with lifetime(), sweep_run(settings, asked) as parent:
-            trials, failures = _run_all(plan, settings, parent, recipe)
+            trials, failures = _run_all(plan, settings, parent, recipe, places(at_once))
             if trials:
                 found = publish_sweep(settings, parent, trials)
                 key = artifact_key(recipe, "sweep")
@@ -53,24 +68,40 @@ def sweep(config: RunConfig, grid: dict[str, list[Any]], seeds: int = 1, recipe:
 
 
 def _run_all(
-    plan: Sequence[tuple[str, RunConfig]], settings: Settings, parent: str, recipe: str
+    plan: Sequence[tuple[str, RunConfig]], settings: Settings, parent: str, recipe: str, found: Sequence[Place]
 ) -> tuple[list[Trial], list[str]]:
-    """What the runs came to, and what became of those that failed.
+    """What the runs came to, in the plan's order, and what became of those that failed.
 
     Raises:
-        CancelledRun: a run was cancelled, and so the sweep is.
+        CancelledRun: the sweep was told to stop; its runs have stopped at a checkpoint.
     """
     trials, failures = [], []
-    for place, (values, config) in enumerate(plan, start=1):
-        LOGGER.info("sweep: run %d of %d, %s, seed %d", place, len(plan), values, config.finetune.seed)
-        state = pipeline(config, recipe=recipe, return_state=True)
-        if state.is_cancelled():
-            raise CancelledRun(state.message)
-        if state.is_completed():
-            trials.append(_trial(values, config, state))
-            adopt(settings, parent, trials[-1].run_id)
-        else:
-            failures.append(f"{values}, seed {config.finetune.seed}: {state.message}")
+    processes = [TrialProcess(place, has_terminal=len(found) == 1) for place in found]
+    free: SimpleQueue[TrialProcess] = SimpleQueue()
+    for process in processes:
+        free.put(process)
+    with StopRequest() as stop, ExitStack() as at_end:
+        threads = at_end.enter_context(ThreadPoolExecutor(len(processes)))
+        for process in processes:
+            at_end.callback(process.close)
+        run_one = partial(trial, recipe=recipe, free=free, parent=str(flow_run.id), should_stop=stop)
+        futures = [
+            threads.submit(run_one, values, config, title=f"{number}/{len(plan)}")
+            for number, (values, config) in enumerate(plan, start=1)
+        ]
+        for number, future in enumerate(futures, start=1):
+            try:
+                trials.append(future.result())
+            except CancelledRun:
+                continue
+            except UserError as error:
+                failures.append(str(error))
+                LOGGER.warning("sweep: %s", error)
+            else:
+                adopt(settings, parent, trials[-1].run_id)
+            LOGGER.info("sweep: %d of %d runs are done, %d of them failed", number, len(plan), len(failures))
+        if stop():
+            raise CancelledRun("sweep: stopped; the same goes on from there")
     return trials, failures
 
 
@@ -89,10 +120,3 @@ def _plan(asked: Sweep) -> Iterator[tuple[str, RunConfig]]:
             for field, value in {**chosen, _SEED: seed}.items():
                 changed = with_field(changed, field, value)
             yield ", ".join(f"{field}={value}" for field, value in chosen.items()) or "as it is", parse_config(changed)
-
-
-def _trial(values: str, config: RunConfig, state: State[RunSummary]) -> Trial:
-    summary = state.result()
-    metrics = summary.metrics
-    run_id = str(summary.mlflow_run_id)
-    return Trial(values, config.finetune.seed, run_id, metrics["dev/accuracy"], metrics["test/accuracy"])

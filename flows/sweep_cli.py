@@ -19,11 +19,13 @@ def sweep(
         list[str] | None, typer.Option(metavar="FIELD=V1,V2", help="Values to try; of several fields, all products.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds each gets.")] = 1,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="How many runs go on at once.  [default: one a GPU, or one on a CPU]")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field in all runs.")
     ] = None,
     json: JsonOption = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show Prefect's own log too.")] = False,
 ) -> None:
     """Run a recipe with several values and seeds: the mean on dev chooses. Interrupted, the same command goes on.
 
@@ -33,10 +35,10 @@ def sweep(
     config, tried = parse_config(override(recipe.config, settings or ())), parse_grid(grid or ())
     if not tried and seeds == 1:
         raise UserError("sweep: give --grid, or --seeds above 1; `nli run` runs a recipe once")
-    with launched(debug=debug):
+    with launched():
         from flows.sweep import sweep as run_sweep
 
-        done = run_sweep(config, tried, seeds, recipe.name)
+        done = run_sweep(config, tried, seeds, recipe.name, at_once)
     if json:
         plain = {kind: [asdict(each) for each in done[kind]] for kind in ("trials", "choices")}
         print_json({"mlflow_run_id": done["mlflow_run_id"], **plain})

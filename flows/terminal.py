@@ -13,20 +13,25 @@ _WIDE = 1000  # characters: a file has no edge to fold a line at
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 
-def say(text: str = "") -> None:
+def say(text: str = "", *, stderr: bool = False) -> None:
     """Print a line as it is, however long; a line that wraps cannot be copied."""
-    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+    Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False).print(text)
 
 
-def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def complain(message: str) -> None:
+    """Say in one line on stderr why a command ends early."""
+    say(f"nli: {message}", stderr=True)
+
+
+def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:
     """Print a table without lines; an empty header has none."""
     table = Table(*header, box=None, pad_edge=False, show_header=bool(header))
     for row in rows:
         table.add_row(*row)
     for column in table.columns:
         column.overflow = "fold"
-    width = None if sys.stdout.isatty() else _WIDE
-    Console(width=width, highlight=False, markup=False).print(table)
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else _WIDE
+    Console(stderr=stderr, width=width, highlight=False, markup=False).print(table)
 
 
 def print_json(values: Any) -> None:

@@ -1,16 +1,22 @@
 """Sweeps over real trainings, tracked by a real MLflow."""
 
 import json
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
 
-from flows.sweep import sweep
-from nli_core.config import RunConfig
-from nli_core.errors import UserError
 from tasks.settings import Settings
 
 RATES = {"finetune.learning_rate": [1e-6, 3e-3]}
@@ -25,7 +31,8 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
     nli: Callable[..., Any], tiny_settings: list[str], client: MlflowClient
 ) -> None:
     words = ["sweep", "sample", *tiny_settings, "--grid", "finetune.learning_rate=1e-6,3e-3", "--seeds", "2", "--json"]
-    done = nli(*words, "--set", "corpus.pairs=900", "--set", "finetune.epochs=6")
+    words += ["--set", "corpus.pairs=900", "--set", "finetune.epochs=6"]
+    done = nli(*words, "--at-once", "2")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert [choice["values"] for choice in told["choices"]] == [
@@ -51,21 +58,74 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
     assert str(children[3].info.run_name).startswith("sample pairs=900 encoder=tiny-encoder0 epochs=6 ")
     assert [file.path for file in client.list_artifacts(parent.info.run_id, "figures")] == ["figures/sweep.png"]
 
-    again = nli(*words, "--set", "corpus.pairs=900", "--set", "finetune.epochs=6")
+    with get_client(sync_client=True) as prefect:
+        (flow_run,) = prefect.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=["sweep"])), limit=1)
+        below = prefect.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])))
+    assert sorted((run.name, run.state_name) for run in below) == sorted(
+        (f"{trial['values']}, seed {trial['seed']}", "Completed") for trial in told["trials"]
+    )
+
+    again = nli(*words)
     assert json.loads(again.stdout) == told
     assert len(store.outputs("finetune")) == 4
 
 
-def test_a_run_that_fails_does_not_stop_the_others(
-    prefect_server: str, client: MlflowClient, tiny_config: Callable[..., RunConfig], overflowing_encoder: Path
+@pytest.mark.faults("faults injected")
+def test_runs_that_fail_or_die_do_not_stop_the_others_and_ctrl_c_stops_at_a_checkpoint(
+    prefect_server: str,
+    workplace: Path,
+    tiny_settings: list[str],
+    tiny_encoder: Path,
+    overflowing_encoder: Path,
+    client: MlflowClient,
 ) -> None:
-    config = tiny_config(finetune={"epochs": 1})
-    grid = {"encoder.name": [str(overflowing_encoder), config.encoder.name]}
-    with pytest.raises(UserError, match=r"1 of 2 runs failed; encoder.name=.*the loss became nan"):
-        sweep(config, grid, recipe="tiny")
+    words = ["sweep", "sample", *tiny_settings, "--grid", "finetune.epochs=400,1"]
+    words += ["--grid", f"encoder.name={overflowing_encoder},{tiny_encoder}"]
+    checkpoints = "finetune/*.partial/checkpoints/*/position.json"
+
+    @contextmanager
+    def sweeping(sight: str) -> Iterator["subprocess.Popen[str]"]:
+        command = [str(Path(sys.executable).with_name("nli")), *words]
+        environment = {**os.environ, "PREFECT_API_URL": prefect_server}
+        with subprocess.Popen(
+            command,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests themselves may ignore it
+        ) as running:
+            while running.poll() is None and not list((workplace / "store").glob(sight)):
+                time.sleep(0.05)
+            yield running
+
+    with sweeping(checkpoints) as running:
+        (below,) = psutil.Process(running.pid).children()
+        below.kill()
+        _, said = running.communicate(timeout=120)
+    assert running.returncode == 2
+    assert "sweep: 3 of 4 runs failed" in said.splitlines()[-1]
+    assert "the loss became nan" in said.splitlines()[-1]
+    assert "seed 0: its process ended with status -9" in said
     (parent,) = client.search_runs(["1"], "tags.`nli.key.sweep` != ''")
     assert parent.info.status == "FAILED"
-    assert config.encoder.name in parent.data.tags["mlflow.note.content"]
+    assert f"finetune.epochs=1, encoder.name={tiny_encoder} | 1 |" in parent.data.tags["mlflow.note.content"]
+
+    reached = _step(workplace / "store", checkpoints)
+    with sweeping(checkpoints) as running:
+        assert running.stderr
+        for line in running.stderr:
+            if "epoch 1/400" in line or "epoch 2/400" in line:
+                running.send_signal(signal.SIGINT)
+                break
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "stopped at a checkpoint after step" in said
+    assert said.splitlines()[-1] == "nli: stopped"
+    assert _step(workplace / "store", checkpoints) > reached
+
+
+def _step(store: Path, checkpoints: str) -> int:
+    return max(int(json.loads(path.read_text())["step"]) for path in store.glob(checkpoints))
 
 
 @pytest.mark.parametrize(

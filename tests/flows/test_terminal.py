@@ -79,7 +79,7 @@ def test_doctor_looks_at_everything_and_says_what_to_do(
 
 def test_debug_shows_where_an_error_comes_from(nli: Nli) -> None:
     assert "Traceback" not in nli("run", "smaple").stderr
-    debugged = nli("--debug", "run", "smaple")
+    debugged = nli("run", "smaple", "--debug")
     assert debugged.returncode == 2
     assert "Traceback" in debugged.stderr
     assert "find_recipe" in debugged.stderr
