@@ -1,13 +1,17 @@
 """`nli status` and `nli doctor`: what there is, and whether the surroundings are fit."""
 
 from dataclasses import asdict
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from flows.quiet import quiet_libraries
 from flows.terminal import JsonOption, print_json, print_rows, say
+from nli_core.config import parse_config
 from nli_core.errors import UserError
-from tasks.settings import Settings
+from tasks.recipes import find_recipe, override, read_recipes, recipe_names
+from tasks.settings import RECIPE_BOOK, Settings, project_root
 
 
 def status(json: JsonOption = False) -> None:
@@ -35,23 +39,36 @@ def status(json: JsonOption = False) -> None:
     print_rows(("champion", "version", "run", "test accuracy"), best or [("none yet", "", "", "")])
 
 
-def doctor(json: JsonOption = False) -> None:
-    """Look at versions, processor, GPU, store, servers and publishers; exit status 2 if something is at fault.
+def doctor(
+    recipe: Annotated[
+        str | None, typer.Argument(help="Look at its data alone; otherwise all recipes'.", autocompletion=recipe_names)
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field, such as corpus.source.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Look at versions, processor, GPU, store, servers and data; exit status 2 if something is at fault.
 
-    Example: nli doctor
+    Example: nli doctor snli-minilm --set corpus.source=https://mirror.example/snli_1.0.zip
     """
     quiet_libraries()
     from tasks.diagnosis import diagnose
 
+    recipes = read_recipes(project_root() / RECIPE_BOOK)
+    asked = [find_recipe(project_root() / RECIPE_BOOK, recipe)] if recipe else recipes.values()
+    if settings and not recipe:
+        raise UserError("doctor: --set needs the recipe whose field it is; nli doctor RECIPE --set FIELD=VALUE")
+    configs = [parse_config(override(each.config, settings or ())) for each in asked]
     findings = []
     with Console(stderr=True).status("looking") as shown:
-        for finding in diagnose(Settings.from_environment()):
+        for finding in diagnose(Settings.from_environment(), configs):
             findings.append(finding)
             shown.update(f"looked at {finding.what}")
     if json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
-        print_rows(("", "", "found"), [(each.what, each.verdict, each.found) for each in findings])
+        print_rows(("looked at", "", "found"), [(each.what, each.verdict, each.found) for each in findings])
         for each in findings:
             if each.remedy:
                 say(f"{each.what}: {each.remedy}")

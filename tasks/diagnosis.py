@@ -1,33 +1,25 @@
-"""Looking at what a run needs, before there is one: versions, processor, store, servers, publishers."""
+"""Looking at what runs need, before there is one: versions, processor, store, servers, data."""
 
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
-from urllib.request import Request, urlopen
 
+from nli_core.config import RunConfig
 from nli_core.download.addresses import without_password
-from nli_core.download.corpora import AG_NEWS_ADDRESS, SNLI_ADDRESS
-from nli_core.download.d2l import D2L_ADDRESS
-from nli_core.errors import UserError, reason_of
+from nli_core.errors import UserError
 from nli_core.model.device import choose_device
 from tasks.preflight import check_prefect, check_tracking
 from tasks.settings import Settings, project_root
+from tasks.sources import Source, sources
 
 _LEAST_GIB = 5
-_PATIENCE = 5  # seconds
 _PIN = re.compile(r"^([\w.-]+)==([^\s+]+)", re.MULTILINE)
-_PUBLISHERS = {
-    "SNLI": (SNLI_ADDRESS, "name a copy: --set corpus.source=..."),
-    "AG News": (f"{AG_NEWS_ADDRESS}/train.csv", "name a copy: --set corpus.source=..."),
-    "the book's weights": (f"{D2L_ADDRESS}/bert.small.torch.zip", "name a copy: --set encoder.source=..."),
-    "the Hugging Face hub": ("https://huggingface.co/api/models?limit=1", "name a mirror: --set encoder.source=..."),
-}
 
 
 @dataclass(frozen=True)
@@ -43,8 +35,8 @@ class Finding:
     remedy: str = ""
 
 
-def diagnose(settings: Settings) -> Iterator[Finding]:
-    """Look at one thing after the other."""
+def diagnose(settings: Settings, configs: Iterable[RunConfig]) -> Iterator[Finding]:
+    """Look at one thing after the other, at last at where the data and encoders of these configs come from."""
     yield _versions()
     yield _processor()
     yield _gpu()
@@ -55,8 +47,8 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
         yield _server("Prefect", without_password(address), check_prefect)
     else:
         yield Finding("Prefect", "well", "PREFECT_API_URL is not set: each run starts a temporary server")
-    for name, (page, remedy) in _PUBLISHERS.items():
-        yield _publisher(name, page, remedy)
+    for source in dict.fromkeys(source for config in configs for source in sources(config)):
+        yield _source(source)
 
 
 def _versions() -> Finding:
@@ -121,10 +113,9 @@ def _server(name: str, address: str, check: Callable[[], object]) -> Finding:
     return Finding(name, "well", address)
 
 
-def _publisher(name: str, address: str, remedy: str) -> Finding:
+def _source(source: Source) -> Finding:
     try:
-        urlopen(Request(address, method="HEAD"), timeout=_PATIENCE).close()
-    except OSError as error:
-        reason = reason_of(getattr(error, "reason", None) or error)
-        return Finding(name, "attention", f"{address} does not answer ({reason})", remedy)
-    return Finding(name, "well", address)
+        source.check()
+    except UserError as error:
+        return Finding(source.what, "attention", str(error), f"name a copy or a mirror: --set {source.field}=...")
+    return Finding(source.what, "well", without_password(source.place))

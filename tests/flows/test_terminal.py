@@ -64,7 +64,8 @@ def test_doctor_looks_at_everything_and_says_what_to_do(
     nli: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     findings = {each["what"]: each for each in json.loads(nli("doctor", "--json").stdout)["findings"]}
-    assert {"packages", "precision", "GPU", "store", "MLflow", "Prefect", "SNLI", "AG News"} <= findings.keys()
+    assert {"packages", "precision", "GPU", "store", "MLflow", "Prefect"} <= findings.keys()
+    assert {"SNLI", "AG News, train", "d2l:bert.base", "hf:google-bert/bert-base-uncased"} <= findings.keys()
     assert all(each["remedy"] for each in findings.values() if each["verdict"] != "well")
     assert findings["store"]["verdict"] == findings["Prefect"]["verdict"] == "well"
 
