@@ -7,7 +7,7 @@ import typer
 from flows.terminal import JsonOption, print_json, print_rows, say
 from nli_core.config import STAGES
 from nli_core.errors import UserError
-from nli_core.store import Output
+from nli_core.manifest import Output
 from tasks.settings import Settings
 
 store_app = typer.Typer(no_args_is_help=True, help="List, verify or prune the stage store.")

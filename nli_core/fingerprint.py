@@ -12,7 +12,7 @@ from pathlib import Path
 
 _PACKAGE = "nli_core"
 # What these decide is in the key already: the config's values, and the ingredients themselves.
-_LEFT_OUT = ("nli_core.config", "nli_core.store")
+_LEFT_OUT = ("nli_core.config", "nli_core.manifest", "nli_core.store")
 
 
 def code_digests(*entry_modules: str) -> dict[str, str]:

@@ -14,8 +14,9 @@ from nli_core.download.corpora import corpus_identity
 from nli_core.download.encoders import encoder_identity
 from nli_core.errors import UserError
 from nli_core.fingerprint import code_digests
+from nli_core.manifest import Output
 from nli_core.outputs import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER_FILES
-from nli_core.store import Output, Store, stage_key
+from nli_core.store import Store, stage_key
 
 _PACK_READS = (f"{CORPUS}/", *(f"{ENCODER}/{name}" for name in TOKENIZER_FILES))
 _ENTRY_MODULES: dict[Stage, str] = {

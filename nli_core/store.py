@@ -10,98 +10,27 @@ is written into the partial folder last; one rename then makes the whole output 
 """
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from nli_core import durable
 from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
+from nli_core.manifest import MANIFEST_NAME, FileRecord, Manifest, Output, canonical_digest, damage_of, read_output
 from nli_core.progress import ShouldStop, StoppedError, never
 
-MANIFEST_NAME = "manifest.json"
 PARTIAL_SUFFIX = ".partial"
 _DISCARDED_SUFFIX = ".discarded"
 _MIB = 2**20
 _POLL_SECONDS = 0.1
 
 Ingredients = Mapping[str, Any]
-
-
-class FileRecord(BaseModel):
-    """Size in bytes and SHA-256 of one file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: int
-    sha256: str
-
-
-class Manifest(BaseModel):
-    """What a finished output consists of and was made from. Its presence means that the output is complete."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    stage: Stage
-    key: str
-    ingredients: dict[str, Any]
-    files: dict[str, FileRecord]
-    facts: dict[str, Any]
-    made_with: dict[str, Any] = {}
-    seconds: float
-    created: str
-    sha256: str = ""
-
-    def sealed(self) -> "Manifest":
-        """The same manifest with the digest of all its other fields."""
-        text = self.model_dump_json(exclude={"sha256"})
-        return self.model_copy(update={"sha256": hashlib.sha256(text.encode()).hexdigest()})
-
-
-@dataclass(frozen=True)
-class Output:
-    """A finished stage's folder and manifest: what the next stage takes."""
-
-    folder: Path
-    manifest: Manifest
-
-    @property
-    def key(self) -> str:
-        return self.manifest.key
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return self.manifest.facts
-
-    def digest(self, *prefixes: str) -> str:
-        """One digest over the names and contents of the files whose names start with any of `prefixes`."""
-        chosen = {
-            name: record.sha256 for name, record in self.manifest.files.items() if name.startswith(prefixes or "")
-        }
-        return _canonical_digest(chosen)
-
-    def damage(self) -> str | None:
-        """What is wrong with the files, or None when every one is as the manifest says. Reads them all."""
-        for name, record in self.manifest.files.items():
-            path = self.folder / name
-            try:
-                if path.stat().st_size != record.size:
-                    return f"{path} has another size than its manifest says"
-                if durable.file_sha256(path) != record.sha256:
-                    return f"{path} was altered since it was written"
-            except OSError as error:
-                return f"{path} cannot be read ({error.strerror})"
-        return None
 
 
 class Claim:
@@ -159,19 +88,21 @@ class Store:
 
     def load(self, stage: Stage, key: str) -> Output | None:
         """The output of this key as its manifest describes it, its files unverified; None if there is none."""
-        return _read(self.folder(stage, key))
+        return read_output(self.folder(stage, key))
 
     def outputs(self, stage: Stage) -> list[Output]:
         """All finished outputs of a stage, oldest first."""
         folders = sorted((self.root / stage).glob("*/"))
-        found = [_read(folder) for folder in folders if not folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX))]
+        found = [
+            read_output(folder) for folder in folders if not folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX))
+        ]
         return sorted((output for output in found if output), key=lambda output: output.manifest.created)
 
     def damages(self) -> list[str]:
         """What is wrong with any finished output; reads every file."""
         folders = sorted(folder for stage in STAGES for folder in (self.root / stage).glob("*/"))
         finished = [folder for folder in folders if not folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX))]
-        return [damage for folder in finished if (damage := _damage(folder))]
+        return [damage for folder in finished if (damage := damage_of(folder))]
 
     def leftovers(self) -> list[Path]:
         """Folders of stages that did not finish, or whose replacement was cut off."""
@@ -179,7 +110,7 @@ class Store:
             folder
             for stage in STAGES
             for folder in (self.root / stage).glob("*/")
-            if folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX)) or _read(folder) is None
+            if folder.name.endswith((PARTIAL_SUFFIX, _DISCARDED_SUFFIX)) or read_output(folder) is None
         )
 
     @contextmanager
@@ -208,8 +139,8 @@ class Store:
         waiting = f"{stage}: waiting for another run that is doing the same work"
         with self.alone(f"{stage}-{key}", waiting, say, should_stop):
             _restore_discarded(folder)
-            done = None if force else _read(folder)
-            if not force and folder.exists() and (damage := _damage(folder)):
+            done = None if force else read_output(folder)
+            if not force and folder.exists() and (damage := damage_of(folder)):
                 say(f"{stage}: {damage}; doing the work again")
                 done = None
             claim = Claim(folder, stage, key, ingredients, done)
@@ -281,26 +212,7 @@ def _locked(handle: int) -> bool:
 
 def stage_key(stage: Stage, ingredients: Ingredients) -> str:
     """The name of a stage's output: a SHA-256 over the stage and all that its result depends on."""
-    return _canonical_digest({"stage": stage, "ingredients": ingredients})
-
-
-def _canonical_digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read(folder: Path) -> Output | None:
-    try:
-        text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
-        manifest = Manifest.model_validate_json(text)
-    except (OSError, UnicodeDecodeError, ValidationError):
-        return None
-    return Output(folder, manifest) if manifest.key == folder.name and manifest == manifest.sealed() else None
-
-
-def _damage(folder: Path) -> str | None:
-    output = _read(folder)
-    return output.damage() if output else f"{folder / MANIFEST_NAME} was altered since it was written, or is gone"
+    return canonical_digest({"stage": stage, "ingredients": ingredients})
 
 
 def _no_room(claim: Claim) -> str:
@@ -315,7 +227,7 @@ def _no_room(claim: Claim) -> str:
 def _restore_discarded(folder: Path) -> None:
     """Undo a replacement that was killed between its two renames."""
     discarded = folder.with_name(folder.name + _DISCARDED_SUFFIX)
-    if _read(folder) is None and (discarded / MANIFEST_NAME).exists():
+    if read_output(folder) is None and (discarded / MANIFEST_NAME).exists():
         shutil.rmtree(folder, ignore_errors=True)
         discarded.rename(folder)
     shutil.rmtree(discarded, ignore_errors=True)

@@ -4,9 +4,10 @@ from prefect import State, task
 from prefect.artifacts import create_markdown_artifact
 
 from nli_core.config import RunConfig
+from nli_core.manifest import Output
 from nli_core.outputs import MODEL
 from nli_core.plan import Outputs
-from nli_core.store import Claim, Output
+from nli_core.store import Claim
 from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
 from tasks.progress import StageProgress, artifact_key

@@ -5,10 +5,11 @@ import contextlib
 from prefect import State, task
 
 from nli_core.config import RunConfig
+from nli_core.manifest import Output
 from nli_core.outputs import CHECKPOINTS, ENCODER
 from nli_core.plan import Outputs
 from nli_core.progress import Watch
-from nli_core.store import Claim, Output
+from nli_core.store import Claim
 from tasks.progress import LOGGER, StageProgress
 from tasks.settings import Settings
 from tasks.stage import StageResult, run_stage

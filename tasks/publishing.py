@@ -10,8 +10,8 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from nli_core.download.addresses import is_remote
+from nli_core.manifest import Output
 from nli_core.outputs import FIGURES, METRICS, MODEL, predictions_name
-from nli_core.store import Output
 from nli_core.training.history import read_history
 from tasks.headline import headline_markdown
 from tasks.settings import Settings

@@ -14,9 +14,10 @@ from prefect import State
 from prefect.states import Cancelled, Completed
 
 from nli_core.config import RunConfig, Stage
+from nli_core.manifest import Output
 from nli_core.plan import Outputs, ingredients
 from nli_core.progress import StoppedError
-from nli_core.store import Claim, Output
+from nli_core.store import Claim
 from tasks.progress import LOGGER
 from tasks.provenance import made_with
 from tasks.settings import Settings

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from nli_core.store import Output
+from nli_core.manifest import Output
 from tasks.settings import Settings
 
 PUBLISHED_TAG = "nli.published.finetune"

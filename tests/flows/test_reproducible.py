@@ -8,8 +8,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.pipeline import RunSummary, pipeline
 from nli_core.config import RunConfig
+from nli_core.manifest import MANIFEST_NAME
 from nli_core.outputs import CHECKPOINTS
-from nli_core.store import MANIFEST_NAME
 
 
 def _files(summary: RunSummary) -> dict[str, bytes]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from nli_core.store import MANIFEST_NAME, Store, stage_key
+from nli_core.manifest import MANIFEST_NAME
+from nli_core.store import Store, stage_key
 
 INGREDIENTS = {"finetune": {"seed": 1}}
 

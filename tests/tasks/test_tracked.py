@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from flows.pipeline import pipeline
 from nli_core.config import RunConfig
-from nli_core.store import Output
+from nli_core.manifest import Output
 from tasks.settings import Settings
 from tasks.tracked import EVALUATED_TAG, PUBLISHED_TAG, RunLink, tracked_run
 
