@@ -68,15 +68,15 @@ def sweep(
 
 
 def _run_all(
-    plan: Sequence[tuple[str, RunConfig]], settings: Settings, parent: str, recipe: str, found: Sequence[Place]
+    plan: Sequence[tuple[str, RunConfig]], settings: Settings, parent: str, recipe: str, where: Sequence[Place]
 ) -> tuple[list[Trial], list[str]]:
     """What the runs came to, in the plan's order, and what became of those that failed.
 
     Raises:
-        CancelledRun: the sweep was told to stop; its runs have stopped at a checkpoint.
+        CancelledRun: the sweep was told to stop, and its runs have stopped at a checkpoint; or one run was.
     """
-    trials, failures = [], []
-    processes = [TrialProcess(place, has_terminal=len(found) == 1) for place in found]
+    trials, failures, cancelled = [], [], False
+    processes = [TrialProcess(place, has_terminal=len(where) == 1) for place in where]
     free: SimpleQueue[TrialProcess] = SimpleQueue()
     for process in processes:
         free.put(process)
@@ -93,6 +93,7 @@ def _run_all(
             try:
                 trials.append(future.result())
             except CancelledRun:
+                cancelled = True
                 continue
             except UserError as error:
                 failures.append(str(error))
@@ -100,7 +101,7 @@ def _run_all(
             else:
                 adopt(settings, parent, trials[-1].run_id)
             LOGGER.info("sweep: %d of %d runs are done, %d of them failed", number, len(plan), len(failures))
-        if stop():
+        if cancelled:
             raise CancelledRun("sweep: stopped; the same goes on from there")
     return trials, failures
 
