@@ -1,11 +1,7 @@
 """What a flow run leaves in Prefect for those who come later: what was done, or what went wrong and how to go on."""
 
-import json
-import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 import httpx
 from prefect import Flow, State
@@ -19,12 +15,10 @@ from prefect.exceptions import PrefectException
 from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError, reason_of
 from tasks.headline import accuracy_text
+from tasks.notifying import notify
 from tasks.progress import LOGGER, artifact_key
 from tasks.settings import Settings
 from tasks.stage import StageResult
-
-WEBHOOK = "NLI_WEBHOOK"
-_WEBHOOK_SECONDS = 10
 
 
 def leave_summary(recipe: str, results: Mapping[Stage, StageResult], promotion: str | None) -> None:
@@ -58,7 +52,7 @@ def _against_champion(evaluated: StageResult) -> str:
 
 
 def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
-    """For flows that failed, crashed or were cancelled: an artifact, and a message to the address in `NLI_WEBHOOK`.
+    """For flows that failed, crashed or were cancelled: an artifact, and a message to `NLI_WEBHOOK`.
 
     Prefect calls it in the flow's own process, or in the worker's if that is gone.
     """
@@ -71,14 +65,8 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
             client.create_artifact(_end_artifact(flow_run, recipe, name, message, stage))
     except (httpx.HTTPError, PrefectException) as error:  # the webhook is told all the same
         LOGGER.warning("Prefect was not told how this run ended (%s)", reason_of(error))
-    if address := os.environ.get(WEBHOOK):
-        told = {"recipe": recipe, "state": name, "stage": stage, "message": message}
-        body = json.dumps({**told, "flow_run_id": str(flow_run.id)}).encode()
-        request = Request(address, body, {"Content-Type": "application/json"})
-        try:
-            urlopen(request, timeout=_WEBHOOK_SECONDS).close()
-        except (URLError, OSError, ValueError) as error:
-            LOGGER.warning("%s: was not told of the end of this run (%s)", WEBHOOK, reason_of(error))
+    told = {"recipe": recipe, "state": name, "stage": stage, "message": message}
+    notify({**told, "flow_run_id": str(flow_run.id)})
 
 
 def _end_artifact(flow_run: FlowRun, recipe: str, name: str, message: str, stage: Stage | None) -> ArtifactCreate:

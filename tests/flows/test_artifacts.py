@@ -1,11 +1,13 @@
 """What flow runs leave in Prefect, and tell a webhook."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
 from flows.pipeline import RunSummary
 from nli_core.errors import UserError
@@ -76,6 +78,24 @@ def test_a_run_that_fails_says_why_and_how_to_go_on(
     assert (message["recipe"], message["state"]) == ("tiny", "Failed")
     assert message["stage"] == "finetune"
     assert "the loss became nan" in message["message"]
+
+
+def test_a_notification_block_of_prefects_is_told(
+    run_pipeline: Run, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    block = CustomWebhookNotificationBlock(
+        name="tests", url=os.environ["NLI_WEBHOOK"], json_data={"subject": "{{subject}}", "body": "{{body}}"}
+    )
+    block.save("told-of-ends", overwrite=True)
+    nowhere = {"name": "snli", "source": "/nowhere/snli.zip"}
+    for target in ("custom-webhook/told-of-ends", "custom-webhook/unknown", "what-is-this"):
+        monkeypatch.setenv("NLI_WEBHOOK", target)
+        with pytest.raises(UserError, match=r"/nowhere/snli\.zip"):
+            run_pipeline(corpus=nowhere)
+    (message,) = told
+    assert message["subject"] == "tiny: Failed"
+    assert "there is no file /nowhere/snli.zip" in message["body"]
+    assert caplog.text.count("NLI_WEBHOOK: was not told of the end of this run") == 2
 
 
 def test_a_webhook_that_is_away_disturbs_nothing(
