@@ -198,6 +198,49 @@ def test_a_worker_tells_of_a_run_that_was_killed_and_of_one_that_was_cancelled(
     assert {(message["flow_run_id"], message["state"]) for message in told[1:]} == {(cancelled, "Cancelled")}
 
 
+@pytest.mark.timeout(_SECONDS * 3)
+def test_a_worker_s_sweep_that_is_cancelled_ends_with_all_its_processes_and_goes_on_later(
+    deployed: Deployed, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    deployment = requests.get(f"{deployed.api}/deployments/name/sweep/sample-sweep", timeout=10).json()["id"]
+
+    def start(epochs: int) -> str:
+        parameters = {"config": _config(tiny_encoder, epochs=epochs), "grid": {"finetune.learning_rate": [1e-3, 1e-4]}}
+        run = deployed.post(
+            f"deployments/{deployment}/create_flow_run", parameters=parameters, state={"type": "SCHEDULED"}
+        )
+        return str(run["id"])
+
+    def below(run_id: str) -> dict[str, str]:
+        wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}}
+        return {run["id"]: run["state_name"] for run in deployed.post("flow_runs/filter", **wanted)}
+
+    def processes() -> list[psutil.Process]:
+        """Those of the sweep's runs, known by the store that they were given."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "environ"])
+            if "flows.trial" in (process.info["cmdline"] or [])
+            and (process.info["environ"] or {}).get("NLI_STORE") == str(tmp_path / "store")
+        ]
+
+    cancelled = start(1000)
+    _wait(lambda: list((tmp_path / "store").glob("finetune/*.partial/history.jsonl")))
+    assert len(processes()) == 1
+    deployed.post(f"flow_runs/{cancelled}/set_state", state={"type": "CANCELLING"}, force=False)
+    _wait(lambda: deployed.state(cancelled) == "Cancelled")
+    _wait(lambda: not processes())
+    assert len(below(cancelled)) == 1
+    assert set(below(cancelled).values()) <= {"Cancelled", "Crashed"}
+    assert len(list((tmp_path / "store").glob("finetune/*.partial/checkpoints/*/position.json"))) == 1
+
+    done = start(1)
+    _wait(lambda: deployed.state(done) == "Completed")
+    assert list(below(done).values()) == ["Completed"] * 4  # two rates, and the deployment has two seeds
+    assert "Chosen by the mean on dev" in deployed.artifact("sample-sweep")
+    assert not processes()
+
+
 @pytest.mark.timeout(_SECONDS * 4)
 def test_the_readme_s_six_commands_lead_to_a_nightly_run_and_one_more_to_another_training(
     tmp_path: Path, project: Path
