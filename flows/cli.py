@@ -138,8 +138,8 @@ def run(
 
 @app.command()
 def ui(
-    prefect_port: Annotated[int, typer.Option(help="Port of Prefect's UI.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's UI.")] = 5000,
+    prefect_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of Prefect's UI.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of MLflow's UI.")] = 5000,
 ) -> None:
     """Start the Prefect and MLflow UIs on loopback; Ctrl-C stops both.
 

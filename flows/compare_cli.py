@@ -41,7 +41,7 @@ def compare(
         try:
             report.write_text(write(first, compared, spelled), encoding="utf-8")
         except OSError as error:
-            raise UserError(f"--report {report}: cannot be written ({error.strerror})") from None
+            raise UserError(f"--report {report}: cannot be written ({error.strerror}); name another file") from None
     if json:
         print_json(comparison_report.as_json(first, compared))
         return

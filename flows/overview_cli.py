@@ -56,13 +56,16 @@ def doctor(
     from tasks.diagnosis import diagnose
 
     recipes = read_recipes(project_root() / RECIPE_BOOK)
-    asked = [find_recipe(project_root() / RECIPE_BOOK, recipe)] if recipe else recipes.values()
+    own_files = [name for name, each in recipes.items() if each.config["corpus"]["name"] == "file"]  # named with --set
+    asked = [recipes[name] for name in recipes if name not in own_files]
+    if recipe:
+        asked = [find_recipe(project_root() / RECIPE_BOOK, recipe)]
     if settings and not recipe:
         raise UserError("doctor: --set needs the recipe whose field it is; nli doctor RECIPE --set FIELD=VALUE")
     configs = [parse_config(override(each.config, settings or ())) for each in asked]
     findings = []
     with Console(stderr=True).status("looking") as shown:
-        for finding in diagnose(Settings.from_environment(), configs):
+        for finding in diagnose(Settings.from_environment(), configs, needed=recipe is not None):
             findings.append(finding)
             shown.update(f"looked at {finding.what}")
     if json:

@@ -24,7 +24,7 @@ from tasks.progress import LOGGER, artifact_key
 from tasks.recipes import with_field
 from tasks.settings import Settings
 from tasks.stopping import StopRequest
-from tasks.sweeping import Sweep, adopt, publish_sweep, sweep_markdown, sweep_run
+from tasks.sweeping import UNCHANGED, Sweep, adopt, publish_sweep, sweep_markdown, sweep_run
 
 _SEED = "finetune.seed"
 
@@ -99,7 +99,7 @@ def _run_all(
                 failures.append(str(error))
                 LOGGER.warning("sweep: %s", error)
             else:
-                adopt(settings, parent, trials[-1].run_id)
+                adopt(settings, parent, recipe, trials[-1])
             LOGGER.info("sweep: %d of %d runs are done, %d of them failed", number, len(plan), len(failures))
         if cancelled:
             raise CancelledRun("sweep: stopped; the same goes on from there")
@@ -120,4 +120,4 @@ def _plan(asked: Sweep) -> Iterator[tuple[str, RunConfig]]:
             changed = plain
             for field, value in {**chosen, _SEED: seed}.items():
                 changed = with_field(changed, field, value)
-            yield ", ".join(f"{field}={value}" for field, value in chosen.items()) or "as it is", parse_config(changed)
+            yield ", ".join(f"{field}={value}" for field, value in chosen.items()) or UNCHANGED, parse_config(changed)

@@ -20,7 +20,10 @@ def sweep(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds each gets.")] = 1,
     at_once: Annotated[
-        int | None, typer.Option(min=1, help="How many runs go on at once.  [default: one a GPU, or one on a CPU]")
+        int | None,
+        typer.Option(
+            min=1, help="How many runs go on at once, sharing a CPU's threads.  [default: one a GPU, or one on a CPU]"
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field in all runs.")

@@ -12,27 +12,32 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import IO, Any, cast
 from uuid import UUID, uuid4
 
+import httpx
 from prefect import State, Task
 from prefect.client.orchestration import get_client
 from prefect.context import TagsContext
-from prefect.exceptions import CancelledRun
+from prefect.exceptions import CancelledRun, PrefectException
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Pending
+from prefect.states import Cancelling, Pending
 
 from flows.launch import launched
-from flows.pipeline import pipeline
+from flows.pipeline import RunSummary, pipeline
+from flows.quiet import quiet_libraries
 from flows.report import as_json
 from nli_core.config import RunConfig, parse_config
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 from nli_core.evaluation.sweep import Trial
 from tasks.places import Place
+from tasks.progress import LOGGER
 
 _POLL_SECONDS = 0.2
+_STOP = "stop\n"
 _ENGINE = "PREFECT__"  # begins the variables by which a worker leads the process of one flow run
 
 
@@ -59,8 +64,10 @@ class TrialProcess:
         asked_to_stop = False
         while not select.select([process.stdout], [], [], _POLL_SECONDS)[0]:
             if should_stop() and not asked_to_stop:
-                process.send_signal(signal.SIGTERM)
                 asked_to_stop = True
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write(_STOP)
+                    process.stdin.flush()
         if answer := process.stdout.readline():
             return dict(json.loads(answer))
         self.close()
@@ -80,6 +87,7 @@ class TrialProcess:
                 self._relaying.join()
 
     def _start(self) -> "subprocess.Popen[str]":
+        quiet_libraries()  # so that what it inherits is set before it imports Prefect
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_ENGINE)}
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.trial"],
@@ -133,47 +141,76 @@ def trial(
     return Trial(values, config.finetune.seed, run["mlflow_run_id"], metrics["dev/accuracy"], metrics["test/accuracy"])
 
 
+class _Child:
+    """The process' side: runs the lines that come, and has a run cancelled in Prefect when the line says stop."""
+
+    def __init__(self) -> None:
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._busy = threading.Event()
+        self._flow_run_id: UUID | None = None
+        threading.Thread(target=copy_context().run, args=(self._read,), daemon=True).start()
+
+    def run_all(self, answer: Callable[[str], object]) -> None:
+        """Run and answer line by line until there are no more."""
+        while line := self._lines.get():
+            ended = _plain(self._run(json.loads(line)))
+            self._flow_run_id = None
+            self._busy.clear()
+            answer(json.dumps(ended))
+
+    def _read(self) -> None:
+        """Hand the lines on. If they end while a run goes on, the sweep was killed, and so are its runs."""
+        for line in sys.stdin:
+            if line == _STOP:
+                self._stop()
+            else:
+                self._busy.set()
+                self._lines.put(line)
+        if self._busy.is_set():
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._lines.put("")
+
+    def _stop(self) -> None:
+        try:
+            if self._flow_run_id:
+                with get_client(sync_client=True) as client:
+                    client.set_flow_run_state(self._flow_run_id, Cancelling())
+                return
+        except (httpx.HTTPError, PrefectException) as error:
+            LOGGER.warning("Prefect was not told that this run is to stop (%s)", reason_of(error))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _run(self, asked: dict[str, Any]) -> State[RunSummary]:
+        config, recipe = parse_config(asked["config"]), str(asked["recipe"])
+        with get_client(sync_client=True) as client:
+            # What Prefect itself does for a flow that is called within a flow of the same process.
+            below = Task(pipeline.fn, name=pipeline.name)
+            task_run = client.create_task_run(below, UUID(asked["parent"]), dynamic_key=uuid4().hex, name=asked["name"])
+            flow_run = client.create_flow_run(
+                pipeline,
+                parameters=pipeline.serialize_parameters({"config": config, "recipe": recipe}),
+                parent_task_run_id=task_run.id,
+                tags=TagsContext.get().current_tags,
+                state=Pending(),
+            )
+        self._flow_run_id = flow_run.id
+        return cast(State[RunSummary], run_flow(pipeline, flow_run, return_type="state"))
+
+
+def _plain(state: State[RunSummary]) -> dict[str, Any]:
+    if state.is_completed():
+        return {"state": "COMPLETED", "run": as_json(state.result())}
+    error = state.result(raise_on_failure=False)
+    message = str(error) if isinstance(error, UserError) else state.message
+    return {"state": state.type.value, "message": message}
+
+
 def main() -> None:
     """Run what the lines of the input say until there are no more."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
-    lines: SimpleQueue[str] = SimpleQueue()
-    busy = threading.Event()
-    threading.Thread(target=_read, args=(lines, busy), daemon=True).start()
     with launched():
-        while line := lines.get():
-            answer = json.dumps(_run(json.loads(line)))
-            busy.clear()
-            print(answer, file=answers, flush=True)
-
-
-def _read(lines: SimpleQueue[str], busy: threading.Event) -> None:
-    """Hand the lines on. If they end while a run goes on, the sweep was killed, and so are its runs."""
-    for line in sys.stdin:
-        busy.set()
-        lines.put(line)
-    if busy.is_set():
-        os.kill(os.getpid(), signal.SIGKILL)
-    lines.put("")
-
-
-def _run(asked: dict[str, Any]) -> dict[str, Any]:
-    config, recipe = parse_config(asked["config"]), str(asked["recipe"])
-    with get_client(sync_client=True) as client:
-        # What Prefect itself does for a flow that is called within a flow of the same process.
-        below = Task(pipeline.fn, name=pipeline.name)
-        task_run = client.create_task_run(below, UUID(asked["parent"]), dynamic_key=uuid4().hex, name=asked["name"])
-        flow_run = client.create_flow_run(
-            pipeline,
-            parameters=pipeline.serialize_parameters({"config": config, "recipe": recipe}),
-            parent_task_run_id=task_run.id,
-            tags=TagsContext.get().current_tags,
-            state=Pending(),
-        )
-    state = run_flow(pipeline, flow_run, return_type="state")
-    assert isinstance(state, State)
-    ended = {"state": state.type.value, "message": state.message}
-    return {**ended, "run": as_json(state.result())} if state.is_completed() else ended
+        _Child().run_all(lambda line: print(line, file=answers, flush=True))
 
 
 if __name__ == "__main__":

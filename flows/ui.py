@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from flows.servers import prefect_server, running
+from flows.servers import port_is_taken, prefect_server, running
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -15,8 +15,11 @@ def serve(settings: Settings, *, prefect_port: int, mlflow_port: int, say: Calla
     """Start both servers, say where they are once they answer, and wait.
 
     Raises:
-        UserError: a server ended by itself or did not answer in time.
+        UserError: a port is in use, or a server ended by itself or did not answer in time.
     """
+    for option, port in (("--prefect-port", prefect_port), ("--mlflow-port", mlflow_port)):
+        if port_is_taken(port):
+            raise UserError(f"{option} {port}: is in use already; choose another")
     settings.store.root.parent.mkdir(parents=True, exist_ok=True)
     mlflow = ["mlflow", "server", "--workers", "1", "--backend-store-uri", settings.tracking_uri]
     if settings.artifacts:
@@ -31,7 +34,8 @@ def serve(settings: Settings, *, prefect_port: int, mlflow_port: int, say: Calla
             say("Ctrl-C stops both.")
             while first.process.poll() is None and second.process.poll() is None:
                 time.sleep(0.5)
-            raise UserError("one of the two UIs ended by itself; is its port in use? Choose others with nli ui --help")
+            ended = first if first.process.poll() is not None else second
+            raise UserError(f"{ended.name} ended by itself")
     except KeyboardInterrupt:
         say("Stopped.")
     finally:

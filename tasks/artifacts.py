@@ -54,8 +54,11 @@ def _against_champion(evaluated: StageResult) -> str:
 def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     """For flows that failed, crashed or were cancelled: an artifact, and a message to `NLI_WEBHOOK`.
 
-    Prefect calls it in the flow's own process, or in the worker's if that is gone.
+    Prefect calls it in the flow's own process, or in the worker's if that is gone. Where a run of a sweep is cancelled,
+    the sweep says so.
     """
+    if flow_run.parent_task_run_id and state.is_cancelled():
+        return
     recipe = str(flow_run.parameters.get("recipe", flow.name))
     name = "Cancelled" if state.is_cancelling() else str(state.name)  # a worker calls before it is over
     message, stage = state.message or "no reason is known", None

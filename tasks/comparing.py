@@ -19,7 +19,7 @@ from nli_core.outputs import predictions_name
 from tasks.connection import mlflow_client
 from tasks.provenance import differences
 from tasks.settings import Settings
-from tasks.tracking import EXAMPLES_TAG, all_runs, read_repeat
+from tasks.tracking import EXAMPLES_TAG, find_run, read_repeat
 
 MOST_TEXTS = 20
 _DATA_TAGS = ("nli.corpus.source", "nli.corpus.sha256", "nli.encoder.sha256")
@@ -85,19 +85,6 @@ def publish_report(settings: Settings, first: Run, compared: Sequence[Compared],
     with mlflow_client(settings) as client:
         for other in compared:
             client.log_text(other.run.info.run_id, html, f"comparisons/{first.info.run_id}.html")
-
-
-def find_run(client: MlflowClient, settings: Settings, name: str) -> Run:
-    """The run whose id is, or begins with, `name`.
-
-    Raises:
-        UserError: there is none, or more than one.
-    """
-    found = [run for run in all_runs(client) if run.info.run_id.startswith(name)] if name else []
-    if len(found) != 1:
-        few = "no run" if not found else f"{len(found)} runs"
-        raise UserError(f"{name}: {few} of this id in MLflow at {settings.shown_tracking_uri}; `make ui` lists them")
-    return found[0]
 
 
 def read_predictions(client: MlflowClient, run: Run) -> pl.DataFrame:

@@ -35,8 +35,11 @@ class Finding:
     remedy: str = ""
 
 
-def diagnose(settings: Settings, configs: Iterable[RunConfig]) -> Iterator[Finding]:
-    """Look at one thing after the other, at last at where the data and encoders of these configs come from."""
+def diagnose(settings: Settings, configs: Iterable[RunConfig], *, needed: bool) -> Iterator[Finding]:
+    """Look at one thing after the other, at last at where the data and encoders of these configs come from.
+
+    Where they are `needed`, it is a fault that they cannot be had.
+    """
     yield _versions()
     yield _processor()
     yield _gpu()
@@ -48,7 +51,7 @@ def diagnose(settings: Settings, configs: Iterable[RunConfig]) -> Iterator[Findi
     else:
         yield Finding("Prefect", "well", "PREFECT_API_URL is not set: each run starts a temporary server")
     for source in dict.fromkeys(source for config in configs for source in sources(config)):
-        yield _source(source)
+        yield _source(source, "fault" if needed else "attention")
 
 
 def _versions() -> Finding:
@@ -113,9 +116,9 @@ def _server(name: str, address: str, check: Callable[[], object]) -> Finding:
     return Finding(name, "well", address)
 
 
-def _source(source: Source) -> Finding:
+def _source(source: Source, verdict: Literal["fault", "attention"]) -> Finding:
     try:
         source.check()
     except UserError as error:
-        return Finding(source.what, "attention", str(error), f"name a copy or a mirror: --set {source.field}=...")
+        return Finding(source.what, verdict, str(error), f"name a copy or a mirror: --set {source.field}=...")
     return Finding(source.what, "well", without_password(source.place))

@@ -13,8 +13,10 @@ from tasks.connection import mlflow_client, says_missing
 from tasks.model_logging import MODEL_NAME
 from tasks.promotion import CHAMPION
 from tasks.settings import Settings
+from tasks.tracking import find_run
 
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_RUN_ID = re.compile(r"[0-9a-f]{4,32}")
+_LETTERS = 32  # of a whole id, which may be of another experiment too
 _ALIASED = re.compile(r"[\w.-]+@[\w.-]+")
 _URIS = ("runs:/", "models:/")
 
@@ -22,15 +24,15 @@ _URIS = ("runs:/", "models:/")
 def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
     """The folder of a fine-tuned model or of an encoder; what has to be fetched goes to `scratch`.
 
-    `name` is champion (where there is but one), a name and alias in the registry, the id of a run of MLflow, a model's
-    URI there, a folder, or minilm-l6.
+    `name` is champion (where there is but one), a name in the registry (its champion, or with @ALIAS), the id of a run
+    of MLflow or how it begins, a model's URI there, a folder, or minilm-l6.
 
     Raises:
         UserError: there is nothing of this name.
     """
     if Path(name).is_dir():
         return Path(name)
-    if uri := _uri(name, settings):
+    if name != MINILM_NAME and (uri := _uri(name, settings)):
         with mlflow_client(settings):
             try:
                 return Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(scratch)))
@@ -41,8 +43,8 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
                 raise UserError(f"{uri}: {where} has no such model ({reason_of(error)})") from None
     if name != MINILM_NAME:
         raise UserError(
-            f"{name}: is neither the id of an MLflow run (32 digits), nor a model's URI (runs:/ID/model, "
-            f"models:/NAME@ALIAS), nor a folder, nor {MINILM_NAME}"
+            f"{name}: is neither the id of an MLflow run, nor a model with a champion, nor a model's URI "
+            f"(runs:/ID/model, models:/NAME@ALIAS), nor a folder, nor {MINILM_NAME}"
         )
     out = scratch / "encoder"
     out.mkdir()
@@ -55,16 +57,31 @@ def _uri(name: str, settings: Settings) -> str | None:
     if name == CHAMPION:
         return f"models:/{_only_champion(settings)}@{CHAMPION}"
     if _RUN_ID.fullmatch(name):
-        return f"runs:/{name}/{MODEL_NAME}"
+        return f"runs:/{_whole_id(name, settings)}/{MODEL_NAME}"
     if _ALIASED.fullmatch(name):
         return f"models:/{name}"
-    return name if name.startswith(_URIS) else None
+    if name.startswith(_URIS):
+        return name
+    return f"models:/{name}@{CHAMPION}" if name in _champions(settings) else None
+
+
+def _whole_id(name: str, settings: Settings) -> str:
+    if len(name) == _LETTERS:
+        return name
+    with mlflow_client(settings) as client:
+        return str(find_run(client, settings, name).info.run_id)
+
+
+def _champions(settings: Settings) -> list[str]:
+    """The registry's models that have a champion."""
+    with mlflow_client(settings) as client:
+        models = client.search_registered_models(max_results=1000)
+        return sorted(model.name for model in models if CHAMPION in model.aliases)
 
 
 def _only_champion(settings: Settings) -> str:
-    with mlflow_client(settings) as client:
-        names = [model.name for model in client.search_registered_models(max_results=1000) if CHAMPION in model.aliases]
+    names = _champions(settings)
     if len(names) != 1:
-        there = f"there are {', '.join(sorted(names))}: name one, such as {sorted(names)[0]}@champion" if names else ""
+        there = f"there are {', '.join(names)}: name one, such as {names[0]}@champion" if names else ""
         raise UserError(f"champion: {there or 'no model is champion yet; `nli promote RUN` makes one'}")
-    return str(names[0])
+    return names[0]

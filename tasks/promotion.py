@@ -16,12 +16,13 @@ from mlflow.exceptions import MlflowException
 
 from nli_core.errors import UserError
 from nli_core.evaluation.promotion import Margins, broken_rules
-from tasks.comparing import Compared, compare_runs, find_run, read_predictions
+from tasks.comparing import Compared, compare_runs, read_predictions
 from tasks.comparison_report import verdict
 from tasks.connection import mlflow_client, says_missing
 from tasks.model_logging import MODEL_NAME
 from tasks.progress import LOGGER
 from tasks.settings import Settings
+from tasks.tracking import find_run
 
 CHAMPION = "champion"
 _PAST_TAG = "nli.past_champions"

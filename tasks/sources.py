@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 from huggingface_hub import HfApi, get_token
 
-from nli_core.config import AgNewsCorpus, D2lEncoder, PretrainedEncoder, RunConfig, SnliCorpus
+from nli_core.config import AgNewsCorpus, D2lEncoder, FileCorpus, PretrainedEncoder, RunConfig, SnliCorpus
 from nli_core.download.addresses import is_remote, without_password
 from nli_core.download.corpora import AG_NEWS_ADDRESS, SNLI_ADDRESS
 from nli_core.download.d2l import D2L_ADDRESS
@@ -47,7 +47,7 @@ class Source:
 
 
 def sources(config: RunConfig) -> Iterator[Source]:
-    """What download would fetch, or copy from a `source`; not the user's own tables, nor what is installed."""
+    """What download would fetch or copy; not what is installed."""
     corpus, encoder = config.corpus, config.encoder
     if isinstance(corpus, SnliCorpus):
         yield Source("SNLI", corpus.source or SNLI_ADDRESS, "corpus.source")
@@ -55,6 +55,8 @@ def sources(config: RunConfig) -> Iterator[Source]:
         folder = (corpus.source or AG_NEWS_ADDRESS).rstrip("/")
         yield Source("AG News, train", f"{folder}/{corpus.train}", "corpus.source")
         yield Source("AG News, test", f"{folder}/{corpus.test}", "corpus.source")
+    elif isinstance(corpus, FileCorpus):
+        yield from (Source(f"file, {split}", path, f"corpus.{split}") for split, path in corpus.files.items())
     if isinstance(encoder, D2lEncoder):
         published = f"{D2L_ADDRESS}/{encoder.name.removeprefix('d2l:')}.torch.zip"
         yield Source(encoder.name, encoder.source or published, "encoder.source")

@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 
 import httpx
 from prefect.client.orchestration import get_client
-from prefect.exceptions import PrefectException
+from prefect.exceptions import CancelledRun, PrefectException
 from prefect.runtime import flow_run
 
 from nli_core.progress import StoppedError
@@ -22,7 +22,8 @@ class StopRequest:
     """Whether work is to end early. Call it to ask.
 
     Within its `with` block the signals are only noted, so that work can be put away first; behind the block a noted
-    signal acts as it would have acted. The second one of a kind acts at once.
+    signal acts as it would have acted. The second one of a kind acts at once. The SIGTERM with which a worker carries
+    out a cancellation does not act where the work ends as stopped: its flow run ends as cancelled, and not as crashed.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,8 @@ class StopRequest:
         self._restore()
         if isinstance(error, StoppedError):
             LOGGER.info("%s; the same command goes on from there", error)
-        if self._noted is not None:
+        ends = isinstance(error, StoppedError | CancelledRun)
+        if self._noted is not None and not (ends and self._noted is signal.SIGTERM and _is_cancelled()):
             signal.raise_signal(self._noted)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
@@ -64,11 +66,15 @@ class StopRequest:
         self._handlers = {}
 
     def _poll(self) -> None:
-        """Ask the server; one that does not answer has cancelled nothing."""
-        run_id = flow_run.id
         while not self._over.wait(_POLL_SECONDS):
-            with contextlib.suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
-                state = client.read_flow_run(run_id).state
-                if state and (state.is_cancelling() or state.is_cancelled()):
-                    self._asked.set()
-                    return
+            if _is_cancelled():
+                self._asked.set()
+                return
+
+
+def _is_cancelled() -> bool:
+    """Whether Prefect says that this flow run is; a server that does not answer has cancelled nothing."""
+    with contextlib.suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
+        state = client.read_flow_run(flow_run.id).state if flow_run.id else None
+        return bool(state and (state.is_cancelling() or state.is_cancelled()))
+    return False

@@ -24,6 +24,7 @@ from tasks.settings import Settings
 from tasks.tracking import FLOW_RUN_TAG, experiment_id
 
 HEADER = ("values", "runs", "dev accuracy", "deviation", "test accuracy", "deviation")
+UNCHANGED = "as it is"  # the values of a run that tries but a seed
 _SWEEP_TAG = "nli.key.sweep"
 _PARENT_TAG = "mlflow.parentRunId"
 
@@ -51,23 +52,25 @@ def sweep_run(settings: Settings, sweep: Sweep) -> Iterator[str]:
         run_id = _find(client, settings, sweep) or _create(client, settings, sweep)
         client.set_tag(run_id, FLOW_RUN_TAG, str(flow_run.id))
         client.update_run(run_id, status="RUNNING")
-    status = "FAILED"
+    status = "KILLED"
     try:
         yield run_id
         status = "FINISHED"
-    except (KeyboardInterrupt, CancelledRun):
-        status = "KILLED"
+    except Exception as error:
+        status = "KILLED" if isinstance(error, CancelledRun) else "FAILED"
         raise
     finally:
         with mlflow_client(settings) as client:
             client.set_terminated(run_id, status)
 
 
-def adopt(settings: Settings, parent: str, run_id: str) -> None:
-    """Make a training the parent's child; one that has a parent already, of another sweep, stays there."""
+def adopt(settings: Settings, parent: str, recipe: str, trial: Trial) -> None:
+    """Make a training the parent's child, named after what it tries; one that has a parent already stays as it is."""
     with mlflow_client(settings) as client:
-        if _PARENT_TAG not in client.get_run(run_id).data.tags:
-            client.set_tag(run_id, _PARENT_TAG, parent)
+        if _PARENT_TAG not in client.get_run(trial.run_id).data.tags:
+            client.set_tag(trial.run_id, _PARENT_TAG, parent)
+            tried = [] if trial.values == UNCHANGED else trial.values.split(", ")
+            client.update_run(trial.run_id, name=" ".join([recipe, *tried, f"seed={trial.seed}"]))
 
 
 def publish_sweep(settings: Settings, parent: str, trials: Sequence[Trial]) -> list[Choice]:

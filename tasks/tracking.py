@@ -144,25 +144,41 @@ def all_runs(client: MlflowClient) -> Iterator[Run]:
             return
 
 
+def find_run(client: MlflowClient, settings: Settings, name: str) -> Run:
+    """The training whose run's id is, or begins with, `name`.
+
+    Raises:
+        UserError: there is none, or more than one, or it is a sweep.
+    """
+    found = [run for run in all_runs(client) if run.info.run_id.startswith(name)] if name else []
+    if len(found) != 1:
+        few = "no run" if not found else f"{len(found)} runs"
+        raise UserError(f"{name}: {few} of this id in MLflow at {settings.shown_tracking_uri}; `make ui` lists them")
+    if KEY_TAG not in found[0].data.tags:
+        raise UserError(f"{name}: is the run of a sweep, and no training; name one of its own runs (`make ui`)")
+    return found[0]
+
+
 def metric_name(name: str) -> str:
     """The name with everything replaced that MLflow does not take in one."""
     return re.sub(r"[^\w\-. /:]", "_", name)
 
 
 def read_repeat(settings: Settings, run_id: str) -> dict[str, Any]:
-    """Recipe, config and surroundings of a run.
+    """Recipe, config and surroundings of a run, which is named as for `find_run`.
 
     Raises:
         UserError: there is no such run, or it does not hold them.
     """
-    with mlflow_client(settings):
+    with mlflow_client(settings) as client:
+        run_id = find_run(client, settings, run_id).info.run_id
         try:
             repeat: dict[str, Any] = mlflow.artifacts.load_dict(f"runs:/{run_id}/{REPEAT}")
         except (MlflowException, FileNotFoundError) as error:
             if not says_missing(error):
                 raise
             where = f"MLflow at {settings.shown_tracking_uri}"
-            raise UserError(f"{run_id}: {where} has no such run ({reason_of(error)})") from None
+            raise UserError(f"{run_id}: its {REPEAT} is gone from {where} ({reason_of(error)})") from None
     return repeat
 
 

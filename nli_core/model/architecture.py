@@ -130,7 +130,9 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_NAME
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); is {folder} the folder of a model?") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(described, dict):
         raise UserError(f"{path}: is not a JSON object")

@@ -9,6 +9,7 @@ Beside it lie the tokenizer and `config.json` with the label names. All take `in
 """
 
 import contextlib
+import json
 import logging
 import shutil
 import tempfile
@@ -24,7 +25,7 @@ from torch.export import Dim, ExportedProgram
 from nli_core.errors import UserError
 from nli_core.model.architecture import CONFIG_NAME
 from nli_core.model.classifier import Classifier
-from nli_core.model.export import load_classifier
+from nli_core.model.export import load_classifier, read_pack_config
 from nli_core.model.weights import WEIGHTS_NAME
 from nli_core.outputs import TOKENIZER_FILES
 
@@ -59,13 +60,14 @@ def export_as(folder: Path, out: Path, *, form: Format) -> Path:
             name = _write(model, folder, partial, form)
             partial.rename(out)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
+        raise UserError(f"{out}: cannot be written ({error.strerror}); name another folder") from None
     return out / name
 
 
 def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
     if form == "huggingface":
         shutil.copyfile(folder / WEIGHTS_NAME, out / WEIGHTS_NAME)
+        _limit_length(out, read_pack_config(folder).max_length)
         return WEIGHTS_NAME
     with _quiet_exporters():
         if form == "torch":
@@ -105,6 +107,13 @@ def _program(model: Classifier) -> ExportedProgram:
     axes = {0: Dim("batch", min=1), 1: Dim("length", min=1, max=model.encoder.architecture.max_position_embeddings)}
     example = {name: torch.ones(2, 3, dtype=torch.int64) for name in _INPUTS}
     return torch.export.export(_ByMask(model), (), example, dynamic_shapes=dict.fromkeys(_INPUTS, axes))
+
+
+def _limit_length(folder: Path, max_length: int) -> None:
+    """Have the tokenizer truncate, when it is asked to, at the length that the model was trained with."""
+    path = folder / "tokenizer_config.json"
+    described = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**described, "model_max_length": max_length}, indent=2) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ def test_the_attention_of_a_folder_to_a_single_text_is_drawn(nli: Nli, tiny_enco
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["nothing"], "nothing: is neither the id of an MLflow run (32 digits)"),
+        (["nothing"], "nothing: is neither the id of an MLflow run"),
         (["runs:/0123/model"], "has no such model"),
         (["minilm-l6", "--output", "picture.xyz"], "name a file that ends in .png"),
         (["minilm-l6", "--output", "."], "name a file that ends in .png"),

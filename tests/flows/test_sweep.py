@@ -55,7 +55,7 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
     children = [client.get_run(trial["run_id"]) for trial in told["trials"]]
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
     assert children[3].data.params["finetune.seed"] == "1"
-    assert str(children[3].info.run_name).startswith("sample pairs=900 encoder=tiny-encoder0 epochs=6 ")
+    assert children[3].info.run_name == "sample finetune.learning_rate=3e-3 seed=1"
     assert [file.path for file in client.list_artifacts(parent.info.run_id, "figures")] == ["figures/sweep.png"]
 
     with get_client(sync_client=True) as prefect:
@@ -64,6 +64,10 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
     assert sorted((run.name, run.state_name) for run in below) == sorted(
         (f"{trial['values']}, seed {trial['seed']}", "Completed") for trial in told["trials"]
     )
+
+    refused = nli("run", "--from-mlflow", parent.info.run_id)
+    assert refused.returncode == 2
+    assert "is the run of a sweep, and no training" in refused.stderr
 
     again = nli(*words)
     assert json.loads(again.stdout) == told

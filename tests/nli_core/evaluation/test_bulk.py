@@ -79,7 +79,10 @@ def test_a_prediction_that_died_goes_on_and_comes_to_the_same(
     with pytest.raises(KeyboardInterrupt):
         predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
     assert not target.exists()
+    unfinished = tmp_path / ".out.parquet.4711.partial"  # of a process that was killed while it joined the parts
+    unfinished.touch()
     facts = predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    assert not unfinished.exists()
     assert 0 < facts["kept_rows"] < 40
     assert target.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 

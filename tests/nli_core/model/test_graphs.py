@@ -15,7 +15,7 @@ from nli_core.config import PackConfig, TransformerEncoder
 from nli_core.download.encoders import download_encoder
 from nli_core.errors import UserError
 from nli_core.model.classifier import Classifier
-from nli_core.model.export import export_classifier, load_classifier
+from nli_core.model.export import export_classifier, load_classifier, read_pack_config
 from nli_core.model.graphs import export_as
 from nli_core.model.weights import load_encoder
 
@@ -103,6 +103,10 @@ def test_onnxruntime_computes_the_same(model: Path, tmp_path: Path, caplog: pyte
 def test_transformers_computes_the_same(tiny_encoder: Path, tmp_path: Path) -> None:
     model = _exported(tiny_encoder, tmp_path / "model")
     _check(model, _of_transformers(export_as(model, tmp_path / "huggingface", form="huggingface")))
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "huggingface")
+    assert tokenizer.model_max_length == read_pack_config(model).max_length
 
 
 def test_the_book_s_architecture_is_not_expressed_in_transformers(tiny_encoder: Path, tmp_path: Path) -> None:
