@@ -27,7 +27,7 @@ from nli_core.evaluation.predictor import Predictor
 from nli_core.progress import Progress
 
 _PLAN = "plan.json"
-_WINDOW_ROWS = 1 << 11  # sorted by length, predicted and kept at a time: seconds on two cores
+_WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: seconds on two cores
 _JOINED = 32  # windows that become one row group
 
 
