@@ -194,5 +194,5 @@ def test_a_recipe_or_a_run_is_named(nli: Nli, arguments: list[str], named: str) 
 def test_a_run_that_is_not_there_cannot_be_repeated(nli: Nli) -> None:
     done = nli("run", "--from-mlflow", "0" * 32)
     assert done.returncode == 2
-    assert "has no such run" in done.stderr
+    assert "no run of this id" in done.stderr
     assert "Traceback" not in done.stderr

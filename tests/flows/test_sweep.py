@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psutil
 import pytest
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from tasks.settings import Settings
 
@@ -59,8 +60,8 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
     assert [file.path for file in client.list_artifacts(parent.info.run_id, "figures")] == ["figures/sweep.png"]
 
     with get_client(sync_client=True) as prefect:
-        (flow_run,) = prefect.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=["sweep"])), limit=1)
-        below = prefect.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])))
+        flow_run = FlowRunFilterId(any_=[UUID(parent.data.tags["nli.flow_run_id"])])
+        below = prefect.read_task_runs(flow_run_filter=FlowRunFilter(id=flow_run))
     assert sorted((run.name, run.state_name) for run in below) == sorted(
         (f"{trial['values']}, seed {trial['seed']}", "Completed") for trial in told["trials"]
     )
@@ -74,6 +75,7 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
     assert len(store.outputs("finetune")) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.faults("faults injected")
 def test_runs_that_fail_or_die_do_not_stop_the_others_and_ctrl_c_stops_at_a_checkpoint(
     prefect_server: str,
