@@ -52,10 +52,10 @@ def sweep(
         UserError: a field or value is not valid, and nothing is run then; or a run failed.
     """
     asked, settings = Sweep(recipe, config, grid, seeds), Settings.from_environment()
-    plan = list(_plan(asked))
+    plan, where = list(_plan(asked)), places(at_once)
     try:
         with lifetime(), sweep_run(settings, asked) as parent:
-            trials, failures = _run_all(plan, settings, parent, recipe, places(at_once))
+            trials, failures = _run_all(plan, settings, parent, recipe, where)
             if trials:
                 found = publish_sweep(settings, parent, trials)
                 key = artifact_key(recipe, "sweep")

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Mapping
 
+from nli_core.errors import UserError
+
 Place = Mapping[str, str]
 
 
@@ -11,7 +13,12 @@ def places(at_once: int | None = None) -> list[Place]:
 
     More than there are devices share them: on a CPU each gets a part of the cores, and trainings do not wait for each
     other.
+
+    Raises:
+        UserError: `at_once` is below 1.
     """
+    if at_once is not None and at_once < 1:
+        raise UserError(f"at_once: {at_once} is below 1; leave it out for one run a GPU")
     gpus = _gpus()
     count = at_once or max(1, len(gpus))
     found: list[Place] = []

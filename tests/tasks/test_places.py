@@ -3,6 +3,7 @@ import os
 import pytest
 import torch
 
+from nli_core.errors import UserError
 from tasks.places import places
 
 
@@ -18,6 +19,11 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_run_has_a_cpu_to_itself_unless_more_are_asked_for(machine: pytest.MonkeyPatch) -> None:
     assert places() == [{}]
     assert places(3) == [{"NLI_PARALLEL_TRAININGS": "1", "OMP_NUM_THREADS": "5"}] * 3
+
+
+def test_less_than_one_run_at_once_is_refused(machine: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="at_once: 0 is below 1"):
+        places(0)
 
 
 def test_each_gpu_is_a_place_by_its_own_name(machine: pytest.MonkeyPatch) -> None:
