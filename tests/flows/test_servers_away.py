@@ -120,6 +120,7 @@ def test_training_goes_on_without_mlflow_and_its_curves_arrive_in_full(
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_training_that_ends_while_mlflow_is_away_is_marked_by_the_next_run(
     prefect_server: str,
     mlflow_server: Any,
