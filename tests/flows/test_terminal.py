@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,14 +61,6 @@ def test_listings_are_json_for_programs(nli: Nli, run_pipeline: Callable[..., Ru
     for model in ("nli-sample", str(summary.mlflow_run_id)[:12]):  # as status shows them
         words = ["predict", "--model", model, "--premise", "A girl sleeps.", "--hypothesis", "A child sleeps."]
         assert told(*words)["label"] in ("entailment", "contradiction", "neutral")
-
-
-def test_a_port_that_is_in_use_is_named_at_once(nli: Nli) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        refused = nli("ui", "--mlflow-port", port)
-    assert refused.returncode == 2
-    assert refused.stderr == f"nli: --mlflow-port {port}: is in use already; choose another\n"
 
 
 def test_doctor_looks_at_everything_and_says_what_to_do(

@@ -13,9 +13,8 @@ import requests
 
 from flows.servers import free_port
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_both_uis_answer_on_loopback_and_stop_together(workplace: Path, stop: signal.Signals) -> None:
     command = [str(Path(sys.executable).with_name("nli")), "ui"]
@@ -36,12 +35,11 @@ def test_both_uis_answer_on_loopback_and_stop_together(workplace: Path, stop: si
             requests.get(address, timeout=5)
 
 
-def test_a_port_in_use_is_one_line(workplace: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        command = [str(Path(sys.executable).with_name("nli")), "ui", "--prefect-port", str(taken.getsockname()[1])]
-        environment = {**os.environ, "PREFECT_HOME": str(workplace / "prefect")}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+@pytest.mark.parametrize("option", ["--prefect-port", "--mlflow-port"])
+def test_a_port_in_use_is_named_at_once(workplace: Path, option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [str(Path(sys.executable).with_name("nli")), "ui", option, port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "is the port in use?" in done.stderr
+    assert done.stderr == f"nli: {option} {port}: is in use already; choose another\n"
