@@ -55,13 +55,13 @@ def doctor(
     quiet_libraries()
     from tasks.diagnosis import diagnose
 
-    recipes = read_recipes(project_root() / RECIPE_BOOK)
-    own_files = [name for name, each in recipes.items() if each.config["corpus"]["name"] == "file"]  # named with --set
-    asked = [recipes[name] for name in recipes if name not in own_files]
-    if recipe:
-        asked = [find_recipe(project_root() / RECIPE_BOOK, recipe)]
     if settings and not recipe:
         raise UserError("doctor: --set needs the recipe whose field it is; nli doctor RECIPE --set FIELD=VALUE")
+    book = project_root() / RECIPE_BOOK
+    if recipe:
+        asked = [find_recipe(book, recipe)]
+    else:  # a recipe for one's own files has none before --set names them
+        asked = [each for each in read_recipes(book).values() if each.config["corpus"]["name"] != "file"]
     configs = [parse_config(override(each.config, settings or ())) for each in asked]
     findings = []
     with Console(stderr=True).status("looking") as shown:
