@@ -1,8 +1,8 @@
 """What each stage of a run is made from, and why it would run.
 
 The ingredients of a stage are the config fields that change its result, the digests of the files that it consumes, and
-the digests of the core code that it runs. From them the store derives the key. Since a stage is known by what it
-consumes and not by how that came about, a stage that ran again and left the same bytes invalidates nothing after it.
+a digest of the core code that can change the result. From them the store derives the key. Since a stage is known by what
+it consumes and not by how that came about, a stage that ran again and left the same bytes invalidates nothing after it.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,19 @@ from nli_core.config import STAGES, RunConfig, Stage
 from nli_core.download.corpora import corpus_identity
 from nli_core.download.encoders import encoder_identity
 from nli_core.errors import UserError
-from nli_core.fingerprint import code_digests
+from nli_core.fingerprint import Code, code_of
 from nli_core.manifest import Output
 from nli_core.outputs import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER_FILES
 from nli_core.store import Store, stage_key
 
 _PACK_READS = (f"{CORPUS}/", *(f"{ENCODER}/{name}" for name in TOKENIZER_FILES))
-_ENTRY_MODULES: dict[Stage, str] = {
-    "download": "nli_core.download.stage",
-    "pack": "nli_core.data.pack",
-    "finetune": "nli_core.training.finetune",
-    "evaluate": "nli_core.evaluation.evaluate",
+ENTRIES: dict[Stage, tuple[str, ...]] = {
+    "download": ("nli_core.download.stage:download",),
+    "pack": ("nli_core.data.pack:pack", "nli_core.data.pack:pack_shard"),
+    "finetune": ("nli_core.training.finetune:finetune",),
+    "evaluate": ("nli_core.evaluation.evaluate:evaluate",),
 }
+_MOST_DEFINITIONS = 5  # that an explanation names
 UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
     "download": (),
     "pack": ("download",),
@@ -37,7 +38,12 @@ Outputs = dict[Stage, Output]
 
 def ingredients(stage: Stage, config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     """All that the stage's result depends on, as JSON-ready values; `upstream` holds the outputs that it consumes."""
-    return {**_INGREDIENTS[stage](config, upstream), "code": code_digests(_ENTRY_MODULES[stage])}
+    return {**_INGREDIENTS[stage](config, upstream), "code": stage_code(stage).digest}
+
+
+def stage_code(stage: Stage) -> Code:
+    """Digest the core code that can change the stage's result."""
+    return code_of(*ENTRIES[stage])
 
 
 def _download(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
@@ -112,7 +118,7 @@ def explain(
         made_from = ingredients(stage, config, found)
         output = store.load(stage, stage_key(stage, made_from))
         if output is None:
-            verdicts.append(Verdict(stage, True, _difference(made_from, store.outputs(stage))))
+            verdicts.append(Verdict(stage, True, _difference(stage, made_from, store.outputs(stage))))
         elif damage := output.damage():
             verdicts.append(Verdict(stage, True, damage))
         elif forced:
@@ -123,27 +129,35 @@ def explain(
     return verdicts
 
 
-def _difference(made_from: dict[str, Any], earlier: list[Output]) -> str:
+def _difference(stage: Stage, made_from: dict[str, Any], earlier: list[Output]) -> str:
     """What sets these ingredients apart from the most similar earlier output, the newest of equals."""
     if not earlier:
         return "no earlier output"
-    wanted = _flat(made_from)
-    differences = []
-    for output in reversed(earlier):
-        had = _flat(output.manifest.ingredients)
-        differences.append(sorted(name for name in wanted.keys() | had.keys() if wanted.get(name) != had.get(name)))
-    nearest = min(range(len(differences)), key=lambda index: len(differences[index]))
-    had = _flat(earlier[-1 - nearest].manifest.ingredients)
-    if not differences[nearest]:
-        return f"its output {earlier[-1 - nearest].key[:12]} is not where it should be"
-    return "; ".join(_change(name, had.get(name), wanted.get(name)) for name in differences[nearest])
+    output = min(reversed(earlier), key=lambda each: len(_differing(made_from, each)))
+    names = _differing(made_from, output)
+    if not names:
+        return f"its output {output.key[:12]} is not where it should be"
+    wanted, had = _flat(made_from), _flat(output.manifest.ingredients)
+    changes = [f"{name}: {_short(had.get(name))} → {_short(wanted.get(name))}" for name in names if name != "code"]
+    if "code" in names:
+        changes.append(_changed_code(output.manifest.made_with.get("definitions", {}), stage_code(stage).definitions))
+    return "; ".join(changes)
 
 
-def _change(name: str, before: object, after: object) -> str:
-    if name.startswith("code."):
-        verb = "changed" if before and after else "is new" if after else "is no longer used"
-        return f"the code of {name.removeprefix('code.')} {verb}"
-    return f"{name}: {_short(before)} → {_short(after)}"
+def _differing(made_from: dict[str, Any], output: Output) -> list[str]:
+    wanted, had = _flat(made_from), _flat(output.manifest.ingredients)
+    return sorted(name for name in wanted.keys() | had.keys() if wanted.get(name) != had.get(name))
+
+
+def _changed_code(before: dict[str, str], now: dict[str, str]) -> str:
+    """Name the definitions that differ; one that only moved is the same."""
+    changed = [name for name, digest in now.items() if digest not in set(before.values())]
+    gone = [name for name in before if name not in now and before[name] not in set(now.values())]
+    if not before or not changed + gone:
+        return "the code changed"
+    more = len(changed + gone) - _MOST_DEFINITIONS
+    named = ", ".join((changed + gone)[:_MOST_DEFINITIONS]) + (f" and {more} more" if more > 0 else "")
+    return f"the code changed: {named}"
 
 
 def _short(value: object) -> str:
@@ -154,9 +168,7 @@ def _short(value: object) -> str:
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        if name == "code":
-            flat |= {f"code.{module}": digest for module, digest in value.items()}
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value

@@ -15,7 +15,7 @@ from prefect.states import Cancelled, Completed
 
 from nli_core.config import RunConfig, Stage
 from nli_core.manifest import Output
-from nli_core.plan import Outputs, ingredients
+from nli_core.plan import Outputs, ingredients, stage_code
 from nli_core.progress import StoppedError
 from nli_core.store import Claim
 from tasks.progress import LOGGER
@@ -66,7 +66,9 @@ def run_stage(
             with StopRequest() as stop:  # while another run is waited for
                 claiming = settings.store.claim(stage, made_from, force=rerun, say=LOGGER.info, should_stop=stop)
                 claim = stack.enter_context(claiming)
-            output = claim.done or claim.complete(work(claim, settings), made_with())
+            output = claim.done or claim.complete(
+                work(claim, settings), made_with() | {"definitions": stage_code(stage).definitions}
+            )
             cached, seconds = claim.done is not None, round(time.monotonic() - started, 3)
     except StoppedError as stopped:
         return Cancelled(message=str(stopped))

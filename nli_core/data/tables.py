@@ -103,9 +103,9 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
             for part in read_parts(source, layout.table):
                 rows = part.select(columns).with_row_index("id", offset=total)
                 labelled = rows.filter(~unlabelled)
-                _refuse_first(labelled.filter(~known), source, layout, lambda row: _label_fault(row, layout))
+                _refuse_first(labelled.filter(~known), source, layout, describe=lambda row: _label_fault(row, layout))
                 if empty_text == "error":
-                    _refuse_first(labelled.filter(empty), source, layout, lambda row: _empty_fault(row, texts))
+                    _refuse_first(labelled.filter(empty), source, layout, describe=lambda row: _empty_fault(row, texts))
                 kept = labelled.filter(~empty).with_columns(
                     pl.col("label").replace_strict(values, range(len(values)), return_dtype=pl.UInt16)
                 )
@@ -138,11 +138,11 @@ def _joined(columns: Sequence[str]) -> pl.Expr:
     return pl.concat_str([text.replace("", None) for text in texts], separator=" ", ignore_nulls=True)
 
 
-def _refuse_first(rows: pl.DataFrame, source: Source, layout: CorpusLayout, fault: Callable[[_Row], str]) -> None:
+def _refuse_first(rows: pl.DataFrame, source: Source, layout: CorpusLayout, *, describe: Callable[[_Row], str]) -> None:
     if rows.height:
         row = rows.row(0, named=True)
         place = position_of(source, layout.table, int(row["id"]))
-        raise UserError(f"{source.name}, {place}: {fault(row)}")
+        raise UserError(f"{source.name}, {place}: {describe(row)}")
 
 
 def _label_fault(row: _Row, layout: CorpusLayout) -> str:

@@ -39,12 +39,12 @@ def _compute(
 ) -> Tensor:
     tokens, most = _BATCH_TOKENS[device.torch.type], encoder.architecture.max_position_embeddings
     padded = examples.lengths if device.packs else padded_lengths(examples.lengths, _LENGTH_STEP, most)
-    with memory_for(partial(_described, examples.lengths)):
+    with memory_for(describe=partial(_described, examples.lengths)):
         computed, done = torch.empty(len(examples), width), 0
         source = feed(examples, device.torch, packed=device.packs, padded=padded)
     with torch.inference_mode(), device.autocast(), kept_heap():
         for places in evaluation_batches(padded, tokens):
-            with memory_for(partial(_described, examples.lengths[places])):
+            with memory_for(describe=partial(_described, examples.lengths[places])):
                 sent = places if device.packs else few_sizes(places, tokens // int(padded[places[0]]))
                 batch = source.batch(sent)
                 rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(places)]

@@ -51,10 +51,10 @@ def choose_device(precision: Literal["auto", "fp32", "bf16"]) -> Device:
 
 
 @contextlib.contextmanager
-def memory_for(batch: Callable[[], str]) -> Iterator[None]:
+def memory_for(*, describe: Callable[[], str]) -> Iterator[None]:
     """Within the block a device, or a machine, without memory left becomes one line about the batch.
 
-    `batch` says which it is and what to set; it is asked only then.
+    `describe` names the batch and what to set; it is called only then.
 
     Raises:
         UserError: there was no memory left.
@@ -64,5 +64,5 @@ def memory_for(batch: Callable[[], str]) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         named = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if named or any(sign in str(error) for sign in _NO_MEMORY):
-            raise UserError(f"no memory is left for {batch()}") from error
+            raise UserError(f"no memory is left for {describe()}") from error
         raise

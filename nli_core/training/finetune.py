@@ -117,7 +117,7 @@ class _Training:
         self.window.restart_clock()
         for examples in batches[position.batch :]:
             self._stop_if_asked()
-            with memory_for(partial(self._described, examples)):
+            with memory_for(describe=partial(self._described, examples)):
                 self._step(inputs, examples)
             last_of_epoch = position.batch == self.steps_per_epoch
             if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:

@@ -1,63 +1,182 @@
-"""The digests are taken of a copy of the package that the tests may edit, in a process of its own."""
+"""The digests are taken of a copy of the package that the tests edit."""
 
-import json
+import importlib.util
+import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-Digests = dict[str, dict[str, str]]
-SCRIPT = """
-import json
-from nli_core.fingerprint import code_digests
-entries = {"pack": "nli_core.data.pack", "finetune": "nli_core.training.finetune"}
-print(json.dumps({stage: code_digests(entry) for stage, entry in entries.items()}))
-"""
+from nli_core.fingerprint import code_of
+from nli_core.plan import ENTRIES
+
+STAGES = set(ENTRIES)
+Code = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture
-def copied(tmp_path: Path, project: Path) -> Path:
-    shutil.copytree(project / "nli_core", tmp_path / "nli_core")
-    return tmp_path
+def core(tmp_path: Path, project: Path) -> Path:
+    """A copy of the core that may be edited."""
+    return Path(shutil.copytree(project / "nli_core", tmp_path / "nli_core"))
 
 
 @pytest.fixture
-def digests(copied: Path) -> Callable[[], Digests]:
-    def take() -> Digests:
-        done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=copied, capture_output=True, text=True, check=True)
-        found: Digests = json.loads(done.stdout)
-        return found
-
-    return take
+def code(core: Path) -> Code:
+    """Digests the copy for every stage; the module is loaded anew, since it remembers what it parsed."""
+    return lambda: _digest(core)
 
 
-def test_comments_docstrings_and_formatting_do_not_count(copied: Path, digests: Callable[[], Digests]) -> None:
-    before = digests()
-    edited = copied / "nli_core" / "training" / "optimizer.py"
-    source = edited.read_text().replace('"""AdamW', '"""Another text: AdamW')
-    edited.write_text("# a comment\n" + source.replace("step: int, total_steps", "step: int,   total_steps"))
-    assert digests() == before
+@pytest.fixture(scope="module")
+def digests(project: Path) -> dict[str, Any]:
+    """The digests without any edit."""
+    return _digest(project / "nli_core")
 
 
-def test_an_edit_of_training_code_counts_for_finetune_and_not_for_pack(
-    copied: Path, digests: Callable[[], Digests]
+def _digest(core: Path) -> dict[str, Any]:
+    spec = importlib.util.spec_from_file_location("copied_fingerprint", core / "fingerprint.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["copied_fingerprint"] = module
+    spec.loader.exec_module(module)
+    return {stage: module.code_of(*entries) for stage, entries in ENTRIES.items()}
+
+
+def _edit(core: Path, file: str, before: str, after: str) -> None:
+    path = core / file
+    source = path.read_text(encoding="utf-8")
+    assert before in source, f"{file} no longer has {before!r}"
+    path.write_text(source.replace(before, after), encoding="utf-8")
+
+
+def _changed(code: Code, before: dict[str, Any]) -> set[str]:
+    after = code()
+    return {stage for stage in STAGES if after[stage].digest != before[stage].digest}
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "stages"),
+    [
+        pytest.param(
+            "download/archives.py", "_MOST_SWELLING = 100", "_MOST_SWELLING = 99", {"download"}, id="constant"
+        ),
+        pytest.param("data/sample.py", "range(pairs // 3)", "range(pairs // 4)", {"download"}, id="loop-bound"),
+        pytest.param(
+            "data/layout.py", "carve_seed: int = 0", "carve_seed: int = 1", {"download", "pack"}, id="default"
+        ),
+        pytest.param("data/layout.py", "    label: str\n", "    label: int\n", {"download", "pack"}, id="pydantic"),
+        pytest.param("data/scanner.py", "range(kept[row])", "range(kept[row] - 1)", {"pack"}, id="compiled-loop"),
+        pytest.param("data/truncation.py", "budget // 2", "budget // 3", {"pack"}, id="formula-of-pack"),
+        pytest.param("training/optimizer.py", "(step + 1)", "(step + 2)", {"finetune"}, id="formula-of-finetune"),
+        pytest.param("data/batches.py", "_POOL_BATCHES = 50", "_POOL_BATCHES = 60", {"finetune"}, id="batches"),
+        pytest.param(
+            "model/classifier.py",
+            "head_dropout: float = 0.0",
+            "head_dropout: float = 0.5",
+            {"finetune", "evaluate"},
+            id="default-of-a-parameter",
+        ),
+        pytest.param("evaluation/metrics.py", "zero_division=0.0", "zero_division=1.0", {"evaluate"}, id="argument"),
+        pytest.param("evaluation/metrics.py", "argmax(axis=1)", "argmin(axis=1)", {"evaluate"}, id="method"),
+        pytest.param(
+            "model/encoder.py",
+            "from torch.nn import functional",
+            "from torch import functional",
+            {"finetune", "evaluate"},
+            id="library",
+        ),
+        pytest.param(
+            "data/shards.py",
+            "_METADATA_KEY = b",
+            "register()\n_METADATA_KEY = b",
+            {"pack", "finetune", "evaluate"},
+            id="statement-of-a-module",
+        ),
+    ],
+)
+def test_code_that_changes_a_result_counts(
+    core: Path, code: Code, digests: dict[str, Any], file: str, before: str, after: str, stages: set[str]
 ) -> None:
-    before = digests()
-    edited = copied / "nli_core" / "training" / "optimizer.py"
-    edited.write_text(edited.read_text().replace("(step + 1)", "(step + 2)"))
-    after = digests()
-    assert after["pack"] == before["pack"]
-    changed = {module for module, digest in after["finetune"].items() if before["finetune"][module] != digest}
-    assert changed == {"nli_core.training.optimizer"}
+    _edit(core, file, before, after)
+    assert _changed(code, digests) == stages
 
 
-def test_modules_are_found_through_indirect_imports_and_config_and_store_are_left_out(
-    digests: Callable[[], Digests],
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        pytest.param("training/optimizer.py", '"""AdamW and', '"""Another text: AdamW and', id="docstring"),
+        pytest.param("training/optimizer.py", "    warmup =", "    # a comment\n    warmup =", id="comment"),
+        pytest.param("training/optimizer.py", "(step + 1)", "( step+1 )", id="formatting"),
+        pytest.param(
+            "training/optimizer.py", "step: int, total_steps: int", "step: float, total_steps", id="annotation"
+        ),
+        pytest.param("training/optimizer.py", "trainable", "chosen", id="local-variable"),
+        pytest.param("download/archives.py", "has no {name}", "lacks the member {name}", id="raise"),
+        pytest.param("download/fetch.py", "{shown}: expected {", "{shown}: wanted {", id="raise-of-a-helper"),
+        pytest.param("data/tables.py", "is none of {known}", "is not among {known}", id="helper-of-a-message"),
+        pytest.param("training/finetune.py", '_REMEDY = "lower', '_REMEDY = "reduce', id="constant-of-a-message"),
+        pytest.param("training/finetune.py", "dev accuracy {dev", "accuracy on dev {dev", id="progress"),
+        pytest.param("errors.py", "class UserError(Exception)", "class UserError(ValueError)", id="errors"),
+        pytest.param("durable.py", "os.fsync(handle)", "os.fdatasync(handle)", id="atomic-writing"),
+        pytest.param("config/stages.py", "passes over train", "epochs over train", id="description"),
+    ],
+)
+def test_what_changes_no_result_does_not_count(
+    core: Path, code: Code, digests: dict[str, Any], file: str, before: str, after: str
 ) -> None:
-    finetune = digests()["finetune"]
-    assert {"nli_core.training.finetune", "nli_core.model.encoder", "nli_core.data.ragged"} <= finetune.keys()
-    assert not {"nli_core.config", "nli_core.store"} & finetune.keys()
-    assert "nli_core.data.pack" not in finetune
+    _edit(core, file, before, after)
+    assert _changed(code, digests) == set()
+
+
+def test_a_tokenizer_does_not_count_for_who_reads_shards(core: Path, code: Code, digests: dict[str, Any]) -> None:
+    _edit(core, "data/words.py", r"n't(?!\\w)", r"n't")
+    assert _changed(code, digests) == {"download"}
+    _edit(core, "data/tokenizer.py", "parse or self._split", "self._split")
+    assert _changed(code, digests) == {"download", "pack"}
+
+
+@pytest.mark.parametrize("module", ["data.ragged", "model.architecture", "data.layout", "training.optimizer"])
+def test_a_module_may_be_renamed(core: Path, code: Code, digests: dict[str, Any], module: str) -> None:
+    path = core.joinpath(*module.split(".")).with_suffix(".py")
+    path.rename(path.with_name("renamed.py"))
+    for other in core.rglob("*.py"):
+        source = other.read_text(encoding="utf-8")
+        other.write_text(
+            source.replace(f"nli_core.{module}", f"nli_core.{module.split('.')[0]}.renamed"), encoding="utf-8"
+        )
+    assert _changed(code, digests) == set()
+
+
+@pytest.mark.parametrize("name", ["training_batches", "RaggedExamples", "_by_head", "STRATEGIES", "_is_better"])
+def test_a_definition_may_be_renamed(core: Path, code: Code, digests: dict[str, Any], name: str) -> None:
+    for path in core.rglob("*.py"):
+        path.write_text(re.sub(rf"\b{name}\b(?!=)", "Renamed", path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert _changed(code, digests) == set()
+
+
+def test_a_definition_may_move_to_another_module(core: Path, code: Code, digests: dict[str, Any]) -> None:
+    optimizer, loop = core / "training" / "optimizer.py", core / "training" / "finetune.py"
+    source = optimizer.read_text(encoding="utf-8")
+    start = source.index("def learning_rate")
+    optimizer.write_text(source[:start], encoding="utf-8")
+    moved = loop.read_text(encoding="utf-8").replace("import build_optimizer, learning_rate", "import build_optimizer")
+    loop.write_text(f"{moved}\n\n{source[start:]}", encoding="utf-8")
+    assert _changed(code, digests) == set()
+
+
+def test_each_definition_has_a_digest_of_its_own_for_explanations(
+    core: Path, code: Code, digests: dict[str, Any]
+) -> None:
+    before = digests["finetune"].definitions
+    _edit(core, "training/optimizer.py", "(step + 1)", "(step + 2)")
+    after = code()["finetune"].definitions
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"nli_core.training.optimizer.learning_rate"}
+
+
+def test_an_unknown_entry_is_an_error() -> None:
+    with pytest.raises(LookupError):
+        code_of("nli_core.training.nothing:finetune")
