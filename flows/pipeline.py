@@ -14,19 +14,19 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.hooks import leave_summary, report_end
 from nli_core.config import STAGES, RunConfig, Stage
 from nli_core.errors import UserError
-from nli_core.plan import Outputs
-from tasks.artifacts import leave_summary, report_end
-from tasks.download import download
-from tasks.evaluate import evaluate
-from tasks.finetune import finetune
-from tasks.pack import pack
-from tasks.preflight import check_tracking
-from tasks.presence import present
-from tasks.promote import promote
+from nli_core.run.plan import Outputs
+from tasks.operations.preflight import check_tracking
+from tasks.runtime.liveness import present
 from tasks.settings import Settings
-from tasks.stage import StageResult
+from tasks.stages.base import StageResult
+from tasks.stages.download import download
+from tasks.stages.evaluate import evaluate
+from tasks.stages.finetune import finetune
+from tasks.stages.pack import pack
+from tasks.stages.promote import promote
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from prefect.exceptions import CancelledRun
 
 from flows.pipeline import RunSummary, cancelled, ends, lifetime, run_stage_task, shard_workers, summarize
 from nli_core.config import RunConfig, Stage
-from nli_core.plan import finished_upstream
+from nli_core.run.plan import finished_upstream
 from tasks.settings import Settings
 
 

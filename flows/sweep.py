@@ -14,17 +14,17 @@ from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
+from flows.local.devices import Place, places
+from flows.local.trial_worker import TrialProcess, trial
 from flows.pipeline import ends, lifetime
-from flows.trial import TrialProcess, trial
 from nli_core.config import RunConfig, parse_config
 from nli_core.errors import UserError
 from nli_core.evaluation.sweep import Trial
-from tasks.places import Place, places
-from tasks.progress import LOGGER, artifact_key
 from tasks.recipes import with_field
+from tasks.runtime.cancellation import StopRequest
+from tasks.runtime.progress import LOGGER, artifact_key
 from tasks.settings import Settings
-from tasks.stopping import StopRequest
-from tasks.sweeping import UNCHANGED, Sweep, adopt, publish_sweep, sweep_markdown, sweep_run
+from tasks.tracking.sweep_run import UNCHANGED, Sweep, adopt, publish_sweep, sweep_markdown, sweep_run
 
 _SEED = "finetune.seed"
 

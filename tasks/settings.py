@@ -5,8 +5,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from nli_core.download.addresses import is_remote, without_password
-from nli_core.store import Store
+from nli_core.store.store import Store
+from nli_core.urls import is_remote, without_password
 
 RECIPE_BOOK = "prefect.yaml"
 

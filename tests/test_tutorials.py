@@ -11,8 +11,8 @@ import pytest
 
 from flows.pipeline import RunSummary, pipeline
 from nli_core.config import parse_config
-from nli_core.evaluation.predictor import Predictor
-from nli_core.outputs import MODEL
+from nli_core.filenames import MODEL
+from nli_core.inference.predictor import Predictor
 from tasks.recipes import find_recipe, override
 
 BOOK_SIZES = {"hidden_size": 32, "intermediate_size": 64, "heads": 4, "layers": 2, "positions": 64}

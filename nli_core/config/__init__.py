@@ -2,8 +2,8 @@
 
 from nli_core.config.corpora import AgNewsCorpus, CorpusConfig, FileCorpus, SampleCorpus, SnliCorpus
 from nli_core.config.encoders import D2lEncoder, EncoderConfig, PretrainedEncoder, TransformerEncoder
-from nli_core.config.run import RunConfig, parse_config
 from nli_core.config.stages import STAGES, EvaluateConfig, FinetuneConfig, PackConfig, Stage, Truncation
+from nli_core.run.config import RunConfig, parse_config
 
 __all__ = [
     "STAGES",

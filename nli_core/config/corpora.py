@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nli_core.config.section import PLACE, Fraction, Int, Section, Sha256
+from nli_core.config.base import PLACE, Fraction, Int, Section, Sha256
 
 
 class SampleCorpus(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from nli_core.config.section import PLACE, Float, Int, Section, Sha256
+from nli_core.config.base import PLACE, Float, Int, Section, Sha256
 
 
 class PretrainedEncoder(Section):

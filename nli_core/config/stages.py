@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from nli_core.config.section import PLACE, Float, Fraction, Int, Section
+from nli_core.config.base import PLACE, Float, Fraction, Int, Section
 
 Stage = Literal["download", "pack", "finetune", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

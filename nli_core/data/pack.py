@@ -13,16 +13,22 @@ import polars as pl
 import pyarrow as pa
 
 from nli_core.config import PackConfig
-from nli_core.data.carving import carve, shared_examples
-from nli_core.data.encoding import Texts, encode_texts
-from nli_core.data.fast_tokenizer import shared_tokenizer
-from nli_core.data.layout import SPLITS, CorpusLayout, Split
-from nli_core.data.shards import ShardMetadata, shard_name, write_shard
-from nli_core.data.tables import CleanTable, clean_tables
-from nli_core.data.tokenizer import Tokenizer, copy_tokenizer, learn_tokenizer, tokenizer_sha256, words_to_learn
-from nli_core.data.truncation import IntArray
+from nli_core.data.corpus.cleaning import CleanTable, clean_tables
+from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
+from nli_core.data.corpus.splitting import carve, shared_examples
+from nli_core.data.examples.encode import Texts, encode_texts
+from nli_core.data.examples.shards import ShardMetadata, shard_name, write_shard
+from nli_core.data.examples.truncate import IntArray
+from nli_core.data.tokenize.fast import shared_tokenizer
+from nli_core.data.tokenize.tokenizer import (
+    Tokenizer,
+    copy_tokenizer,
+    learn_tokenizer,
+    tokenizer_sha256,
+    words_to_learn,
+)
 from nli_core.errors import UserError
-from nli_core.outputs import TOKENIZER
+from nli_core.filenames import TOKENIZER
 
 _TEXT = "text"
 _PERCENTILES = (50, 90, 99, 100)

@@ -12,9 +12,9 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from nli_core import durable
-from nli_core.download.addresses import is_remote, without_password
+from nli_core import atomic
 from nli_core.errors import UserError
+from nli_core.urls import is_remote, without_password
 
 _TIMEOUT_SECONDS = (10, 60)  # to connect; between two pieces of the answer
 _RETRIES = 3
@@ -44,7 +44,7 @@ def fetch(address: str, *, digest: str | None, cache: Path, scratch: Path, remed
     arrived = _download(address, name, scratch, remedy)
     _check(arrived, digest, without_password(address), remedy)
     cache.mkdir(parents=True, exist_ok=True)
-    durable.sync(arrived)
+    atomic.sync(arrived)
     arrived.replace(kept)
     return kept
 

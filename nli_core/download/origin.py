@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from nli_core.data.layout import Split
+from nli_core.data.corpus.layout import Split
 
 
 @dataclass(frozen=True)

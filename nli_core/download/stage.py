@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from nli_core.config import CorpusConfig, EncoderConfig
-from nli_core.download.corpora import download_corpus
-from nli_core.download.encoders import download_encoder
-from nli_core.outputs import CORPUS, ENCODER
+from nli_core.download.corpora.registry import download_corpus
+from nli_core.download.encoders.pretrained import download_encoder
+from nli_core.filenames import CORPUS, ENCODER
 
 
 def download(corpus: CorpusConfig, encoder: EncoderConfig, *, out: Path, cache: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import polars as pl
 
 from nli_core.errors import UserError
 from nli_core.evaluation.metrics import accuracy_interval, calibration_error
-from nli_core.evaluation.paired import Bools, Paired, paired_difference
+from nli_core.evaluation.significance import Bools, Paired, paired_difference
 from nli_core.evaluation.slices import slices
 
 ALL = "all"

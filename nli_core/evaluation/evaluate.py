@@ -9,20 +9,20 @@ import numpy as np
 import polars as pl
 import torch
 
+from nli_core.callbacks import Point, Progress
 from nli_core.config import EvaluateConfig
-from nli_core.data.layout import Split
-from nli_core.data.shards import ShardSet
+from nli_core.data.corpus.layout import Split
+from nli_core.data.examples.shards import ShardSet
 from nli_core.errors import UserError
 from nli_core.evaluation.figures import save_confusion_matrix, save_learning_curves, save_reliability_diagram
 from nli_core.evaluation.metrics import Floats, calibration_bins, classification_metrics, confusion
-from nli_core.evaluation.predict import Report, predict_logits
 from nli_core.evaluation.slices import overlap, text_lengths
+from nli_core.filenames import FIGURES, METRICS, predictions_name
+from nli_core.inference.logits import Report, predict_logits
+from nli_core.inference.prepare import ready_to_predict
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
-from nli_core.model.export import load_classifier
-from nli_core.model.inference import ready_to_predict
-from nli_core.outputs import FIGURES, METRICS, predictions_name
-from nli_core.progress import Point, Progress
+from nli_core.model.saved import load_classifier
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from nli_core.evaluation.metrics import Floats, Ints
-from nli_core.evaluation.paired import SIGNIFICANT, Paired
+from nli_core.evaluation.significance import SIGNIFICANT, Paired
 
 _DPI = 130
 _ACCENT = "#2f6db5"

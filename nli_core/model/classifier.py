@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from nli_core.model.dropout import dropout
 from nli_core.model.encoder import Encoder
-from nli_core.model.initial import begin_linear
+from nli_core.model.initialization import begin_linear
 
 
 class Classifier(nn.Module):

@@ -1,82 +1,130 @@
-"""A fine-tuned model as a folder that `transformers` loads, if it knows the family, and back."""
+"""A fine-tuned model for programs other than this one: a folder for transformers, or a graph in one file.
 
+    huggingface  model.safetensors, for `AutoModelForSequenceClassification.from_pretrained`
+    onnx         model.onnx, for ONNX runtimes
+    torch        model.pt2, for `torch.export.load(path).module()`
+
+Beside it lie the tokenizer and `config.json` with the label names. All take `input_ids`, `attention_mask` and
+`token_type_ids`, int64 [batch, length] with padding behind, and give the logits [batch, labels] in fp32.
+"""
+
+import contextlib
 import json
+import logging
 import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from nli_core.config import PackConfig
-from nli_core.model.architecture import CONFIG_NAME, Architecture, read_description
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from nli_core.errors import UserError
+from nli_core.filenames import TOKENIZER_FILES
+from nli_core.model.architecture import CONFIG_NAME
 from nli_core.model.classifier import Classifier
-from nli_core.model.encoder import Encoder
-from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, fill_classifier, save_tensors
-from nli_core.outputs import TOKENIZER_FILES
+from nli_core.model.saved import load_classifier, read_pack_config
+from nli_core.model.weights import WEIGHTS_NAME
 
-_PACK = "nli_pack"  # how texts become examples; transformers passes it by
-_PACK_FIELDS = {"max_length", "truncation", "fill"}
-_PAIRS = "pairs"
+Format = Literal["huggingface", "onnx", "torch"]
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def export_classifier(
-    model: Classifier, encoder: Path, tokenizer: Path, out: Path, *, pack: PackConfig, pairs: bool
-) -> None:
-    """Write `config.json` with the label names, `model.safetensors` and the tokenizer to `out`.
+def export_as(folder: Path, out: Path, *, form: Format) -> Path:
+    """Write the fine-tuned model in `folder` to `out`, a new folder that appears when it is whole; returns the file.
 
-    `pairs`: whether its examples are pairs of texts.
-
-    Of a BERT `AutoModelForSequenceClassification.from_pretrained(out)` gives the same logits as `model`; the other
-    families are refused there.
+    Raises:
+        UserError: transformers has no such architecture, `out` is there already or cannot be written, a package is
+            missing, or the model is damaged.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    model = load_classifier(folder)
     family = model.encoder.architecture.family
-    described = read_description(encoder) | {
-        "model_type": family,
-        "architectures": ["BertForSequenceClassification" if family == "bert" else "Classifier"],
-        "id2label": {str(index): name for index, name in enumerate(model.labels)},
-        "label2id": {name: index for index, name in enumerate(model.labels)},
-        "problem_type": "single_label_classification",
-        "classifier_dropout": model.head_dropout,
-        "torch_dtype": "float32",
-        _PACK: {**pack.model_dump(include=_PACK_FIELDS), _PAIRS: pairs},
-    }
-    (out / CONFIG_NAME).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    save_tensors(classifier_tensors(model), out / WEIGHTS_NAME)
-    for name in TOKENIZER_FILES:
-        if (tokenizer / name).exists():
-            shutil.copyfile(tokenizer / name, out / name)
+    if form == "huggingface" and family != "bert":
+        raise UserError(
+            f"--format huggingface: transformers cannot express this architecture (model_type {family}); "
+            "take --format onnx or --format torch"
+        )
+    if out.exists():
+        raise UserError(f"{out}: is there already; name a new folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            partial = Path(scratch) / out.name
+            partial.mkdir()
+            for name in (CONFIG_NAME, *TOKENIZER_FILES):
+                if (folder / name).exists():
+                    shutil.copyfile(folder / name, partial / name)
+            name = _write(model, folder, partial, form)
+            partial.rename(out)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}); name another folder") from None
+    return out / name
 
 
-def load_classifier(folder: Path) -> Classifier:
-    """The fine-tuned model that `export_classifier` left in `folder`, ready to predict.
-
-    Raises:
-        UserError: a file is damaged, or tensors do not fit `config.json`.
-    """
-    model = Classifier(Encoder(Architecture.from_folder(folder)), read_labels(folder))
-    fill_classifier(model, folder)
-    return model.eval()
-
-
-def is_fine_tuned(folder: Path) -> bool:
-    """Whether `export_classifier` wrote this folder.
-
-    Raises:
-        UserError: there is no description of a model in it.
-    """
-    return _PACK in read_description(folder)
-
-
-def read_pack_config(folder: Path) -> PackConfig:
-    """How the exported model's training examples were made from texts."""
-    described = read_description(folder)[_PACK]
-    return PackConfig(**{name: described[name] for name in _PACK_FIELDS})
-
-
-def read_inputs(folder: Path) -> tuple[str, ...]:
-    """What the exported model takes: `premise` and `hypothesis`, or `text`."""
-    return ("premise", "hypothesis") if read_description(folder)[_PACK][_PAIRS] else ("text",)
+def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
+    if form == "huggingface":
+        shutil.copyfile(folder / WEIGHTS_NAME, out / WEIGHTS_NAME)
+        _limit_length(out, read_pack_config(folder).max_length)
+        return WEIGHTS_NAME
+    with _quiet_exporters():
+        if form == "torch":
+            torch.export.save(_program(model), out / "model.pt2")
+            return "model.pt2"
+        try:
+            torch.onnx.export(
+                _program(model),
+                f=out / "model.onnx",
+                input_names=list(_INPUTS),
+                output_names=["logits"],
+                external_data=False,
+                verbose=False,
+            )
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"--format onnx needs the package {error.name}; in the project's folder: "
+                "pip install -c constraints.txt -e '.[onnx]'"
+            ) from None
+        return "model.onnx"
 
 
-def read_labels(folder: Path) -> tuple[str, ...]:
-    """The exported model's label names in the order of its outputs."""
-    names = read_description(folder)["id2label"]
-    return tuple(names[str(index)] for index in range(len(names)))
+class _ByMask(nn.Module):
+    """The classifier, asked as those of transformers are."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        logits: Tensor = self.model(input_ids, token_type_ids, attention_mask.sum(dim=1))
+        return logits
+
+
+def _program(model: Classifier) -> ExportedProgram:
+    """The model's graph, for any number of examples, of any length that it has positions for."""
+    axes = {0: Dim("batch", min=1), 1: Dim("length", min=1, max=model.encoder.architecture.max_position_embeddings)}
+    example = {name: torch.ones(2, 3, dtype=torch.int64) for name in _INPUTS}
+    return torch.export.export(_ByMask(model), (), example, dynamic_shapes=dict.fromkeys(_INPUTS, axes))
+
+
+def _limit_length(folder: Path, max_length: int) -> None:
+    """Have the tokenizer truncate, when it is asked to, at the length that the model was trained with."""
+    path = folder / "tokenizer_config.json"
+    described = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**described, "model_max_length": max_length}, indent=2) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _quiet_exporters() -> Iterator[None]:
+    """Without what torch says about packages that are not needed here."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

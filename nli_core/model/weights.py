@@ -17,7 +17,7 @@ from nli_core.errors import UserError
 from nli_core.model.architecture import Architecture
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
-from nli_core.model.initial import begin_as_keras, begin_linear
+from nli_core.model.initialization import begin_as_keras, begin_linear
 
 WEIGHTS_NAME = "model.safetensors"
 _PICKLED_NAME = "pytorch_model.bin"

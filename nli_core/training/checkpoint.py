@@ -24,10 +24,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nli_core import durable
+from nli_core import atomic
+from nli_core.filenames import HISTORY, MODEL
 from nli_core.model.classifier import Classifier
 from nli_core.model.weights import save_tensors
-from nli_core.outputs import HISTORY, MODEL
 
 _PREFIX = "step-"
 _PARTIAL = ".partial"
@@ -74,10 +74,10 @@ def save_checkpoint(
     if write_best:
         write_best(partial / _BEST)
     (partial / "position.json").write_text(json.dumps(asdict(position), indent=1), encoding="utf-8")
-    (partial / _DIGESTS).write_text(json.dumps(durable.digests(partial), indent=1), encoding="utf-8")
-    durable.sync_tree(partial)
+    (partial / _DIGESTS).write_text(json.dumps(atomic.digests(partial), indent=1), encoding="utf-8")
+    atomic.sync_tree(partial)
     partial.rename(final)
-    durable.sync(folder)
+    atomic.sync(folder)
     for older in folder.glob(f"{_PREFIX}*"):
         if older != final:
             shutil.rmtree(older)
@@ -128,11 +128,11 @@ def _damage(checkpoint: Path) -> str | None:
     try:
         written = json.loads((checkpoint / _DIGESTS).read_text(encoding="utf-8"))
         for name, digest in written.items():
-            if durable.file_sha256(checkpoint / name) != digest:
+            if atomic.file_sha256(checkpoint / name) != digest:
                 return f"{checkpoint / name} was altered since it was written"
         position = json.loads((checkpoint / "position.json").read_text(encoding="utf-8"))
         model = checkpoint.parent.parent / MODEL
-        if position["finished"] and durable.digests(model) != position["exported"]:
+        if position["finished"] and atomic.digests(model) != position["exported"]:
             return f"{model} was altered since it was written"
     except OSError as error:
         return f"{error.filename} cannot be read ({error.strerror})"

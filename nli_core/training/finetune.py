@@ -10,25 +10,25 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from nli_core import durable
+from nli_core import atomic
+from nli_core.callbacks import Point, StoppedError, Watch
 from nli_core.config import FinetuneConfig
-from nli_core.data.batches import training_batches
-from nli_core.data.shards import ShardSet
-from nli_core.data.truncation import IntArray
+from nli_core.data.examples.shards import ShardSet
+from nli_core.data.examples.truncate import IntArray
+from nli_core.data.loading.batching import training_batches
 from nli_core.errors import UserError
-from nli_core.heap import kept_heap
+from nli_core.filenames import CHECKPOINTS, MODEL, TOKENIZER
+from nli_core.malloc import kept_heap
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device, memory_for
 from nli_core.model.dropout import applied_rate
-from nli_core.model.export import export_classifier
+from nli_core.model.saved import export_classifier
 from nli_core.model.weights import load_encoder
-from nli_core.outputs import CHECKPOINTS, MODEL, TOKENIZER
-from nli_core.progress import Point, StoppedError, Watch
 from nli_core.training.checkpoint import link_best, resume, save_checkpoint
-from nli_core.training.history import add_point, read_history
+from nli_core.training.curves import add_point, read_history
 from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
 from nli_core.training.optimizer import build_optimizer, learning_rate
-from nli_core.training.window import Window
+from nli_core.training.running_metrics import Window
 
 _REMEDY = "lower finetune.learning_rate, set finetune.precision=fp32, or check the encoder's weights"
 
@@ -224,9 +224,9 @@ class _Training:
         for folder in (fresh, self.out / MODEL):
             shutil.rmtree(folder, ignore_errors=True)
         write_best(fresh)
-        durable.sync_tree(fresh)
+        atomic.sync_tree(fresh)
         fresh.rename(self.out / MODEL)
-        self.position.exported = durable.digests(self.out / MODEL)
+        self.position.exported = atomic.digests(self.out / MODEL)
         self._save(None)
 
     def _save(self, write_best: Callable[[Path], object] | None) -> None:

@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nli_core import durable
-from nli_core.data.feed import feed
-from nli_core.data.shards import ShardSet
-from nli_core.data.truncation import IntArray
-from nli_core.evaluation.predict import Report, pool_examples, predict_logits
+from nli_core import atomic
+from nli_core.callbacks import Progress
+from nli_core.data.examples.shards import ShardSet
+from nli_core.data.examples.truncate import IntArray
+from nli_core.data.loading.loader import feed
+from nli_core.inference.logits import Report, pool_examples, predict_logits
+from nli_core.inference.prepare import ready_to_predict
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
-from nli_core.model.inference import ready_to_predict
-from nli_core.progress import Progress
 
 _FEATURES = "features.safetensors"
 
@@ -70,7 +70,7 @@ class Features:
                 )
                 for shards in (train, dev)
             }
-            with durable.replacing(path) as partial:
+            with atomic.replacing(path) as partial:
                 save_file(computed, partial)
         features = load_file(path)
         self._train, self._dev = (features[split].to(device.torch) for split in ("train", "dev"))

@@ -34,9 +34,9 @@ def plain(shards: Path, encoder: Path, seed: int) -> float:
     from transformers import BertForSequenceClassification
 
     from nli_core.config import FinetuneConfig
-    from nli_core.data.batches import evaluation_batches, training_batches
-    from nli_core.data.ragged import Batch
-    from nli_core.data.shards import ShardSet
+    from nli_core.data.examples.ragged import Batch
+    from nli_core.data.examples.shards import ShardSet
+    from nli_core.data.loading.batching import evaluation_batches, training_batches
     from nli_core.training.optimizer import learning_rate
 
     config = FinetuneConfig(**json.loads(sys.argv[4]))

@@ -10,8 +10,8 @@ from reporting import DATA, run_recipe, table, write_page
 from torch.nn import functional
 
 from nli_core.config import FinetuneConfig
-from nli_core.data.batches import training_batches
-from nli_core.data.shards import ShardSet
+from nli_core.data.examples.shards import ShardSet
+from nli_core.data.loading.batching import training_batches
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device
 from nli_core.model.weights import load_encoder

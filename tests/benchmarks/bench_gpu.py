@@ -22,14 +22,14 @@ from one_epoch import BERT_BASE, BERT_SMALL, VOCABULARY, train_one_epoch
 from safetensors.torch import save_file
 
 from nli_core.config import PackConfig
-from nli_core.data.encoding import EncodedTexts
-from nli_core.data.ragged import RaggedExamples
-from nli_core.data.shards import ShardMetadata, ShardSet, shard_name, write_shard
+from nli_core.data.examples.encode import EncodedTexts
+from nli_core.data.examples.ragged import RaggedExamples
+from nli_core.data.examples.shards import ShardMetadata, ShardSet, shard_name, write_shard
+from nli_core.filenames import TOKENIZER
 from nli_core.model.architecture import Architecture
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
 from nli_core.model.weights import classifier_tensors
-from nli_core.outputs import TOKENIZER
 
 SHAPES = {"bert.small": BERT_SMALL, "bert.base": BERT_BASE}
 BATCH_SIZE = 512

@@ -21,7 +21,7 @@ from one_epoch import VOCABULARY
 from reporting import DATA, RESULTS, measure, table, write_page
 from snli_text import pairs_layout, snli_text
 
-from nli_core.data.layout import SPLITS
+from nli_core.data.corpus.layout import SPLITS
 
 ROWS = (55_000, 550_000, 5_500_000)
 PART = 550_000
@@ -67,7 +67,7 @@ def pack_rows(corpus: Path, encoder: Path) -> None:
 def train_batches(encoder: Path, batch: int, length: int) -> None:
     """Steps of training on batches of one shape for some seconds; prints tokens a second."""
     from nli_core.config import FinetuneConfig
-    from nli_core.heap import kept_heap
+    from nli_core.malloc import kept_heap
     from nli_core.model.classifier import Classifier
     from nli_core.model.device import choose_device
     from nli_core.model.weights import load_encoder

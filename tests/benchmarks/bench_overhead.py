@@ -28,9 +28,9 @@ def bare(folder: Path) -> None:
     from nli_core.data.pack import pack, pack_shard
     from nli_core.download.stage import download
     from nli_core.evaluation.evaluate import evaluate
-    from nli_core.outputs import CORPUS, ENCODER, MODEL
+    from nli_core.filenames import CORPUS, ENCODER, MODEL
+    from nli_core.training.curves import read_history
     from nli_core.training.finetune import finetune
-    from nli_core.training.history import read_history
     from tasks.recipes import find_recipe, override
 
     recipe, settings = SMALL
@@ -69,7 +69,7 @@ def run(what: Run, folder: Path, address: str) -> tuple[float, set[str]]:
 
 
 def main() -> None:
-    from flows.servers import prefect_server
+    from flows.local.servers import prefect_server
 
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     with tempfile.TemporaryDirectory() as name:

@@ -34,8 +34,8 @@ Ways = dict[str, Callable[[Path, list[str], list[str]], float]]
 
 def ours(model: Path, premises: list[str], hypotheses: list[str]) -> float:
     """Our predictor with the tokenizer for many texts."""
-    from nli_core.data.fast_tokenizer import FastTokenizer
-    from nli_core.evaluation.predictor import Predictor
+    from nli_core.data.tokenize.fast import FastTokenizer
+    from nli_core.inference.predictor import Predictor
 
     predictor = Predictor(model, FastTokenizer)
     return seconds_after_a_batch(predictor.probabilities, premises, hypotheses)
@@ -147,7 +147,7 @@ def classifier(folder: Path, shape: str) -> Path:
     """A fine-tuned model of this shape, with random weights."""
     from nli_core.config import PackConfig
     from nli_core.model.classifier import Classifier
-    from nli_core.model.export import export_classifier
+    from nli_core.model.saved import export_classifier
     from nli_core.model.weights import load_encoder
 
     encoder, out = prepare(folder, shape), folder / f"model-{shape}"
@@ -196,8 +196,8 @@ def main() -> None:
 
 def _mean_tokens(model: Path, premises: list[str], hypotheses: list[str]) -> float:
     from nli_core.config import PackConfig
-    from nli_core.data.encoding import Texts, encode_texts
-    from nli_core.data.tokenizer import Tokenizer
+    from nli_core.data.examples.encode import Texts, encode_texts
+    from nli_core.data.tokenize.tokenizer import Tokenizer
 
     encoded = encode_texts(Tokenizer(model), Texts.of(premises), Texts.of(hypotheses), PackConfig())
     return float(encoded.examples.lengths.mean())

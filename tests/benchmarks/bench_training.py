@@ -109,7 +109,7 @@ def book(shape: str, shards: Path, encoder: Path) -> float:
 
 
 def _examples(shards: Path) -> list[dict[str, Any]]:
-    from nli_core.data.shards import ShardSet
+    from nli_core.data.examples.shards import ShardSet
 
     train = ShardSet(shards, "train")
     starts = np.cumsum(train.examples.lengths) - train.examples.lengths
@@ -157,7 +157,7 @@ def pack_rows(folder: Path, encoder: Path, rows: int) -> tuple[Path, int]:
             part.write_parquet(corpus / f"{name}.parquet")
         pairs_layout("parquet").save(corpus)
         pack(corpus, encoder, PackConfig(), out=out, run_jobs=lambda jobs: [pack_shard(job) for job in jobs])
-    from nli_core.data.shards import ShardSet
+    from nli_core.data.examples.shards import ShardSet
 
     return out, int(ShardSet(out, "train").examples.lengths.sum())
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from reporting import DATA, accuracy, run_recipe, table, write_page
 
-from nli_core.data.layout import CorpusLayout
-from nli_core.data.tables import clean_tables
-from nli_core.data.tokenizer import Tokenizer
-from nli_core.data.truncation import STRATEGIES
+from nli_core.data.corpus.cleaning import clean_tables
+from nli_core.data.corpus.layout import CorpusLayout
+from nli_core.data.examples.truncate import STRATEGIES
+from nli_core.data.tokenize.tokenizer import Tokenizer
 
 MAX_LENGTH = 20
 _SPECIALS = 3

@@ -14,7 +14,7 @@ import torch
 from reporting import DATA, accuracy, run_recipe, table, write_page
 
 from nli_core.config import D2lEncoder
-from nli_core.model.initial import BERT_DEVIATION
+from nli_core.model.initialization import BERT_DEVIATION
 
 NEWS = {"corpus.source": DATA / "ag_news_csv", "corpus.train": "train_subset.csv"}
 SNLI = {"corpus.source": DATA / "snli_1.0_subset.zip"}
@@ -23,7 +23,7 @@ MINILM = {"encoder.name": "minilm-l6"}
 
 def random_checkpoint(folder: Path) -> Path:
     """The book's small BERT with random weights, over the words that stand twice in the training subset's parses."""
-    from nli_core.download.d2l import expected_tensors
+    from nli_core.download.encoders.d2l import expected_tensors
 
     with zipfile.ZipFile(DATA / "snli_1.0_subset.zip") as archive:
         rows = [line.split("\t") for line in archive.read("snli_1.0/snli_1.0_train.txt").decode().splitlines()[1:]]

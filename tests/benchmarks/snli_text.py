@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from nli_core.data.layout import SPLITS, CorpusLayout, TableFormat
+from nli_core.data.corpus.layout import SPLITS, CorpusLayout, TableFormat
 
 _MADE_UP_WORDS = 40_000
 _EXCHANGED = 0.02

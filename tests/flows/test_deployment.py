@@ -16,7 +16,7 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from flows.servers import free_port
+from flows.local.servers import free_port
 
 pytestmark = pytest.mark.slow
 _SECONDS = 240
@@ -221,7 +221,7 @@ def test_a_worker_s_sweep_that_is_cancelled_ends_with_all_its_processes_and_goes
         return [
             process
             for process in psutil.process_iter(["cmdline", "environ"])
-            if "flows.trial" in (process.info["cmdline"] or [])
+            if "flows.local.trial_worker" in (process.info["cmdline"] or [])
             and (process.info["environ"] or {}).get("NLI_STORE") == str(tmp_path / "store")
         ]
 

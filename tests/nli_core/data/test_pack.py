@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from nli_core.config import PackConfig, SampleCorpus, SnliCorpus
-from nli_core.data.layout import CorpusLayout
+from nli_core.data.corpus.layout import CorpusLayout
+from nli_core.data.examples.shards import ShardSet
 from nli_core.data.pack import ShardFacts, ShardJob, pack, pack_shard
-from nli_core.data.shards import ShardSet
-from nli_core.download.corpora import download_corpus
+from nli_core.download.corpora.registry import download_corpus
 from nli_core.errors import UserError
 
 

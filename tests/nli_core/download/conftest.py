@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nli_core.config import EncoderConfig
-from nli_core.download.encoders import download_encoder
+from nli_core.download.encoders.pretrained import download_encoder
 from nli_core.download.origin import Origin
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nli_core.download.addresses import without_password
 from nli_core.download.fetch import fetch
 from nli_core.errors import UserError
+from nli_core.urls import without_password
 
 pytestmark = pytest.mark.faults("inputs tried")
 

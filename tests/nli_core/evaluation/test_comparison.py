@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from nli_core.data.ragged import RaggedExamples
+from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.errors import UserError
 from nli_core.evaluation.comparison import ALL, compare
 from nli_core.evaluation.slices import overlap, slices, text_lengths

@@ -8,8 +8,8 @@ from torch.nn import functional
 from transformers import BertForSequenceClassification, BertModel
 
 from nli_core.config import PretrainedEncoder
-from nli_core.data.ragged import Batch
-from nli_core.download.encoders import download_encoder
+from nli_core.data.examples.ragged import Batch
+from nli_core.download.encoders.pretrained import download_encoder
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
 from nli_core.model.weights import load_encoder

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nli_core.config import D2lEncoder, TransformerEncoder
-from nli_core.download.d2l import describe
-from nli_core.download.encoders import download_encoder
+from nli_core.download.encoders.d2l import describe
+from nli_core.download.encoders.pretrained import download_encoder
 from nli_core.model.architecture import Architecture
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder, Layer

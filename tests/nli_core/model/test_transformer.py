@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nli_core.config import TransformerEncoder
-from nli_core.download.encoders import download_encoder
+from nli_core.download.encoders.pretrained import download_encoder
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder, Layer
 from nli_core.model.weights import load_encoder

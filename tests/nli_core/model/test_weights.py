@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from nli_core.config import PackConfig
 from nli_core.errors import UserError
 from nli_core.model.classifier import Classifier
-from nli_core.model.export import export_classifier, load_classifier, read_labels, read_pack_config
+from nli_core.model.saved import export_classifier, load_classifier, read_labels, read_pack_config
 from nli_core.model.weights import load_encoder
 
 pytestmark = pytest.mark.faults("inputs tried")

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from nli_core.callbacks import Watch
 from nli_core.config import FinetuneConfig, PackConfig, SampleCorpus
 from nli_core.data.pack import pack, pack_shard
-from nli_core.download.corpora import download_corpus
-from nli_core.progress import Watch
+from nli_core.download.corpora.registry import download_corpus
 from nli_core.training.finetune import finetune
 
 Finetune = Callable[..., dict[str, Any]]

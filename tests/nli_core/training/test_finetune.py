@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nli_core.data.shards import ShardSet
+from nli_core.callbacks import StoppedError, Watch
+from nli_core.data.examples.shards import ShardSet
 from nli_core.errors import UserError
+from nli_core.filenames import CHECKPOINTS, MODEL
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
 from nli_core.model.encoder import Encoder
 from nli_core.model.weights import load_encoder
-from nli_core.outputs import CHECKPOINTS, MODEL
-from nli_core.progress import StoppedError, Watch
-from nli_core.training.history import read_history
+from nli_core.training.curves import read_history
 from nli_core.training.inputs import Features, Tokens
 
 Finetune = Callable[..., dict[str, Any]]
@@ -158,7 +158,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from nli_core.config import FinetuneConfig
-from nli_core.progress import Watch
+from nli_core.callbacks import Watch
 from nli_core.training.finetune import finetune
 shards, encoder, out, fields = sys.argv[1:]
 def kill(metrics, step):

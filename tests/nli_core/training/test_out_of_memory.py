@@ -14,12 +14,12 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from nli_core.config import FinetuneConfig
-from nli_core.data.shards import ShardSet
+from nli_core.data.examples.shards import ShardSet
 from nli_core.errors import UserError
-from nli_core.evaluation.predict import predict_logits
+from nli_core.inference.logits import predict_logits
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device
-from nli_core.model.inference import ready_to_predict
+from nli_core.inference.prepare import ready_to_predict
 from nli_core.model.weights import load_encoder
 from nli_core.training.finetune import finetune
 

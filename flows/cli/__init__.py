@@ -1,0 +1,1 @@
+"""The `nli` command: one file a command."""

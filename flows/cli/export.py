@@ -1,0 +1,37 @@
+"""`nli export`: a fine-tuned model for other programs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from flows.cli.output import JsonOption, print_json, say
+from flows.local.environment import quiet_libraries
+from tasks.settings import Settings
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(help="The id of a run, champion, a name in the registry (nli-snli@champion), or a folder.")
+    ],
+    output: Annotated[Path, typer.Option(help="The folder to make.")],
+    form: Annotated[
+        Literal["huggingface", "onnx", "torch"],
+        typer.Option("--format", help="For transformers, for ONNX runtimes, or for torch.export.load."),
+    ] = "huggingface",
+    json: JsonOption = False,
+) -> None:
+    """Write a fine-tuned model with its tokenizer as a folder for programs that do without this project.
+
+    Example: nli export champion --format onnx --output champion-onnx
+    """
+    quiet_libraries()
+    from nli_core.model.export import export_as
+    from tasks.models.predict import fine_tuned
+
+    with fine_tuned(Settings.from_environment(), model) as folder:
+        path = export_as(folder, output, form=form)
+    if json:
+        print_json({"format": form, "path": str(path)})
+    else:
+        say(f"{form}: {path}")

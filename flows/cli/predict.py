@@ -1,0 +1,90 @@
+"""`nli predict`: a champion, or any model, on a file or on one example."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.cli.output import JsonOption, print_json, say
+from flows.local.environment import quiet_libraries
+from nli_core.errors import UserError
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from nli_core.inference.predictor import Predictor
+
+_BAR = 40
+
+
+def predict(
+    model: Annotated[
+        str, typer.Option(help="champion, a name in the registry (nli-snli@champion), the id of a run, or a folder.")
+    ] = "champion",
+    premise: Annotated[str | None, typer.Option(help="One example: its premise, or its only text.")] = None,
+    hypothesis: Annotated[str | None, typer.Option(help="One example: its hypothesis.")] = None,
+    source: Annotated[Path | None, typer.Option("--input", help="A CSV, TSV, JSONL or Parquet file.")] = None,
+    target: Annotated[Path | None, typer.Option("--output", help="Where the predictions go, a Parquet file.")] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns of the file; by default premise,hypothesis, or text where the model takes one text."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Predict every row of a file, in its order, or one example.
+
+    A killed prediction goes on where it was: run the same command again.
+
+    Example: nli predict --input pairs.csv --output labels.parquet
+    """
+    if (source is None) == (premise is None) or (source is None) != (target is None):
+        raise UserError("predict: give --input and --output, or --premise (and --hypothesis)")
+    if source and hypothesis is not None:
+        raise UserError("--hypothesis belongs to --premise; name the columns of a file with --columns")
+    if (premise is not None and not premise.strip()) or (hypothesis is not None and not hypothesis.strip()):
+        raise UserError("predict: --premise and --hypothesis need some text")
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    if names is not None and not (len(names) in (1, 2) and all(names)):
+        raise UserError(f"--columns {columns}: name one column or two, such as premise,hypothesis")
+    quiet_libraries()
+    from nli_core.inference.predictor import Predictor
+    from tasks.models.predict import fine_tuned
+
+    settings = Settings.from_environment()
+    if premise is not None:
+        with fine_tuned(settings, model) as folder:
+            _print_one(Predictor(folder), premise, hypothesis, json)
+    elif source is not None and target is not None:
+        _predict_file(settings, model, source, target, names, json)
+
+
+def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None, json: bool) -> None:
+    (probabilities,) = predictor.probabilities([premise], None if hypothesis is None else [hypothesis])
+    best = predictor.labels[probabilities.argmax()]
+    by_label = dict(zip(predictor.labels, probabilities.tolist(), strict=True))
+    if json:
+        print_json({"label": best, "probabilities": by_label})
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for label, value in by_label.items():
+        table.add_row(label, "█" * round(_BAR * value), f"{value:.4f}", style="bold" if label == best else None)
+    Console(highlight=False, markup=False).print(table)
+
+
+def _predict_file(
+    settings: Settings, model: str, source: Path, target: Path, columns: list[str] | None, json: bool
+) -> None:
+    from tasks.models.predict import predict_file
+    from tasks.runtime.progress import ShownProgress
+
+    with ShownProgress("predict", lambda line: print(line, file=sys.stderr, flush=True)) as progress:
+        facts = predict_file(settings, model, source, target, columns, progress)
+    if json:
+        print_json({**facts, "output": str(target)})
+        return
+    kept = f", {facts['kept_rows']:,} of them by an earlier try" if facts["kept_rows"] else ""
+    say(f"{facts['rows']:,} rows{kept}: {target}")

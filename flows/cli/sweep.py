@@ -1,0 +1,52 @@
+"""`nli sweep`: a recipe with several values and seeds."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import JsonOption, print_json, print_rows, say
+from flows.local.launch import launched
+from nli_core.config import parse_config
+from nli_core.errors import UserError
+from tasks.recipes import find_recipe, override, parse_grid, recipe_names
+from tasks.settings import RECIPE_BOOK, project_root
+
+
+def sweep(
+    name: Annotated[str, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.", autocompletion=recipe_names)],
+    grid: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=V1,V2", help="Values to try; of several fields, all products.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each gets.")] = 1,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many runs go on at once, sharing a CPU's threads.  [default: one a GPU, or one on a CPU]"
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field in all runs.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a recipe with several values and seeds: the mean on dev chooses. Interrupted, the same command goes on.
+
+    Example: nli sweep sample --grid finetune.learning_rate=5e-5,2e-4 --seeds 2
+    """
+    recipe = find_recipe(project_root() / RECIPE_BOOK, name)
+    config, tried = parse_config(override(recipe.config, settings or ())), parse_grid(grid or ())
+    if not tried and seeds == 1:
+        raise UserError("sweep: give --grid, or --seeds above 1; `nli run` runs a recipe once")
+    with launched():
+        from flows.sweep import sweep as run_sweep
+
+        done = run_sweep(config, tried, seeds, recipe.name, at_once)
+    if json:
+        plain = {kind: [asdict(each) for each in done[kind]] for kind in ("trials", "choices")}
+        print_json({"mlflow_run_id": done["mlflow_run_id"], **plain})
+        return
+    from tasks.tracking.sweep_run import HEADER, chosen, sweep_rows
+
+    print_rows(HEADER, sweep_rows(done["choices"]))
+    say(f"\n{chosen(done['choices'])} MLflow run {done['mlflow_run_id']}")

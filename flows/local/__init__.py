@@ -1,0 +1,1 @@
+"""Running flows here, without a worker."""

@@ -1,0 +1,1 @@
+"""Tables of text: layout, reading, cleaning, splitting."""

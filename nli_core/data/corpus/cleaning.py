@@ -1,0 +1,160 @@
+"""A corpus' tables, cleaned and checked: one Arrow file of text a split, written part by part.
+
+A row that cannot be used stops the work with its file and line, or is dropped and counted where the layout or the
+config says so.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
+from nli_core.data.corpus.locate import Source, first_malformed, position_of
+from nli_core.data.corpus.reading import read_parts
+from nli_core.errors import UserError, reason_of
+
+_SHOWN_CHARACTERS = 60
+_Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CleanTable:
+    """One split's text: `path` is an Arrow IPC file with id, label and the texts; `dropped` counts rows by reason."""
+
+    path: Path
+    rows: int
+    dropped: dict[str, int]
+
+    def batches(self) -> pa.RecordBatchReader:
+        """The rows in their order, some at a time; read, not mapped: a mapped file's pages would count as ours."""
+        opened = pa.ipc.open_file(pa.OSFile(str(self.path)))
+        return pa.RecordBatchReader.from_batches(opened.schema, map(opened.get_batch, range(opened.num_record_batches)))
+
+    def sha256(self) -> str:
+        """A digest of ids, labels and texts in their order; it does not depend on how they are tokenized later."""
+        columns = {name: (hashlib.sha256(), hashlib.sha256()) for name in ("id", "label", "premise", "hypothesis")}
+        for batch in self.batches():
+            for name in columns.keys() & set(batch.schema.names):
+                lengths, contents = columns[name]
+                if pa.types.is_integer(batch.schema.field(name).type):
+                    contents.update(batch[name].to_numpy().tobytes())
+                else:
+                    _, offsets, data = batch[name].buffers()
+                    ends = np.frombuffer(offsets, np.int64)[: batch.num_rows + 1]
+                    lengths.update(np.diff(ends).tobytes())
+                    contents.update(memoryview(data)[ends[0] : ends[-1]])
+        digests = [digest.hexdigest() for pair in columns.values() for digest in pair]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def clean_tables(
+    layout: CorpusLayout,
+    corpus: Path,
+    out: Path,
+    *,
+    empty_text: Literal["error", "drop"],
+    names: Mapping[Split, str],
+) -> dict[Split, CleanTable]:
+    """Write each file of the corpus to `out` as `<split>.arrow` with the columns
+
+    id: uint32, row of the example in its file, from 0; label: uint16, place in `layout.labels`; premise, and where
+    the layout names them hypothesis, premise_parse, hypothesis_parse: strings. `names` is what errors call the files.
+
+    Raises:
+        UserError: names file, line and value of the first row that cannot be used.
+    """
+    return {
+        split: _clean(
+            layout,
+            Source(corpus / layout.files[split], names.get(split, layout.files[split])),
+            out / f"{split}.arrow",
+            empty_text,
+        )
+        for split in SPLITS
+        if split in layout.files
+    }
+
+
+def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) -> CleanTable:
+    texts = {"premise": layout.premise} | {
+        name: (column,)
+        for name in ("hypothesis", "premise_parse", "hypothesis_parse")
+        if (column := getattr(layout, name)) is not None
+    }
+    columns = [
+        pl.col(layout.label).cast(pl.String).alias("label"),
+        *(_joined(columns).alias(name) for name, columns in texts.items()),
+    ]
+    schema = pa.schema({"id": pa.uint32(), "label": pa.uint16()} | dict.fromkeys(texts, pa.large_string()))
+    values = list(layout.label_values or layout.labels)
+    unlabelled = pl.col("label").is_in(list(layout.drop_labels)).fill_null(False)
+    known = pl.col("label").is_in(values).fill_null(False)
+    checked = [name for name in ("premise", "hypothesis") if name in texts]
+    empty = pl.any_horizontal(pl.col(name).str.strip_chars().fill_null("") == "" for name in checked)
+    total = dropped_labels = empties = 0
+    try:
+        with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            for part in read_parts(source, layout.table):
+                rows = part.select(columns).with_row_index("id", offset=total)
+                labelled = rows.filter(~unlabelled)
+                _refuse_first(labelled.filter(~known), source, layout, describe=lambda row: _label_fault(row, layout))
+                if empty_text == "error":
+                    _refuse_first(labelled.filter(empty), source, layout, describe=lambda row: _empty_fault(row, texts))
+                kept = labelled.filter(~empty).with_columns(
+                    pl.col("label").replace_strict(values, range(len(values)), return_dtype=pl.UInt16)
+                )
+                writer.write_table(kept.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema))
+                total += rows.height
+                dropped_labels += rows.height - labelled.height
+                empties += labelled.height - kept.height
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
+        raise UserError(first_malformed(source, layout.table) or _unreadable(source, error)) from None
+    kept_rows = total - dropped_labels - empties
+    if total == 0:
+        raise UserError(f"{source.name}: has no rows")
+    if kept_rows == 0:
+        raise UserError(
+            f"{source.name}: no rows are left of {total}; {layout.remedy('check corpus.label and corpus.labels')}"
+        )
+    dropped = {f"label {'/'.join(layout.drop_labels)}": dropped_labels, "empty text": empties}
+    return CleanTable(target, kept_rows, {reason: count for reason, count in dropped.items() if count})
+
+
+def _unreadable(source: Source, error: Exception) -> str:
+    return f"{source.name}: cannot be read ({reason_of(error)})"  # polars goes on with advice to programmers
+
+
+def _joined(columns: Sequence[str]) -> pl.Expr:
+    """What stands in the columns, joined by spaces; an empty one among several adds nothing."""
+    texts = [pl.col(column).cast(pl.String) for column in columns]
+    if len(texts) == 1:
+        return texts[0]
+    return pl.concat_str([text.replace("", None) for text in texts], separator=" ", ignore_nulls=True)
+
+
+def _refuse_first(rows: pl.DataFrame, source: Source, layout: CorpusLayout, *, describe: Callable[[_Row], str]) -> None:
+    if rows.height:
+        row = rows.row(0, named=True)
+        place = position_of(source, layout.table, int(row["id"]))
+        raise UserError(f"{source.name}, {place}: {describe(row)}")
+
+
+def _label_fault(row: _Row, layout: CorpusLayout) -> str:
+    if row["label"] is None:
+        return f"has no value in the column {layout.label!r}"
+    value = row["label"][:_SHOWN_CHARACTERS]
+    known = ", ".join(map(repr, layout.label_values or layout.labels))
+    remedy = layout.remedy("add it to corpus.labels or corpus.drop_labels")
+    return f"the label {value!r} is none of {known}; {remedy}"
+
+
+def _empty_fault(row: _Row, columns: Mapping[str, Sequence[str]]) -> str:
+    empty = next(name for name in ("premise", "hypothesis") if not (row[name] or "").strip())
+    remedy = "mend it or set pack.empty_text=drop"
+    return f"has no text in the column {' or '.join(map(repr, columns[empty]))}; {remedy}"

@@ -1,0 +1,111 @@
+"""Finding the line of a fault in a text table, for the error message. Slow, and run only when something is wrong."""
+
+import codecs
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from nli_core.data.corpus.layout import Table, TableFormat
+from nli_core.errors import UserError
+
+_CHUNK_BYTES = 1 << 20
+_DELIMITERS: dict[TableFormat, str] = {"csv": ",", "tsv": "\t", "raw_tsv": "\t"}
+
+
+class Source(NamedTuple):
+    """A table's file, and what its user calls it."""
+
+    path: Path
+    name: str
+
+
+def check_utf8(source: Source) -> None:
+    """Read the whole file once as UTF-8.
+
+    Raises:
+        UserError: names the line and the first byte that is not UTF-8.
+    """
+    with source.path.open("rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            raise UserError(f"{source.name}: is compressed with gzip; let its name end in .gz")
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines = 1
+    with source.path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                line = lines + error.object[: error.start].count(b"\n")
+                byte = error.object[error.start]
+                raise UserError(
+                    f"{source.name}, line {line}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8"
+                ) from None
+            lines += chunk.count(b"\n")
+    if decoder.getstate()[0]:
+        raise UserError(f"{source.name}, line {lines}: the file ends within a UTF-8 character; save it as UTF-8")
+
+
+def position_of(source: Source, table: Table, row: int) -> str:
+    """Where row number `row` of a table begins, from 0 after any header: "line 12", or "row 12" of a Parquet file."""
+    if table.format == "parquet":
+        return f"row {row}"
+    for index, (line, _) in enumerate(_records(source.path, table)):
+        if index == row:
+            return f"line {line}"
+    return f"row {row}"
+
+
+def first_malformed(source: Source, table: Table) -> str | None:
+    """Place and fault of the first record that is no JSON object, or has too many or too few fields."""
+    if table.format == "parquet":
+        return f"{source.name}: is not a readable Parquet file; write it again"
+    width = None if table.format == "jsonl" else len(table.columns or _header(source.path, table.format))
+    whose = "the corpus" if table.columns else "the header"
+    for line, record in _records(source.path, table):
+        fault = None
+        if width is None:
+            fault = _json_fault(str(record))
+        elif len(record) != width:
+            fault = f"has {len(record)} fields, {whose} {width}; is a quote or a delimiter missing or too many?"
+        if fault is not None:
+            return f"{source.name}, line {line}: {fault}"
+    return None
+
+
+def _header(path: Path, format_: TableFormat) -> list[str]:
+    return next((fields for _, fields in _rows(path, format_)), [])
+
+
+def _json_fault(text: str) -> str | None:
+    try:
+        return None if isinstance(json.loads(text), dict) else "is not a JSON object"
+    except json.JSONDecodeError as error:
+        return f"is not valid JSON ({error.msg})"
+    except RecursionError:
+        return "is nested too deeply"
+
+
+def _records(path: Path, table: Table) -> Iterator[tuple[int, str | list[str]]]:
+    """Every record after any header with the line that it begins on, from 1."""
+    if table.format == "jsonl":
+        with path.open(encoding="utf-8") as file:
+            yield from ((line, text) for line, text in enumerate(file, start=1) if text.strip())
+    else:
+        rows = _rows(path, table.format)
+        if table.columns is None:
+            next(rows, None)
+        yield from rows
+
+
+def _rows(path: Path, format_: TableFormat) -> Iterator[tuple[int, list[str]]]:
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if format_ == "raw_tsv" else csv.QUOTE_MINIMAL
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=_DELIMITERS[format_], quoting=quoting)
+        begin, width = 1, 0
+        for fields in reader:
+            width = width or len(fields)
+            if fields or width == 1:  # a blank line is a row where there is but one column
+                yield begin, fields or [""]
+            begin = reader.line_num + 1

@@ -1,0 +1,69 @@
+"""Splits that a corpus lacks, carved from its train split by class with a fixed seed."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from nli_core.data.corpus.cleaning import CleanTable
+from nli_core.data.corpus.layout import Split
+from nli_core.errors import UserError
+
+
+def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dict[Split, CleanTable]:
+    """Divide the train table: each split of `fractions` gets that part of every class, train keeps the rest.
+
+    Which rows go where depends on the labels, the fractions and the seed alone; rows keep their order and their id.
+
+    Raises:
+        UserError: a split would be left without a row.
+    """
+    if not fractions:
+        return {"train": train}
+    # Copied: an array of a batch would keep the whole batch, its text too.
+    labels = np.concatenate([batch["label"].to_numpy().copy() for batch in train.batches()])
+    splits: list[Split] = ["train", *fractions]
+    place = np.zeros(len(labels), np.uint8)  # of each row's split in `splits`
+    source = np.random.default_rng(seed)
+    for label in np.unique(labels):
+        members = source.permutation(np.flatnonzero(labels == label))
+        ends = np.cumsum([round(fraction * len(members)) for fraction in fractions.values()])
+        for number, part in enumerate(np.split(members, ends)[:-1], start=1):  # the last part stays in train
+            place[part] = number
+    tables: dict[Split, CleanTable] = {}
+    for number, count in enumerate(np.bincount(place, minlength=len(splits)).tolist()):
+        if count == 0:
+            raise UserError(
+                f"corpus: carving leaves no rows for {splits[number]} out of {len(labels)}; give a file for it"
+            )
+        dropped = train.dropped if number == 0 else {}
+        tables[splits[number]] = CleanTable(train.path.with_name(f"carved-{splits[number]}.arrow"), count, dropped)
+    for number, table in enumerate(tables.values()):
+        rows, start = train.batches(), 0
+        with pa.OSFile(str(table.path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
+            for batch in rows:
+                chosen = place[start : start + batch.num_rows] == number
+                writer.write_batch(batch.filter(pa.array(chosen)))
+                start += batch.num_rows
+    return tables
+
+
+def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[Split, int]:
+    """How many examples of a later split also stand in an earlier one (the same texts, whatever the label)."""
+    splits = list(tables)
+    later = {split: pl.concat(_text_hashes(tables[split])) for split in splits[1:]}
+    shared = {split: np.zeros(len(hashes), bool) for split, hashes in later.items()}
+    for place, split in enumerate(splits[:-1]):
+        for hashes in _text_hashes(tables[split]):
+            for other in splits[place + 1 :]:
+                shared[other] |= later[other].is_in(hashes.implode()).to_numpy()
+    return {split: int(found.sum()) for split, found in shared.items()}
+
+
+def _text_hashes(table: CleanTable) -> Iterator[pl.Series]:
+    """A number for the texts of every example, a record batch at a time."""
+    batches = table.batches()
+    texts = [name for name in ("premise", "hypothesis") if name in batches.schema.names]
+    for batch in batches:
+        yield pl.DataFrame(batch).select(pl.struct(texts).hash().alias("hash"))["hash"]

@@ -1,0 +1,1 @@
+"""Token ids to packed examples and shards."""

@@ -1,0 +1,33 @@
+"""Packed examples as text again, for people to read: as the tokenizer spells them, special tokens left out."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from nli_core.data.corpus.layout import Split
+from nli_core.data.examples.shards import ShardSet
+from nli_core.data.examples.truncate import IntArray
+from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.filenames import TOKENIZER
+
+
+def spell_examples(packed: Path, split: Split, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
+    """The text, or the premise and the hypothesis, of examples by id; `packed` is the folder that pack left.
+
+    Raises:
+        UserError: the folder has no shards of the split.
+    """
+    shards, tokenizer = ShardSet(packed, split), Tokenizer(packed / TOKENIZER)
+    examples = shards.examples
+    spelled: dict[int, tuple[str, ...]] = {}
+    for place in np.flatnonzero(np.isin(shards.ids, np.array(list(ids), dtype=np.int64))):
+        boundary = int(examples.boundaries[place])
+        sides = np.split(examples.ids_of(int(place)), [boundary])
+        spelled[int(shards.ids[place])] = tuple(_spell(side, tokenizer) for side in sides if len(side))
+    return spelled
+
+
+def _spell(ids: IntArray, tokenizer: Tokenizer) -> str:
+    specials = {tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id}
+    return " ".join(tokenizer.tokens(id_ for id_ in ids if id_ not in specials)).replace(" ##", "")

@@ -1,0 +1,75 @@
+"""From texts to ragged inputs: `[CLS] premise [SEP] hypothesis [SEP]`, or `[CLS] text [SEP]`.
+
+Where the tokenizer has no such tokens, an example is its text alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from nli_core.config import PackConfig
+from nli_core.data.examples.join import Piece, Ragged, Repeated
+from nli_core.data.examples.ragged import RaggedExamples
+from nli_core.data.examples.truncate import STRATEGIES
+from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One text of each example, and its words from a parse, as far as the corpus has parses."""
+
+    raw: pa.LargeStringArray
+    parses: pa.LargeStringArray | None = None
+
+    @classmethod
+    def of(cls, raw: Sequence[str], parses: Sequence[str | None] | None = None) -> "Texts":
+        return cls(pa.array(raw, pa.large_string()), None if parses is None else pa.array(parses, pa.large_string()))
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """Examples ready for the encoder, and how many of them and of their tokens truncation touched."""
+
+    examples: RaggedExamples
+    truncated_examples: int
+    truncated_tokens: int
+
+
+def encode_texts(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig) -> EncodedTexts:
+    """Tokenize, truncate to `config.max_length` tokens (special ones included) and add the special tokens.
+
+    Raises:
+        UserError: hypotheses for a tokenizer that has no token to put between two texts.
+    """
+    premise_ids, premise_lengths = tokenizer.encode(premises.raw, premises.parses)
+    specials = [special for special in (tokenizer.cls_id, tokenizer.sep_id) if special is not None]
+    ones = np.ones_like(premise_lengths)
+    if hypotheses is None:
+        kept = np.minimum(premise_lengths, config.max_length - len(specials))
+        middle: list[Piece] = [Ragged(premise_ids, premise_lengths, kept)]
+        cut = premise_lengths - kept
+    else:
+        if len(specials) < 2:
+            raise UserError("pack: this encoder reads single texts; choose another encoder for pairs")
+        hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses.raw, hypotheses.parses)
+        budget = config.max_length - len(specials) - 1
+        kept, hypothesis_kept = STRATEGIES[config.truncation](premise_lengths, hypothesis_lengths, budget)
+        middle = [Ragged(premise_ids, premise_lengths, kept), Repeated(specials[1], ones)]
+        middle.append(Ragged(hypothesis_ids, hypothesis_lengths, hypothesis_kept))
+        cut = premise_lengths - kept + hypothesis_lengths - hypothesis_kept
+    if specials:
+        pieces = [Repeated(specials[0], ones), *middle, Repeated(specials[1], ones)]
+    else:
+        # Nothing may be left of a text of punctuation alone, and an encoder needs a token to pool.
+        pieces = [*middle, Repeated(tokenizer.unknown_id, (kept == 0).astype(np.int64))]
+    if config.fill:
+        lengths = np.sum([piece.kept for piece in pieces], axis=0)
+        pieces.append(Repeated(tokenizer.pad_id, config.max_length - lengths))
+    input_ids, lengths = tokenizer.join(pieces)
+    # Of a single text everything belongs to the first text; of a pair, padding that is filled in to the second.
+    boundaries = lengths if hypotheses is None else kept + len(specials)
+    examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id)
+    return EncodedTexts(examples, int(np.count_nonzero(cut)), int(cut.sum()))

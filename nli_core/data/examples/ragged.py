@@ -1,0 +1,74 @@
+"""Examples of different lengths, one after the other, and padded batches of some of them.
+
+Three examples of 4, 2 and 3 tokens, the second without a hypothesis:
+
+    input_ids   [C a S b | C S | C a S]    C: [CLS], S: [SEP]
+    lengths     [4, 2, 3]
+    boundaries  [3, 2, 3]                  where an example's hypothesis begins; its length if it has none
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nli_core.data.examples.truncate import IntArray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples padded [batch, length] or packed [tokens]: input_ids and token_type_ids int64, lengths int64 [batch].
+
+    `longest` is a bound on the lengths; packed batches have one.
+    """
+
+    input_ids: Tensor
+    token_type_ids: Tensor
+    lengths: Tensor
+    longest: int | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        parts = (self.input_ids, self.token_type_ids, self.lengths)
+        input_ids, token_type_ids, lengths = (part.to(device, non_blocking=True) for part in parts)
+        return Batch(input_ids, token_type_ids, lengths, self.longest)
+
+
+@dataclass(frozen=True)
+class RaggedExamples:
+    """Token ids [tokens] of all examples, with lengths and boundaries [examples]; `pad_id` fills batches."""
+
+    input_ids: "np.ndarray[Any, Any]"
+    lengths: IntArray
+    boundaries: IntArray
+    pad_id: int
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether examples have a second text."""
+        return bool((self.boundaries < self.lengths).any())
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        return np.cumsum(self.lengths) - self.lengths
+
+    def ids_of(self, example: int) -> IntArray:
+        """The token ids of the example at this place."""
+        start = int(self._starts[example])
+        ids: IntArray = self.input_ids[start : start + int(self.lengths[example])].astype(np.int64)
+        return ids
+
+    def batch(self, examples: IntArray, length: int | None = None) -> Batch:
+        """The examples at these places, padded to `length`, or to the longest of them."""
+        lengths = self.lengths[examples]
+        positions = np.arange(int(lengths.max()) if length is None else length)
+        inside = positions < lengths[:, None]
+        places = np.where(inside, self._starts[examples][:, None] + positions, 0)
+        input_ids = np.where(inside, self.input_ids[places], self.pad_id).astype(np.int64)
+        second = inside & (positions >= self.boundaries[examples][:, None])
+        return Batch(torch.from_numpy(input_ids), torch.from_numpy(second.astype(np.int64)), torch.from_numpy(lengths))

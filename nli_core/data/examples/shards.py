@@ -1,0 +1,129 @@
+"""Shards: Arrow IPC files of packed examples, read by memory map.
+
+    id_step: uint8/32    the example's id less the id before it, or 0; the first id stands in the metadata. An id is the
+                         row of the example in the file that its split came from, from 0
+    input_ids: list      the example's token ids, uint16 where the vocabulary fits, else uint32; no padding
+    boundary: uint8/16   where the hypothesis begins (the token_type_ids are 0 before it and 1 from there on)
+    label: uint8/16      place in the metadata's `labels`
+
+One record batch a file, so that every column is one contiguous piece of the map.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from nli_core.config import PackConfig
+from nli_core.data.corpus.layout import Split
+from nli_core.data.examples.encode import EncodedTexts
+from nli_core.data.examples.ragged import RaggedExamples
+from nli_core.data.examples.truncate import IntArray
+from nli_core.errors import UserError
+
+_METADATA_KEY = b"nli"
+
+
+class ShardMetadata(BaseModel):
+    """What every shard says about itself and the packing that made it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    split: Split
+    first_id: int
+    labels: tuple[str, ...]
+    tokenizer_sha256: str
+    vocabulary_size: int
+    pad_id: int
+    config: PackConfig
+    truncated_examples: int
+    truncated_tokens: int
+
+
+def shard_name(split: Split, index: int) -> str:
+    return f"{split}-{index:05d}.arrow"
+
+
+def write_shard(path: Path, ids: IntArray, labels: IntArray, encoded: EncodedTexts, metadata: ShardMetadata) -> None:
+    """Write one shard. Its bytes depend on the arguments alone."""
+    id_type = np.uint16 if metadata.vocabulary_size <= 2**16 else np.uint32
+    boundary_type = np.uint8 if metadata.config.max_length < 2**8 else np.uint16
+    offsets = np.concatenate([[0], np.cumsum(encoded.examples.lengths)]).astype(np.int32)
+    label_type = np.uint8 if len(metadata.labels) <= 2**8 else np.uint16
+    steps = np.diff(ids.astype(np.int64), prepend=metadata.first_id)
+    step_type = np.uint8 if steps.max(initial=0) < 2**8 else np.uint32
+    columns: dict[str, pa.Array[Any]] = {
+        "id_step": pa.array(steps.astype(step_type)),
+        "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(encoded.examples.input_ids.astype(id_type))),
+        "boundary": pa.array(encoded.examples.boundaries.astype(boundary_type)),
+        "label": pa.array(labels.astype(label_type)),
+    }
+    batch = pa.RecordBatch.from_pydict(columns)
+    schema = batch.schema.with_metadata({_METADATA_KEY: metadata.model_dump_json().encode()})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+
+
+class ShardSet:
+    """All shards of one split: its `examples`, and their `ids` and `label_ids` [examples]."""
+
+    def __init__(self, folder: Path, split: Split) -> None:
+        """Open the shards of a split in the folder that pack left.
+
+        Raises:
+            UserError: there is none, or they disagree about labels, tokenizer or length.
+        """
+        paths = sorted(folder.glob(f"{split}-*.arrow"))
+        if not paths:
+            raise UserError(f"{folder}: has no shards of {split}; run the stage pack")
+        tables = [_read(path) for path in paths]
+        self.metadata = [_metadata(table) for table in tables]
+        first = self.metadata[0]
+        for path, other in zip(paths, self.metadata, strict=True):
+            if (other.labels, other.tokenizer_sha256, other.pad_id) != (
+                first.labels,
+                first.tokenizer_sha256,
+                first.pad_id,
+            ):
+                raise UserError(f"{path}: was packed with other labels or another tokenizer than {paths[0].name}")
+        self.split = split
+        self.labels = first.labels
+        self.ids = np.concatenate(
+            [
+                metadata.first_id + np.cumsum(table.column("id_step").to_numpy(), dtype=np.int64)
+                for table, metadata in zip(tables, self.metadata, strict=True)
+            ]
+        )
+        self.label_ids = _joined(tables, "label").astype(np.int64)
+        lists = [table.column("input_ids") for table in tables]
+        values = [column.values.to_numpy() for column in lists]
+        self.examples = RaggedExamples(
+            input_ids=values[0] if len(values) == 1 else np.concatenate(values),
+            lengths=np.concatenate([np.diff(column.offsets.to_numpy()) for column in lists]).astype(np.int64),
+            boundaries=_joined(tables, "boundary").astype(np.int64),
+            pad_id=first.pad_id,
+        )
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+def _read(path: Path) -> pa.RecordBatch:
+    with pa.memory_map(str(path)) as source:
+        try:
+            return pa.ipc.open_file(source).get_batch(0)
+        except pa.ArrowInvalid as error:
+            raise UserError(f"{path}: is not a shard ({error}); run the stage pack again") from None
+
+
+def _metadata(table: pa.RecordBatch) -> ShardMetadata:
+    stored = (table.schema.metadata or {})[_METADATA_KEY]
+    return ShardMetadata.model_validate(json.loads(stored))
+
+
+def _joined(tables: Sequence[pa.RecordBatch], name: str) -> "np.ndarray[Any, Any]":
+    return np.concatenate([table.column(name).to_numpy() for table in tables])

@@ -1,0 +1,1 @@
+"""Packed examples to batches on a device."""

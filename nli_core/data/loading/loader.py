@@ -1,0 +1,82 @@
+"""From places of examples to batches on a device, in the layout that it computes fastest.
+
+    padded  gathered on the CPU, [batch, length]
+    packed  gathered on the device from a corpus that lies there as a whole, [tokens]: a step sends only the places
+
+550,000 pairs of SNLI's are about 70 MB on the device. The tokens of a packed batch are rounded up, so that batches of a
+training have few different shapes; what is missing is filled with examples of tokens that nobody asks for.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nli_core.data.examples.ragged import Batch, RaggedExamples
+from nli_core.data.examples.truncate import IntArray
+
+TOKEN_STEP = 1024  # the tokens of a packed batch are a multiple of it
+
+
+class Feed(Protocol):
+    """Makes batches of a corpus."""
+
+    def batch(self, places: IntArray) -> Batch:
+        """The examples at these places; a packed batch has further ones behind them."""
+
+
+class PaddedFeed:
+    """Pads each batch to its longest example, or to the longest of `padded`, a length for each example."""
+
+    def __init__(self, examples: RaggedExamples, device: torch.device, padded: IntArray | None) -> None:
+        self._examples, self._device = examples, device
+        self._padded = examples.lengths if padded is None else padded
+
+    def batch(self, places: IntArray) -> Batch:
+        return self._examples.batch(places, int(self._padded[places].max())).to(self._device)
+
+
+class PackedFeed:
+    """Keeps the whole corpus on the device."""
+
+    def __init__(self, examples: RaggedExamples, device: torch.device) -> None:
+        self._device = device
+        self._lengths = examples.lengths
+        self._longest = int(examples.lengths.max(initial=2))
+        starts = np.cumsum(examples.lengths) - examples.lengths
+        # One token more, since the filling's first example may have two where the corpus has but one.
+        self._input_ids = torch.from_numpy(np.append(examples.input_ids, examples.pad_id).astype(np.int32)).to(device)
+        self._starts, self._boundaries = (torch.from_numpy(part).to(device) for part in (starts, examples.boundaries))
+
+    def batch(self, places: IntArray) -> Batch:
+        lengths = np.concatenate([self._lengths[places], self._filling(int(self._lengths[places].sum()))])
+        tokens, examples = int(lengths.sum()), len(lengths)
+        # The filling reads the corpus' first tokens.
+        sent = np.stack([np.concatenate([places, np.zeros(examples - len(places), np.int64)]), lengths])
+        place, length = self._send(sent)
+        row = torch.repeat_interleave(torch.arange(examples, device=self._device), length, output_size=tokens)
+        position = torch.arange(tokens, device=self._device) - (length.cumsum(0) - length)[row]
+        source = self._starts[place]
+        source[len(places) :] = 0
+        input_ids = self._input_ids[source[row] + position].long()
+        token_type_ids = (position >= self._boundaries[place][row]).long()
+        return Batch(input_ids, token_type_ids, length, self._longest)
+
+    def _filling(self, tokens: int) -> IntArray:
+        """Lengths of examples that bring the tokens up to a multiple of the step; equally many for every batch."""
+        count = (TOKEN_STEP - 1) // (self._longest - 1) + 1
+        whole, rest = divmod(-(tokens + count) % TOKEN_STEP, self._longest - 1)
+        lengths = np.ones(count, np.int64)
+        lengths[:whole] += self._longest - 1
+        lengths[whole] += rest
+        return lengths
+
+    def _send(self, numbers: IntArray) -> Tensor:
+        sent = torch.from_numpy(numbers)
+        return sent.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else sent
+
+
+def feed(examples: RaggedExamples, device: torch.device, *, packed: bool, padded: IntArray | None = None) -> Feed:
+    """Batches of these examples for a device that computes them packed, or padded, to the lengths `padded` if given."""
+    return PackedFeed(examples, device) if packed else PaddedFeed(examples, device, padded)

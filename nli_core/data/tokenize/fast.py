@@ -1,0 +1,140 @@
+"""A tokenizer for whole corpora: each word goes through the tokenizer once, and its ids are copied wherever it stands.
+
+What a word becomes does not depend on its neighbours, so the ids are those of `Tokenizer`, which remains the oracle.
+Texts that are not plain ASCII go through it whole.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import tokenizers
+
+from nli_core.data.examples.join import Piece, Repeated
+from nli_core.data.examples.truncate import IntArray
+from nli_core.data.tokenize.ascii_pretokenizer import AsciiRules, ascii_rules
+from nli_core.data.tokenize.kernels import HARD_TEXT, Bytes, Ints, Longs, copy_rows, repeat_value, scan, spell_out
+from nli_core.data.tokenize.tokenizer import Tokenizer
+
+_FIRST_SLOTS = 1 << 16
+_MOST_WORDS = 1 << 18  # more are not remembered from one call to the next
+
+
+@dataclass(frozen=True)
+class _Vocabulary:
+    """Words met so far, in the form that `scan` takes, and the ids that they stand for."""
+
+    slots: Ints
+    pool: Bytes
+    pool_ends: Longs
+    known: int
+    ids: Ints
+    id_starts: Longs
+
+    @classmethod
+    def empty(cls) -> "_Vocabulary":
+        slots = np.full(_FIRST_SLOTS, -1, np.int32)
+        nothing = np.zeros(0, np.int32)
+        return cls(slots, np.empty(1 << 16, np.uint8), np.empty(1 << 12, np.int64), 0, nothing, np.zeros(1, np.int64))
+
+
+class WordMemory:
+    """A tokenizer, the rules that it splits ASCII by, and the words met so far. Threads may share it."""
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, rules: AsciiRules) -> None:
+        self._tokenizer = tokenizer
+        self._rules = rules
+        self._vocabulary = _Vocabulary.empty()
+        self._lock = threading.Lock()
+
+    def encode(self, texts: pa.LargeStringArray) -> tuple[IntArray, IntArray]:
+        """As `Tokenizer.encode`."""
+        known = self._vocabulary
+        offsets, data = _buffers(texts)
+        # `scan` writes into the vocabulary that it is given, and other threads read this one.
+        own = known.slots.copy(), known.pool.copy(), known.pool_ends.copy()
+        words, counts, grown = scan(data, offsets, self._rules.classes, self._rules.becomes, *own, known.known)
+        vocabulary = self._spell(known, *grown)
+        hard = np.flatnonzero(counts == HARD_TEXT)
+        if len(hard):
+            vocabulary_ids, id_starts = _append(vocabulary, self._ids(texts.take(pa.array(hard)).to_pylist()))
+            counts[hard] = 0
+            places = np.cumsum(counts, dtype=np.int64)[hard]
+            words = np.insert(words, places, np.arange(vocabulary.known, vocabulary.known + len(hard)))
+            counts[hard] = 1
+            return spell_out(words, counts, vocabulary_ids, id_starts)
+        return spell_out(words, counts, vocabulary.ids, vocabulary.id_starts)
+
+    def _spell(self, before: _Vocabulary, slots: Ints, pool: Bytes, pool_ends: Longs, known: int) -> _Vocabulary:
+        """The vocabulary with the ids of its new words; remembered unless another thread was quicker."""
+        if known == before.known:
+            return before
+        starts = np.concatenate([[0], pool_ends[: known - 1]]) if known else pool_ends[:0]
+        new = [pool[starts[place] : pool_ends[place]].tobytes().decode() for place in range(before.known, known)]
+        ids, id_starts = _append(before, self._ids(new))
+        grown = _Vocabulary(slots, pool, pool_ends, known, ids, id_starts)
+        with self._lock:
+            if self._vocabulary is before and known <= _MOST_WORDS:
+                self._vocabulary = grown
+        return grown
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+class FastTokenizer(Tokenizer):
+    """A `Tokenizer` that remembers words. Its ids are the same."""
+
+    def encode(
+        self, texts: pa.LargeStringArray, parses: pa.LargeStringArray | None = None
+    ) -> tuple[IntArray, IntArray]:
+        if parses is not None:
+            return self._parses.encode(self.words(texts, parses))
+        return self._texts.encode(texts) if self._texts else super().encode(texts)
+
+    def join(self, pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
+        """As `join_pieces`."""
+        lengths = np.sum([piece.kept for piece in pieces], axis=0)
+        places = np.cumsum(lengths) - lengths
+        out = np.empty(int(lengths.sum()), np.int32)
+        for piece in pieces:
+            if isinstance(piece, Repeated):
+                repeat_value(piece.value, piece.kept, out, places)
+            else:
+                copy_rows(piece.values, piece.lengths, piece.kept, out, places)
+        return out, lengths
+
+    @cached_property
+    def _texts(self) -> WordMemory | None:
+        rules = ascii_rules(self._tokenizer)
+        return WordMemory(self._tokenizer, rules) if rules else None
+
+    @cached_property
+    def _parses(self) -> WordMemory:
+        rules = ascii_rules(self._parsed_words)
+        assert rules is not None
+        return WordMemory(self._parsed_words, rules)
+
+
+@lru_cache(maxsize=2)
+def shared_tokenizer(folder: Path) -> FastTokenizer:
+    """The tokenizer in a folder, one for all threads of the process, so that words learned once are known to all."""
+    return FastTokenizer(folder)
+
+
+def _append(vocabulary: _Vocabulary, rows: list[list[int]]) -> tuple[Ints, Longs]:
+    """The vocabulary's ids with those of further words behind them."""
+    lengths = np.fromiter(map(len, rows), np.int64, count=len(rows))
+    flat = np.fromiter((id_ for row in rows for id_ in row), np.int32, count=int(lengths.sum()))
+    ends = vocabulary.id_starts[-1] + np.cumsum(lengths)
+    return np.concatenate([vocabulary.ids, flat]), np.concatenate([vocabulary.id_starts, ends])
+
+
+def _buffers(texts: pa.LargeStringArray) -> tuple[Longs, Bytes]:
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    return ends, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)

@@ -1,0 +1,139 @@
+"""An encoder's own tokenizer, read from its folder: WordPiece, or the whole words of `words`."""
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as compute
+import tokenizers
+from tokenizers.models import WordLevel, WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from nli_core import atomic
+from nli_core.data.examples.join import Piece, join_pieces
+from nli_core.data.examples.truncate import IntArray
+from nli_core.data.tokenize.word_level import BOOK_SPECIALS, learn_words, parsed_words
+from nli_core.errors import UserError
+from nli_core.filenames import TOKENIZER_FILES, WORDS_TO_LEARN
+
+_BERT_SPECIALS = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
+_SPECIAL_TOKENS = (*_BERT_SPECIALS, "[MASK]")
+_WHOLE, _VOCABULARY, _SETTINGS = "tokenizer.json", "vocab.txt", "tokenizer_config.json"
+
+
+class Tokenizer:
+    """Text to ids, without special tokens, which packing adds.
+
+    `cls_id` and `sep_id` are None where the encoder knows no such tokens. `reads_parses` says that words of a
+    parse are to be preferred to raw text.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Load from an encoder's folder: `tokenizer.json`, or else `vocab.txt`.
+
+        Raises:
+            UserError: neither file is there, or the vocabulary lacks a special token.
+        """
+        self._tokenizer = _load(folder)
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.vocabulary_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        self.reads_parses = self._tokenizer.token_to_id(BOOK_SPECIALS[0]) is not None
+        names = BOOK_SPECIALS if self.reads_parses else _BERT_SPECIALS
+        ids = {name: self._tokenizer.token_to_id(name) for name in names}
+        missing = [name for name, id_ in ids.items() if id_ is None]
+        learned = isinstance(self._tokenizer.model, WordLevel) and missing == ["[CLS]", "[SEP]"]
+        if missing and not learned:
+            raise UserError(f"{folder}: the tokenizer has no {missing[0]}; only BERT's tokenizers are supported")
+        self.cls_id, self.sep_id = ids[names[0]], ids[names[1]]
+        self.pad_id, self.unknown_id = int(ids[names[2]] or 0), int(ids[names[3]] or 0)
+
+    def encode(
+        self, texts: pa.LargeStringArray, parses: pa.LargeStringArray | None = None
+    ) -> tuple[IntArray, IntArray]:
+        """All ids of all texts, one after the other, and how many belong to each text.
+
+        `parses`, for a tokenizer that reads them, hold words between spaces; a text whose parse is empty is split here.
+        """
+        if parses is None:
+            encodings = self._tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
+        else:
+            words = self.words(texts, parses).to_pylist()
+            encodings = self._parsed_words.encode_batch_fast(words, add_special_tokens=False)
+        rows = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        flat = np.fromiter((id_ for row in rows for id_ in row), dtype=np.int64, count=int(lengths.sum()))
+        return flat, lengths
+
+    def join(self, pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
+        """As `join_pieces`."""
+        return join_pieces(pieces)
+
+    def words(self, texts: pa.LargeStringArray, parses: pa.LargeStringArray) -> pa.LargeStringArray:
+        """The parses, and where one is empty the words that the tokenizer itself finds in the text."""
+        if parses.null_count == 0 and compute.min(compute.binary_length(parses)).as_py() != 0:
+            return parses
+        pairs = zip(texts.to_pylist(), parses.to_pylist(), strict=True)
+        return pa.array([parse or self._split(text) for text, parse in pairs], pa.large_string())
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The tokens that these ids stand for."""
+        return [self._tokenizer.id_to_token(int(id_)) or "" for id_ in ids]
+
+    @cached_property
+    def _parsed_words(self) -> tokenizers.Tokenizer:
+        return parsed_words(self._tokenizer)
+
+    def _split(self, text: str) -> str:
+        normalized = self._tokenizer.normalizer.normalize_str(text)
+        return " ".join(word for word, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(normalized))
+
+
+def words_to_learn(encoder: Path) -> int | None:
+    """How large a vocabulary is to be learned for an encoder; None if it has a tokenizer."""
+    wanted = encoder / WORDS_TO_LEARN
+    return int(json.loads(wanted.read_text(encoding="utf-8"))["vocabulary_size"]) if wanted.exists() else None
+
+
+def copy_tokenizer(encoder: Path, out: Path) -> None:
+    """Leave the files of an encoder's tokenizer in the folder `out`."""
+    for name in TOKENIZER_FILES:
+        if (encoder / name).exists():
+            shutil.copyfile(encoder / name, out / name)
+
+
+def learn_tokenizer(texts: Iterable[str], vocabulary_size: int, out: Path) -> None:
+    """Leave a tokenizer over the most frequent words of the texts in the folder `out`."""
+    learn_words(texts, vocabulary_size).save(str(out / _WHOLE))
+
+
+def tokenizer_sha256(folder: Path) -> str:
+    """Digest of the file that decides how the tokenizer splits text."""
+    return atomic.file_sha256(next(folder / name for name in TOKENIZER_FILES if (folder / name).exists()))
+
+
+def _load(folder: Path) -> tokenizers.Tokenizer:
+    whole, vocabulary = folder / _WHOLE, folder / _VOCABULARY
+    if whole.exists():
+        try:
+            return tokenizers.Tokenizer.from_file(str(whole))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise UserError(f"{whole}: is not a tokenizer ({error})") from None
+    if not vocabulary.exists():
+        raise UserError(f"{folder}: has neither {_WHOLE} nor {_VOCABULARY}")
+    settings_file = folder / _SETTINGS
+    settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file.exists() else {}
+    built = tokenizers.Tokenizer(WordPiece.from_file(str(vocabulary), unk_token="[UNK]"))
+    built.add_special_tokens([token for token in _SPECIAL_TOKENS if built.token_to_id(token) is not None])
+    built.normalizer = BertNormalizer(
+        lowercase=settings.get("do_lower_case", True),
+        strip_accents=settings.get("strip_accents"),
+        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+    )
+    built.pre_tokenizer = BertPreTokenizer()
+    return built

@@ -1,0 +1,189 @@
+"""Digest the code that can change a stage's result, so that a stage reruns when, and only when, that code changes.
+
+The unit is a definition: a function, class or constant at the top of a core module. The digest of a definition covers
+its syntax tree and the digests of the definitions that it uses. Names of modules and definitions are not part of it,
+so moving or renaming code changes no digest. `docs/adr/0008-what-a-key-covers.md` has the rule and what it can miss.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from nli_core.fingerprint.syntax import Scope, counted_fields
+
+_PACKAGE = "nli_core"
+# Configuration counts by its values. The others report, hash, lock, write atomically, name files or choose by name.
+_LEFT_OUT = (
+    "nli_core.atomic",
+    "nli_core.callbacks",
+    "nli_core.config",
+    "nli_core.errors",
+    "nli_core.filenames",
+    "nli_core.hashing",
+    "nli_core.locks",
+    "nli_core.malloc",
+    "nli_core.run",
+    "nli_core.store",
+)
+_UNFINISHED = "recursion"
+
+
+@dataclass(frozen=True)
+class Code:
+    """The digest of all code that entry points can reach, and for explanations a digest of each definition alone."""
+
+    digest: str
+    definitions: dict[str, str]
+
+
+def code_of(*entries: str) -> Code:
+    """Digest the code that the entries reach; an entry is written `module:definition`.
+
+    Raises:
+        LookupError: a module has no such definition.
+    """
+    reader = _Reader()
+    digests = [reader.digest(*entry.split(":")) for entry in entries]
+    digest = hashlib.sha256("".join([*digests, *sorted(reader.effects)]).encode()).hexdigest()
+    return Code(digest, dict(sorted(reader.alone.items())))
+
+
+@dataclass
+class _Reader:
+    """Digests definitions and remembers them: `deep` with all that they use, `alone` without."""
+
+    deep: dict[str, str] = field(default_factory=dict)
+    alone: dict[str, str] = field(default_factory=dict)
+    effects: set[str] = field(default_factory=set)
+    _read: set[str] = field(default_factory=set)
+
+    def digest(self, module: str, name: str) -> str:
+        """Digest one definition and all that it uses."""
+        full = f"{module}.{name}"
+        if full not in self.deep:
+            self.deep[full] = _UNFINISHED
+            node = _module(module).definitions[name]
+            self.deep[full], self.alone[full] = self._digest_node(module, node)
+            self._read_effects(module)
+        return self.deep[full]
+
+    def _read_effects(self, module: str) -> None:
+        """Count the statements of a module that define nothing: they run whenever a part of it is used."""
+        if module not in self._read:
+            self._read.add(module)
+            self.effects.update(self._digest_node(module, node)[0] for node in _module(module).effects)
+
+    def _digest_node(self, module: str, node: ast.stmt) -> tuple[str, str]:
+        deep, alone, scope = hashlib.sha256(), hashlib.sha256(), Scope(node)
+
+        def add(text: str, name: str | None = None) -> None:
+            deep.update(text.encode() + b"\0")
+            alone.update((name or text).encode() + b"\0")
+
+        def visit(value: object) -> None:
+            if isinstance(value, list):
+                for item in value:
+                    visit(item)
+                add("]")
+            elif not isinstance(value, ast.AST):
+                add(repr(value))
+            elif (used := self._used(module, value, scope)) is not None:
+                add(*used)
+            else:
+                add(type(value).__name__)
+                for name, part in counted_fields(value, scope):
+                    add(name)
+                    visit(part)
+
+        visit(node)
+        return deep.hexdigest(), alone.hexdigest()
+
+    def _used(self, module: str, node: ast.AST, scope: Scope) -> tuple[str, str] | None:
+        """The digest and the name of what a name stands for; None for a node that is no name."""
+        if isinstance(node, ast.Name):
+            if local := scope.local(node.id):
+                return local, local
+            return self._resolve(module, node.id)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and not scope.local(node.value.id):
+            imported = _module(module).imports.get(node.value.id, "")
+            if _source_path(imported):
+                return self._resolve(imported, node.attr)
+        return None
+
+    def _resolve(self, module: str, name: str) -> tuple[str, str]:
+        """What `name` means in `module`: a definition, something imported, or a builtin."""
+        if module.startswith(_LEFT_OUT):
+            return name, name
+        known = _module(module)
+        if name in known.definitions:
+            return self.digest(module, name), name
+        imported = known.imports.get(name)
+        if imported is None:
+            return name, name
+        parent, _, last = imported.rpartition(".")
+        if not imported.startswith(f"{_PACKAGE}.") or imported.startswith(_LEFT_OUT):
+            return imported, imported
+        if _source_path(imported):  # a whole module, used otherwise than by its attributes
+            every = [self.digest(imported, each) for each in _module(imported).definitions]
+            return "".join(every), imported
+        return self._resolve(parent, last)
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A parsed module: its definitions by name, what its imported names stand for, and its other statements."""
+
+    definitions: dict[str, ast.stmt]
+    imports: dict[str, str]
+    effects: list[ast.stmt]
+
+
+@cache
+def _module(name: str) -> _Module:
+    path = _source_path(name)
+    if path is None:
+        raise LookupError(f"{name}: there is no such module")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = _Module({}, {}, [])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.imports.update({alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names})
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.imports.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
+    for statement in tree.body:
+        names = list(_defined(statement))
+        found.definitions.update(dict.fromkeys(names, statement))
+        if not names and not _is_inert(statement):
+            found.effects.append(statement)
+    return found
+
+
+def _defined(statement: ast.stmt) -> Iterator[str]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield statement.name
+    elif isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
+    elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        yield statement.target.id
+
+
+def _is_inert(statement: ast.stmt) -> bool:
+    """Whether a statement only imports, documents, or serves type checkers."""
+    if isinstance(statement, ast.If):
+        return isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
+    documents = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return documents or isinstance(statement, ast.Import | ast.ImportFrom)
+
+
+@cache
+def _source_path(module: str) -> Path | None:
+    """The file of a core module, found without importing anything; None for anything else."""
+    package, *parts = module.split(".")
+    if package != _PACKAGE:
+        return None
+    path = Path(__file__).parents[1].joinpath(*parts)
+    return next((path for path in (path.with_suffix(".py"), path / "__init__.py") if path.is_file()), None)

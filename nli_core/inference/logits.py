@@ -1,0 +1,58 @@
+"""What a classifier computes for many examples, in their order."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from nli_core.data.examples.ragged import RaggedExamples
+from nli_core.data.examples.truncate import IntArray
+from nli_core.data.loading.batching import evaluation_batches, few_sizes, padded_lengths
+from nli_core.data.loading.loader import feed
+from nli_core.malloc import kept_heap
+from nli_core.model.classifier import Classifier
+from nli_core.model.device import Device, memory_for
+from nli_core.model.encoder import Encoder
+
+_Forward = Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
+Report = Callable[[int, int], object]  # examples done, of how many
+_nobody: Report = lambda _done, _total: None  # noqa: E731
+_LENGTH_STEP = 8  # of padded batches: a CPU meets few shapes, and little is padding
+# Tokens in a batch: on a CPU what its caches hold of a layer, on a GPU enough to fill it.
+_BATCH_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 16}
+
+
+def predict_logits(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
+    """Logits [examples, labels] in fp32 on the CPU, of a model that is `ready_to_predict`."""
+    return _compute(model.encoder, model, len(model.labels), examples, device, report)
+
+
+def pool_examples(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
+    """What the encoder pools [examples, pooled size], in fp32 on the CPU, of a model that is `ready_to_predict`."""
+    encoder = model.encoder
+    return _compute(encoder, encoder.pooled, encoder.architecture.pooled_size, examples, device, report)
+
+
+def _compute(
+    encoder: Encoder, forward: _Forward, width: int, examples: RaggedExamples, device: Device, report: Report
+) -> Tensor:
+    tokens, most = _BATCH_TOKENS[device.torch.type], encoder.architecture.max_position_embeddings
+    padded = examples.lengths if device.packs else padded_lengths(examples.lengths, _LENGTH_STEP, most)
+    with memory_for(describe=partial(_described, examples.lengths)):
+        computed, done = torch.empty(len(examples), width), 0
+        source = feed(examples, device.torch, packed=device.packs, padded=padded)
+    with torch.inference_mode(), device.autocast(), kept_heap():
+        for places in evaluation_batches(padded, tokens):
+            with memory_for(describe=partial(_described, examples.lengths[places])):
+                sent = places if device.packs else few_sizes(places, tokens // int(padded[places[0]]))
+                batch = source.batch(sent)
+                rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(places)]
+            computed[torch.from_numpy(places)] = rows.float().cpu()
+            done += len(places)
+            report(done, len(examples))
+    return computed
+
+
+def _described(lengths: IntArray) -> str:
+    return f"predicting {len(lengths)} examples of up to {int(lengths.max())} tokens; lower pack.max_length"

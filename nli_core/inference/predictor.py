@@ -1,0 +1,47 @@
+"""A fine-tuned model that answers raw text: what is served."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nli_core.data.examples.encode import Texts, encode_texts
+from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.errors import UserError
+from nli_core.inference.logits import predict_logits
+from nli_core.inference.prepare import ready_to_predict
+from nli_core.model.device import choose_device
+from nli_core.model.saved import load_classifier, read_inputs, read_pack_config
+
+
+class Predictor:
+    """Label probabilities for premise/hypothesis pairs, or for single texts."""
+
+    def __init__(self, folder: Path, tokenizer: type[Tokenizer] = Tokenizer) -> None:
+        """Load the folder that `export_classifier` wrote; for many texts, `FastTokenizer` is the faster one."""
+        self._device = choose_device("auto")
+        self._model = ready_to_predict(load_classifier(folder), self._device)
+        self._tokenizer = tokenizer(folder)
+        self._pack = read_pack_config(folder)
+        self.labels = self._model.labels
+        self.inputs = read_inputs(folder)
+        self.precision = self._device.precision
+
+    def probabilities(
+        self, premises: Sequence[str], hypotheses: Sequence[str] | None = None
+    ) -> "np.ndarray[Any, np.dtype[np.float64]]":
+        """Probabilities [texts, labels] in the order of the texts; columns are in the order of `labels`.
+
+        Raises:
+            UserError: the model is for pairs and there are no hypotheses, or the other way round.
+        """
+        if (hypotheses is not None) != (len(self.inputs) == 2):
+            takes = "pairs: give a hypothesis too" if hypotheses is None else "single texts: leave out the hypothesis"
+            raise UserError(f"the model is for {takes}")
+        second = None if hypotheses is None else Texts.of(hypotheses)
+        encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
+        logits = predict_logits(self._model, encoded.examples, self._device)
+        probabilities: np.ndarray[Any, np.dtype[np.float64]] = torch.softmax(logits.double(), dim=1).numpy()
+        return probabilities

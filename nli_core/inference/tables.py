@@ -1,0 +1,162 @@
+"""Predicting a table some rows at a time, so that it need not fit the memory, and a killed prediction goes on.
+
+<output>.parts/plan.json       what is predicted, from which file, with which model
+<output>.parts/000000.parquet  the predictions for the first rows
+"""
+
+import fcntl
+import glob
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nli_core import atomic
+from nli_core.callbacks import Progress
+from nli_core.data.corpus.layout import Table, TableFormat, format_of
+from nli_core.data.corpus.locate import Source, first_malformed, position_of
+from nli_core.data.corpus.reading import read_parts
+from nli_core.errors import UserError, reason_of
+from nli_core.inference.predictor import Predictor
+
+_PLAN = "plan.json"
+_WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: seconds on two cores
+_JOINED = 32  # windows that become one row group
+
+
+def predict_table(
+    predictor: Predictor,
+    source: Path,
+    target: Path,
+    *,
+    model: str,
+    columns: Sequence[str] | None = None,
+    progress: Progress = lambda _done, _total, _note: None,
+) -> dict[str, Any]:
+    """Predict every row of a CSV, TSV, JSONL or Parquet file; returns the facts.
+
+    `target` gets a row for each, in their order: row (from 0), label, and `probability/<label>` of every label.
+    `columns` are the premise's and the hypothesis', or the only text's; without them `predictor.inputs`. `model` is a
+    digest of the model: what an earlier try predicted with the same one from the same file is kept.
+
+    Raises:
+        UserError: the model takes another number of texts, the file cannot be read, lacks a column, or has a row
+            without text, and nothing is predicted then; or `target` cannot be written.
+    """
+    columns = predictor.inputs if columns is None else columns
+    if len(columns) != len(predictor.inputs):
+        raise UserError(
+            f"the model takes {' and '.join(predictor.inputs)}, and not {', '.join(columns)}: name "
+            f"{'both columns' if len(predictor.inputs) == 2 else 'one column'} with --columns"
+        )
+    named = Source(source, str(source))
+    table = Table(_plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
+    rows = _checked_rows(named, table, columns)
+    plan = {
+        "source": atomic.file_sha256(source),
+        "columns": list(columns),
+        "model": model,
+        "precision": predictor.precision,
+    }
+    with _parts_of(target, json.dumps(plan, sort_keys=True)) as parts:
+        done = kept = 0
+        windows = (window for part in read_parts(named, table) for window in part.iter_slices(_WINDOW_ROWS))
+        for index, window in enumerate(windows):
+            path = parts / f"{index:06d}.parquet"
+            if path.exists() and pq.read_metadata(path).num_rows == window.height:
+                kept += window.height
+            else:
+                with atomic.replacing(path) as partial:
+                    _predict(predictor, window, columns, done).write_parquet(partial)
+            done += window.height
+            progress(done, rows, source.name)
+        _join([parts / f"{place:06d}.parquet" for place in range(index + 1)], target)
+        shutil.rmtree(parts)
+    return {"rows": rows, "kept_rows": kept}
+
+
+def _plain_format(source: Path) -> TableFormat:
+    if not source.is_file():
+        raise UserError(f"{source}: {'is a folder; name a file in it' if source.is_dir() else 'there is no such file'}")
+    if source.suffix == ".gz":
+        raise UserError(f"{source}: is compressed; unpack it first")
+    return format_of(source)
+
+
+def _checked_rows(source: Source, table: Table, columns: Sequence[str]) -> int:
+    """How many rows the file has, each of which has text in every column."""
+    rows = 0
+    try:
+        for part in read_parts(source, table):
+            texts = [pl.col(name).cast(pl.String).str.strip_chars().fill_null("") for name in columns]
+            empty = part.select(pl.any_horizontal(text == "" for text in texts)).to_series().arg_true()
+            if len(empty):
+                place = position_of(source, table, rows + int(empty[0]))
+                raise UserError(
+                    f"{source.name}, {place}: has no text in {' or '.join(columns)}; mend the row or drop it"
+                )
+            rows += part.height
+    except OSError as error:
+        raise UserError(f"{source.name}: cannot be read ({reason_of(error)})") from None
+    except (pl.exceptions.PolarsError, pa.ArrowException) as error:
+        reason = first_malformed(source, table) or f"{source.name}: cannot be read ({reason_of(error)})"
+        raise UserError(reason) from None
+    if rows == 0:
+        raise UserError(f"{source.name}: has no rows")
+    return rows
+
+
+@contextmanager
+def _parts_of(target: Path, plan: str) -> Iterator[Path]:
+    """The folder of parts, for this process alone; what was predicted by another plan is gone.
+
+    Raises:
+        UserError: another process holds it, or the disk does not take what the block writes.
+    """
+    parts = target.with_name(f"{target.name}.parts")
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+        handle = os.open(parts, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not (parts / _PLAN).exists() or (parts / _PLAN).read_text(encoding="utf-8") != plan:
+                for path in parts.iterdir():
+                    path.unlink()
+                atomic.write_text(parts / _PLAN, plan)
+            atomic.discard_partial_files(parts)
+            yield parts
+        finally:
+            os.close(handle)
+    except BlockingIOError:
+        raise UserError(f"{target}: another process is predicting into it; wait for it") from None
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({reason_of(error)}); mend it, and the same goes on") from None
+
+
+def _predict(predictor: Predictor, window: pl.DataFrame, columns: Sequence[str], first_row: int) -> pl.DataFrame:
+    texts = window.select(pl.col(columns).cast(pl.String)).to_dict(as_series=False)
+    probabilities = predictor.probabilities(*texts.values())
+    best = probabilities.argmax(axis=1)
+    return pl.DataFrame(
+        {
+            "row": pl.int_range(first_row, first_row + window.height, eager=True),
+            "label": [predictor.labels[place] for place in best],
+            **{f"probability/{label}": probabilities[:, place] for place, label in enumerate(predictor.labels)},
+        }
+    )
+
+
+def _join(parts: Sequence[Path], target: Path) -> None:
+    """One file out of all parts, some of them in memory at a time."""
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):  # of a killed process: we hold the lock
+        stale.unlink()
+    with atomic.replacing(target) as partial, pq.ParquetWriter(partial, pq.read_schema(parts[0])) as writer:
+        for first in range(0, len(parts), _JOINED):
+            writer.write_table(pa.concat_tables(map(pq.read_table, parts[first : first + _JOINED])))

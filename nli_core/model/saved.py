@@ -1,0 +1,82 @@
+"""A fine-tuned model as a folder that `transformers` loads, if it knows the family, and back."""
+
+import json
+import shutil
+from pathlib import Path
+
+from nli_core.config import PackConfig
+from nli_core.filenames import TOKENIZER_FILES
+from nli_core.model.architecture import CONFIG_NAME, Architecture, read_description
+from nli_core.model.classifier import Classifier
+from nli_core.model.encoder import Encoder
+from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, fill_classifier, save_tensors
+
+_PACK = "nli_pack"  # how texts become examples; transformers passes it by
+_PACK_FIELDS = {"max_length", "truncation", "fill"}
+_PAIRS = "pairs"
+
+
+def export_classifier(
+    model: Classifier, encoder: Path, tokenizer: Path, out: Path, *, pack: PackConfig, pairs: bool
+) -> None:
+    """Write `config.json` with the label names, `model.safetensors` and the tokenizer to `out`.
+
+    `pairs`: whether its examples are pairs of texts.
+
+    Of a BERT `AutoModelForSequenceClassification.from_pretrained(out)` gives the same logits as `model`; the other
+    families are refused there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    family = model.encoder.architecture.family
+    described = read_description(encoder) | {
+        "model_type": family,
+        "architectures": ["BertForSequenceClassification" if family == "bert" else "Classifier"],
+        "id2label": {str(index): name for index, name in enumerate(model.labels)},
+        "label2id": {name: index for index, name in enumerate(model.labels)},
+        "problem_type": "single_label_classification",
+        "classifier_dropout": model.head_dropout,
+        "torch_dtype": "float32",
+        _PACK: {**pack.model_dump(include=_PACK_FIELDS), _PAIRS: pairs},
+    }
+    (out / CONFIG_NAME).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    save_tensors(classifier_tensors(model), out / WEIGHTS_NAME)
+    for name in TOKENIZER_FILES:
+        if (tokenizer / name).exists():
+            shutil.copyfile(tokenizer / name, out / name)
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """The fine-tuned model that `export_classifier` left in `folder`, ready to predict.
+
+    Raises:
+        UserError: a file is damaged, or tensors do not fit `config.json`.
+    """
+    model = Classifier(Encoder(Architecture.from_folder(folder)), read_labels(folder))
+    fill_classifier(model, folder)
+    return model.eval()
+
+
+def is_fine_tuned(folder: Path) -> bool:
+    """Whether `export_classifier` wrote this folder.
+
+    Raises:
+        UserError: there is no description of a model in it.
+    """
+    return _PACK in read_description(folder)
+
+
+def read_pack_config(folder: Path) -> PackConfig:
+    """How the exported model's training examples were made from texts."""
+    described = read_description(folder)[_PACK]
+    return PackConfig(**{name: described[name] for name in _PACK_FIELDS})
+
+
+def read_inputs(folder: Path) -> tuple[str, ...]:
+    """What the exported model takes: `premise` and `hypothesis`, or `text`."""
+    return ("premise", "hypothesis") if read_description(folder)[_PACK][_PAIRS] else ("text",)
+
+
+def read_labels(folder: Path) -> tuple[str, ...]:
+    """The exported model's label names in the order of its outputs."""
+    names = read_description(folder)["id2label"]
+    return tuple(names[str(index)] for index in range(len(names)))

@@ -1,0 +1,1 @@
+"""What a run is: its config, overrides, sweeps, and what each stage is made from."""

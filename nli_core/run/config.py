@@ -1,0 +1,67 @@
+"""A whole run, and how plain values become one."""
+
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+
+from nli_core.config.base import Section
+from nli_core.config.corpora import CorpusConfig
+from nli_core.config.encoders import EncoderConfig, PretrainedEncoder, TransformerEncoder
+from nli_core.config.stages import EvaluateConfig, FinetuneConfig, PackConfig
+from nli_core.errors import UserError
+
+
+class RunConfig(Section):
+    """A whole run: one section for each thing that a stage needs to know."""
+
+    corpus: CorpusConfig
+    encoder: EncoderConfig = PretrainedEncoder()
+    pack: PackConfig = PackConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _transformer_from_scratch(self) -> "RunConfig":
+        if isinstance(self.encoder, TransformerEncoder):
+            if self.corpus.pairs_of_texts:
+                raise ValueError("encoder.name: transformer reads single texts, and this corpus has pairs")
+            if self.finetune.freeze_encoder:
+                raise ValueError("finetune.freeze_encoder: the encoder begins from scratch, so it must be trained")
+        return self
+
+
+def parse_config(values: Mapping[str, Any]) -> RunConfig:
+    """Validate plain values into a `RunConfig`.
+
+    Raises:
+        UserError: names the first field at fault and what it accepts.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    details = error.errors(include_url=False)
+    lines = []
+    for detail in details:
+        # A tagged union puts the tag into the location (corpus.snli.sha256); users know the field without it.
+        place = [str(part) for part in detail["loc"]]
+        if len(place) > 1 and place[0] in ("corpus", "encoder"):
+            del place[1]
+        field = ".".join(place)
+        if detail["type"] == "extra_forbidden":
+            lines.append(f"{field}: there is no such field")
+        elif detail["type"] == "missing":
+            lines.append(f"{field}: is required")
+        elif detail["type"] == "union_tag_invalid":
+            lines.append(f"{field}.name: {detail['ctx']['tag']!r} is none of {detail['ctx']['expected_tags']}")
+        else:
+            message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            whole = isinstance(detail["input"], Mapping)  # a section; what is wrong with it stands in the message
+            got = "" if whole else f", got {reprlib.repr(detail['input'])}"
+            lines.append(f"{field}: {message}{got}" if field else message)
+    return "invalid configuration: " + "; ".join(lines)

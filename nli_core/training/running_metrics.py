@@ -1,0 +1,80 @@
+"""The steps between two points of the training curves."""
+
+import math
+import time
+
+from torch import Tensor
+
+from nli_core.data.examples.truncate import IntArray
+
+_SHOWN_IDS = 8
+_SUMS = ("loss", "norm", "steps", "examples", "tokens", "places")
+
+
+class Window:
+    """Sums over the steps since the last point. Losses and norms stay on their device until the point is due.
+
+    `seconds` and `examples` are those of all closed windows: only there has a GPU done what it was given.
+    """
+
+    def __init__(self, totals: dict[str, float]) -> None:
+        """Go on with the sums of a checkpoint; an empty dict begins anew."""
+        self._sums: dict[str, float | Tensor] = {name: totals.get(name, 0.0) for name in _SUMS}
+        self._recent: list[tuple[Tensor, Tensor, IntArray]] = []
+        self.seconds = 0.0
+        self.examples = 0
+        self.restart_clock()
+
+    def add(self, loss: Tensor, norm: Tensor, ids: IntArray, *, tokens: int, places: int) -> None:
+        """Count one step: its mean loss, gradient norm, the examples' ids, tokens, and places of the padded batch."""
+        examples, loss = len(ids), loss.detach()
+        added: dict[str, float | Tensor] = {"loss": loss.double() * examples, "norm": norm.double()}
+        added.update(steps=1, examples=examples, tokens=tokens, places=places)
+        self._recent.append((loss, norm, ids))
+        for name, value in added.items():
+            self._sums[name] = self._sums[name] + value
+        self._timed_examples += examples
+        self._timed_tokens += tokens
+
+    def totals(self) -> dict[str, float]:
+        """The sums so far, for a checkpoint."""
+        return {name: float(value) for name, value in self._sums.items()}
+
+    def first_fault(self, *, last_step: int) -> str | None:
+        """What is wrong with the first step whose loss or gradient is no finite number. Waits for the device."""
+        if math.isfinite(float(self._sums["loss"])) and math.isfinite(float(self._sums["norm"])):
+            return None
+        first = last_step - len(self._recent) + 1
+        for step, (loss, norm, ids) in enumerate(self._recent, start=first):
+            for name, value in (("loss", float(loss)), ("gradient's norm", float(norm))):
+                if not math.isfinite(value):
+                    shown = ", ".join(map(str, sorted(ids.tolist())[:_SHOWN_IDS]))
+                    more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
+                    return f"the {name} became {value} in step {step}, whose batch has the train rows {shown}{more}"
+        return None
+
+    def close(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Metrics that the seed decides, and speeds that the clock decides; then begins anew."""
+        sums = self.totals()  # waits for the device
+        seconds = time.perf_counter() - self._started
+        self.seconds += seconds
+        self.examples += self._timed_examples
+        metrics = {
+            "train/loss": sums["loss"] / sums["examples"],
+            "train/grad_norm": sums["norm"] / sums["steps"],
+            "train/padding_fraction": 1 - sums["tokens"] / sums["places"],
+        }
+        speeds = {
+            "train/examples_per_second": self._timed_examples / seconds,
+            "train/tokens_per_second": self._timed_tokens / seconds,
+        }
+        self._sums = dict.fromkeys(_SUMS, 0.0)
+        self._recent.clear()
+        self.restart_clock()
+        return metrics, speeds
+
+    def restart_clock(self) -> None:
+        """Time from now on: something else than steps came in between."""
+        # After a resumption the sums reach back before the clock, so what is timed is counted apart.
+        self._started = time.perf_counter()
+        self._timed_examples = self._timed_tokens = 0

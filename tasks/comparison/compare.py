@@ -1,0 +1,128 @@
+"""Runs of MLflow side by side: what was asked for, what it was made from, and how they do on the same test examples."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import polars as pl
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from nli_core.data.examples.decode import spell_examples
+from nli_core.errors import UserError, reason_of
+from nli_core.evaluation.comparison import Comparison, compare
+from nli_core.evaluation.significance import holm
+from nli_core.filenames import predictions_name
+from tasks.runtime.provenance import differences
+from tasks.settings import Settings
+from tasks.tracking.client import mlflow_client
+from tasks.tracking.runs import EXAMPLES_TAG, find_run, read_repeat
+
+MOST_TEXTS = 20
+_DATA_TAGS = ("nli.corpus.source", "nli.corpus.sha256", "nli.encoder.sha256")
+_SECTIONS = ("corpus.", "encoder.", "pack.", "finetune.", "evaluate.")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A run beside the first one: each difference as (name, first, this), and the paired comparison.
+
+    `p_value` is that of McNemar's test over all examples, corrected for the number of runs (Holm).
+    """
+
+    run: Run
+    parameters: list[tuple[str, str, str]]
+    data: list[tuple[str, str, str]]
+    code: list[tuple[str, str, str]]
+    comparison: Comparison
+    p_value: float
+
+
+def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Compared]]:
+    """Compare each run with the first; runs are named by their ids, or by how these begin.
+
+    Raises:
+        UserError: fewer than two are named, there is no such run, it was not evaluated, or test sets are not the same.
+    """
+    if len(names) < 2:
+        raise UserError("compare: name two runs at least; `make ui` lists them, `nli run` ends with the id of its own")
+    with mlflow_client(settings) as client:
+        runs = [find_run(client, settings, name) for name in names]
+        if len({run.info.run_id for run in runs}) < len(runs):
+            raise UserError("compare: a run is named twice; it does not differ from itself")
+        for run in runs[1:]:
+            _refuse_other_examples(runs[0], run)
+        predictions = [read_predictions(client, run) for run in runs]
+        surroundings = [read_repeat(settings, run.info.run_id)["made_with"] for run in runs]
+    first = runs[0]
+    comparisons = [compare(predictions[0], other) for other in predictions[1:]]
+    corrected = holm([comparison.parts[0].paired.p_value for comparison in comparisons])
+    return first, [
+        Compared(
+            run=run,
+            parameters=differences(_parameters(first), _parameters(run)),
+            data=differences(_chosen(first.data.tags, _DATA_TAGS), _chosen(run.data.tags, _DATA_TAGS)),
+            code=differences(surroundings[0], made_with),
+            comparison=comparison,
+            p_value=p_value,
+        )
+        for run, made_with, comparison, p_value in zip(runs[1:], surroundings[1:], comparisons, corrected, strict=True)
+    ]
+
+
+def changed_texts(settings: Settings, first: Run, compared: Sequence[Compared]) -> dict[int, tuple[str, ...]]:
+    """The first examples that changed sides, by id; empty if their shards are not in the stage store (any more)."""
+    packed = settings.store.load("pack", first.data.tags["nli.key.pack"])
+    shown = {id_ for other in compared for id_ in other.comparison.changed["id"].head(MOST_TEXTS).to_list()}
+    return spell_examples(packed.folder, "test", shown) if packed else {}
+
+
+def publish_report(settings: Settings, first: Run, compared: Sequence[Compared], html: str) -> None:
+    """Leave the report in every run that was compared with the first."""
+    with mlflow_client(settings) as client:
+        for other in compared:
+            client.log_text(other.run.info.run_id, html, f"comparisons/{first.info.run_id}.html")
+
+
+def read_predictions(client: MlflowClient, run: Run) -> pl.DataFrame:
+    """What a run's model predicts for test, as evaluate left it.
+
+    Raises:
+        UserError: the run was not evaluated, or the file is damaged.
+    """
+    name = f"predictions/{predictions_name('test')}"
+    if name not in {file.path for file in client.list_artifacts(run.info.run_id, "predictions")}:
+        raise UserError(f"{run.info.run_id}: has no predictions for test; `nli run --from-mlflow` evaluates it")
+    with tempfile.TemporaryDirectory() as scratch:
+        path = mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/{name}", dst_path=scratch)
+        try:
+            return pl.read_parquet(Path(path))
+        except pl.exceptions.PolarsError as error:
+            raise UserError(f"{run.info.run_id}: its {name} cannot be read ({reason_of(error)})") from None
+
+
+def _refuse_other_examples(first: Run, run: Run) -> None:
+    digests = []
+    for known in (first, run):
+        if EXAMPLES_TAG not in known.data.tags:
+            raise UserError(
+                f"{known.info.run_id}: does not say which examples it was tested on, and is {known.info.status}; name "
+                "a run of the pipeline that came to its end"
+            )
+        digests.append(known.data.tags[EXAMPLES_TAG])
+    if digests[0] != digests[1]:
+        raise UserError(
+            f"{first.info.run_id} and {run.info.run_id} were tested on different examples (their digests are "
+            f"{digests[0][:12]} and {digests[1][:12]}): a comparison would say nothing; evaluate both on one test set"
+        )
+
+
+def _parameters(run: Run) -> dict[str, str]:
+    return {name: value for name, value in sorted(run.data.params.items()) if name.startswith(_SECTIONS)}
+
+
+def _chosen(tags: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name.removeprefix("nli."): tags.get(name) for name in names}

@@ -1,0 +1,167 @@
+"""The model registry: the alias `champion`, which moves only to a better model.
+
+Each version says in a tag why it was promoted; the model has the earlier champions in one, to go back to.
+"""
+
+import json
+from contextlib import AbstractContextManager, redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from nli_core.errors import UserError
+from nli_core.evaluation.promotion_rules import Margins, broken_rules
+from tasks.comparison.compare import Compared, compare_runs, read_predictions
+from tasks.comparison.report import verdict
+from tasks.runtime.progress import LOGGER
+from tasks.settings import Settings
+from tasks.tracking.client import mlflow_client, says_missing
+from tasks.tracking.log_model import MODEL_NAME
+from tasks.tracking.runs import find_run
+
+CHAMPION = "champion"
+_PAST_TAG = "nli.past_champions"
+_REASON_TAG = "nli.promotion"
+_CORPUS, _UNNAMED = "corpus.name", "file"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What became of an attempt: the model's name, the version that is champion now, and what spoke against the run.
+
+    `compared` is the comparison with the champion until then, if there was one.
+    """
+
+    model: str
+    champion: str
+    promoted: bool
+    broken: list[str]
+    compared: Compared | None = None
+
+
+def promote(settings: Settings, run_name: str, *, model: str | None, reason: str | None, margins: Margins) -> Promotion:
+    """Make the run's model champion if it is better than the current one; with a reason, whatever the rules say.
+
+    `model` is the name in the registry; without one, that of the run's corpus: `nli-snli`.
+
+    Raises:
+        UserError: there is no such run, or it was not evaluated.
+    """
+    with _alone(settings):
+        return _promote(settings, run_name, model, reason, margins)
+
+
+def _promote(settings: Settings, run_name: str, model: str | None, reason: str | None, margins: Margins) -> Promotion:
+    with mlflow_client(settings) as client:
+        run = find_run(client, settings, run_name)
+        read_predictions(client, run)
+        name = model or _name_of(run)
+        before = _champion(client, name)
+    compared, broken = None, []
+    if before is not None:
+        if before.run_id == run.info.run_id:
+            return Promotion(name, str(before.version), promoted=False, broken=["it is champion already"])
+        try:
+            _, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
+            broken = broken_rules(compared.comparison, margins)
+        except UserError as error:
+            broken = [str(error)]
+        if broken and reason is None:
+            return Promotion(name, str(before.version), promoted=False, broken=broken, compared=compared)
+    with mlflow_client(settings) as client:
+        version = _version_of(client, name, run.info.run_id)
+        if before is not None:
+            _remember(client, name, [*_past(client, name), str(before.version)])
+        client.set_model_version_tag(name, version.version, _REASON_TAG, reason or "better by the rules")
+        client.set_registered_model_alias(name, CHAMPION, version.version)
+    return Promotion(name, str(version.version), promoted=True, broken=broken, compared=compared)
+
+
+def roll_back(settings: Settings, model: str) -> tuple[str, str]:
+    """Give the alias back to the version that was champion before: the versions before and now.
+
+    Raises:
+        UserError: there is no champion, or it is the first one.
+    """
+    with _alone(settings), mlflow_client(settings) as client:
+        champion = _champion(client, model)
+        if champion is None:
+            raise UserError(f"{model}: has no champion in the registry of {settings.shown_tracking_uri}")
+        past = _past(client, model)
+        if not past:
+            raise UserError(f"{model}: version {champion.version} was the first champion; there is none to go back to")
+        client.set_registered_model_alias(model, CHAMPION, past[-1])
+        _remember(client, model, past[:-1])
+    return str(champion.version), past[-1]
+
+
+def told(done: Promotion) -> str:
+    """What became of an attempt, in a sentence."""
+    if done.promoted:
+        return f"{done.model}: version {done.champion} is champion now (models:/{done.model}@{CHAMPION})"
+    return f"{done.model}: version {done.champion} stays champion; {done.broken[0]}"
+
+
+def standing(settings: Settings, run_id: str) -> str:
+    """How a run does against the champion of its corpus, in a sentence.
+
+    Raises:
+        UserError: the two cannot be compared.
+    """
+    with mlflow_client(settings) as client:
+        run = client.get_run(run_id)
+        if run.data.params.get(_CORPUS) in (None, _UNNAMED):
+            return "no champion is known of this corpus, which has no name"
+        name = _name_of(run)
+        champion = _champion(client, name)
+    if champion is None:
+        return f"{name} has no champion yet; `nli promote {run_id[:8]}` makes this run one"
+    if champion.run_id == run_id:
+        return f"{name}: this is the champion, version {champion.version}"
+    _, (compared,) = compare_runs(settings, [str(champion.run_id), run_id])
+    return f"against the champion of {name}, version {champion.version}: {verdict(compared)}"
+
+
+def _alone(settings: Settings) -> AbstractContextManager[None]:
+    """One change of a champion at a time, among all who share the store."""
+    return settings.store.alone("promotion", "promote: waiting for another promotion", LOGGER.info)
+
+
+def _name_of(run: Run) -> str:
+    corpus = run.data.params.get(_CORPUS, _UNNAMED)
+    if corpus == _UNNAMED:
+        raise UserError(f"{run.info.run_id}: say which model this is with --model NAME; its corpus has no name")
+    return f"nli-{corpus}"
+
+
+def _past(client: MlflowClient, name: str) -> list[str]:
+    """The versions that were champion before the present one, oldest first."""
+    past: list[str] = json.loads(client.get_registered_model(name).tags.get(_PAST_TAG, "[]"))
+    return past
+
+
+def _remember(client: MlflowClient, name: str, past: list[str]) -> None:
+    client.set_registered_model_tag(name, _PAST_TAG, json.dumps(past))
+
+
+def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        if says_missing(error):
+            return None
+        raise
+
+
+def _version_of(client: MlflowClient, name: str, run_id: str) -> ModelVersion:
+    """The registered version of a run's model, made when there is none yet."""
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.run_id == run_id:
+            return version
+    with redirect_stderr(StringIO()):  # MLflow prints what we say ourselves
+        return mlflow.register_model(f"runs:/{run_id}/{MODEL_NAME}", name)

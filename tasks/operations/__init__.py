@@ -1,0 +1,1 @@
+"""Looking at the surroundings: preflight, doctor, status, pruning."""

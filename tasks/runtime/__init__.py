@@ -1,0 +1,1 @@
+"""What every flow run needs while it lives: liveness, cancellation, progress, delivery."""

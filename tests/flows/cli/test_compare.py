@@ -1,0 +1,64 @@
+"""`nli compare` on runs that were really trained and tracked."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from flows.compare import compare
+from flows.pipeline import RunSummary
+
+
+@pytest.fixture
+def two_rates(run_pipeline: Callable[..., RunSummary]) -> list[str]:
+    """The ids of two runs that differ in the learning rate alone."""
+    return [str(run_pipeline(finetune={"learning_rate": rate}).mlflow_run_id) for rate in (1e-6, 1e-2)]
+
+
+def test_two_runs_side_by_side(
+    two_rates: list[str], nli: Callable[..., Any], workplace: Path, run_pipeline: Callable[..., RunSummary]
+) -> None:
+    done = nli("compare", *(run_id[:12] for run_id in two_rates), "--report", "report.html", "--json")
+    assert done.returncode == 0, done.stderr
+    (other,) = json.loads(done.stdout)["others"]
+    assert [row[0] for row in other["differs"]["parameters"]] == ["finetune.learning_rate"]
+    assert other["differs"]["data"] == other["differs"]["code"] == []
+    client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    first, second = (client.get_run(run_id).data.metrics for run_id in two_rates)
+    everything = other["parts"][0]
+    assert everything["first"]["value"] == pytest.approx(first["test/accuracy"])
+    assert everything["second"]["value"] == pytest.approx(second["test/accuracy"])
+    assert len(other["changed"]) == everything["paired"]["only_first"] + everything["paired"]["only_second"] > 0
+    assert {part["name"] for part in other["parts"]} >= {"all", "label entailment", "label neutral"}
+
+    shown = nli("compare", *two_rates)
+    assert "finetune.learning_rate" in shown.stdout
+    assert " is " in shown.stdout  # the texts of examples that changed sides
+    page = (workplace / "report.html").read_text()
+    assert "<td>finetune.learning_rate</td>" in page
+    assert "data:image/png;base64," in page
+
+    told = compare(two_rates)
+    assert told["others"][0]["parts"] == other["parts"]
+    (report,) = client.list_artifacts(two_rates[1], "comparisons")
+    assert report.path == f"comparisons/{two_rates[0]}.html"
+
+    elsewhere = run_pipeline(corpus={"name": "sample", "pairs": 360, "seed": 1}).mlflow_run_id
+    refused = nli("compare", two_rates[0], str(elsewhere))
+    assert refused.returncode == 2
+    assert "were tested on different examples" in refused.stderr.splitlines()[-1]
+
+
+def test_what_cannot_be_compared_is_one_line(nli: Callable[..., Any]) -> None:
+    for arguments, message in (
+        (["0123abcd"], "name two runs at least"),
+        (["0123abcd", "4567abcd"], "0123abcd: no run of this id"),
+        (["0123abcd", "4567abcd", "--report", "report.pdf"], "ends in .html or .md"),
+    ):
+        refused = nli("compare", *arguments)
+        assert refused.returncode == 2
+        (line,) = refused.stderr.splitlines()
+        assert message in line

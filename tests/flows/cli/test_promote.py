@@ -1,0 +1,97 @@
+"""The champion of a real registry."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from mlflow import MlflowClient
+
+from flows.pipeline import RunSummary
+from flows.predict import predict
+from nli_core.errors import UserError
+from nli_core.evaluation.promotion_rules import Margins
+from tasks.models.champion import promote, roll_back
+from tasks.settings import Settings
+
+
+def test_the_alias_moves_to_a_better_model_only_and_goes_back(
+    run_pipeline: Callable[..., RunSummary], nli: Callable[..., Any], workplace: Path
+) -> None:
+    corpus = {"name": "sample", "pairs": 900}
+    untrained, trained, other = (
+        str(run_pipeline(corpus=corpus, finetune={"learning_rate": rate, "epochs": epochs, "seed": seed}).mlflow_run_id)
+        for rate, epochs, seed in ((1e-6, 1, 0), (3e-3, 12, 0), (1e-6, 1, 1))
+    )
+    settings, client = Settings.from_environment(), MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    attempt = partial(promote, settings, model=None, reason=None, margins=Margins(calibration=1))
+
+    def champion() -> tuple[str | None, dict[str, str]]:
+        version = client.get_model_version_by_alias("nli-sample", "champion")
+        return version.run_id, version.tags
+
+    first = nli("promote", untrained)
+    assert first.returncode == 0, first.stderr
+    assert "models:/nli-sample@champion" in first.stdout
+    assert champion()[0] == untrained
+    assert attempt(untrained).broken == ["it is champion already"]
+
+    elsewhere = str(run_pipeline(corpus={"name": "sample", "pairs": 360}, finetune={"epochs": 1}).mlflow_run_id)
+    assert "were tested on different examples" in attempt(elsewhere).broken[0]
+
+    assert attempt(trained[:10]).promoted
+    assert champion() == (trained, {"nli.promotion": "better by the rules"})
+
+    told = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here")
+    assert told.returncode == 0, told.stderr
+    assert "█" in told.stdout
+    assert {line.split()[0] for line in told.stdout.splitlines()} == {"entailment", "contradiction", "neutral"}
+    (workplace / "pairs.csv").write_text("premise,hypothesis\na girl is here,a child is here\n")
+    files = ["--input", "pairs.csv", "--output", "labels.parquet"]
+    assert nli("predict", "--model", "nli-sample@champion", *files).returncode == 0
+    (row,) = pl.read_parquet(workplace / "labels.parquet").to_dicts()
+    told_json = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here", "--json").stdout
+    assert json.loads(told_json)["probabilities"]["neutral"] == pytest.approx(row["probability/neutral"], abs=1e-2)
+    single = nli("predict", "--premise", "a girl is here")
+    assert (single.returncode, "for pairs: give a hypothesis too" in single.stderr) == (2, True)
+
+    source, target = str(workplace / "pairs.csv"), str(workplace / "by-flow.parquet")
+    assert predict(source, target) == {"rows": 1, "kept_rows": 0}
+    assert pl.read_parquet(target).equals(pl.read_parquet(workplace / "labels.parquet"))
+    assert f"{row['probability/neutral']:.3f}" in told.stdout
+
+    worse = nli("promote", other)
+    assert worse.returncode == 2
+    assert "against it: it is not better by the paired test: -" in worse.stdout
+    assert "version 2 stays champion" in worse.stderr
+    assert champion()[0] == trained
+
+    assert attempt(other, reason="the customer asked for it").promoted
+    assert champion() == (other, {"nli.promotion": "the customer asked for it"})
+
+    assert attempt(untrained, reason="back to the beginning").promoted  # version 1 a second time
+    assert roll_back(settings, "nli-sample") == ("1", "3")
+    assert nli("rollback", "nli-sample").returncode == 0
+    assert champion()[0] == trained
+    assert roll_back(settings, "nli-sample") == ("2", "1")
+    assert champion()[0] == untrained
+    with pytest.raises(UserError, match="version 1 was the first champion"):
+        roll_back(settings, "nli-sample")
+
+
+def test_what_cannot_be_promoted_is_one_line(nli: Callable[..., Any]) -> None:
+    for arguments, message in (
+        (["promote", "0123abcd"], "no run of this id"),
+        (["promote", "0123abcd", "--force", " "], "give a reason"),
+        (["rollback", "nli-sample"], "has no champion"),
+        (["predict", "--premise", "a girl"], "no model is champion yet"),
+        (["predict", "--premise", "a girl", "--input", "pairs.csv"], "give --input and --output, or --premise"),
+        (["predict", "--input", "pairs.csv", "--output", "labels.csv"], "ends in .parquet"),
+    ):
+        refused = nli(*arguments)
+        assert refused.returncode == 2
+        (line,) = refused.stderr.splitlines()
+        assert message in line

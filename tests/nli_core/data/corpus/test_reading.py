@@ -1,0 +1,87 @@
+"""Reading part by part gives what reading at once gives, wherever the parts end."""
+
+import csv
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nli_core.data.corpus import reading
+from nli_core.data.corpus.layout import CorpusLayout, TableFormat
+from nli_core.data.corpus.locate import Source
+from nli_core.errors import UserError
+
+pytestmark = pytest.mark.faults("inputs tried")
+
+TEXTS = st.text(st.sampled_from("ab ,\t\"\n\r'äé漢\U0001f600\u2028"), min_size=1, max_size=12)
+Rows = list[dict[str, str]]
+
+
+def _layout(format_: TableFormat, columns: tuple[str, ...] | None = None) -> CorpusLayout:
+    return CorpusLayout(
+        format=format_,
+        files={"train": "t"},
+        columns=columns,
+        premise=("premise",),
+        hypothesis="hypothesis",
+        label="label",
+        labels=("a", "b"),
+    )
+
+
+def _write(path: Path, format_: TableFormat, rows: Rows, *, header: bool = True) -> None:
+    if format_ == "parquet":
+        pl.DataFrame(rows).write_parquet(path)
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if format_ == "jsonl":
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            return
+        # A carriage return is quoted, as RFC 4180 wants it; Python's writer quotes it because its line end has one.
+        writer = csv.DictWriter(file, list(rows[0]), delimiter="," if format_ == "csv" else "\t")
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def _read(path: Path, layout: CorpusLayout, part: int) -> list[pl.DataFrame]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_PART_BYTES", part)
+        patch.setattr(reading, "_PART_ROWS", part)
+        return list(reading.read_parts(Source(path, path.name), layout.table))
+
+
+@pytest.mark.parametrize("format_", ["csv", "tsv", "jsonl", "parquet"])
+@given(texts=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=12), part=st.integers(1, 80))
+@settings(max_examples=60, deadline=None)
+def test_parts_hold_every_row_once_and_in_order(format_: TableFormat, texts: list[tuple[str, str]], part: int) -> None:
+    rows = [{"premise": first, "other": "x", "hypothesis": second, "label": "a"} for first, second in texts]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "t"
+        _write(path, format_, rows)
+        parts = _read(path, _layout(format_), part)
+    columns = ["premise", "hypothesis", "label"]
+    assert pl.concat(parts).select(columns).to_dicts() == [{name: row[name] for name in columns} for row in rows]
+
+
+def test_raw_files_have_quotes_without_meaning(tmp_path: Path) -> None:
+    rows = [f'say "{number}\tyes\ta' for number in range(50)]
+    (tmp_path / "t").write_text("\n".join(["premise\thypothesis\tlabel", *rows]))
+    parts = _read(tmp_path / "t", _layout("raw_tsv"), 64)
+    assert len(parts) > 5
+    assert pl.concat(parts)["premise"].to_list() == [f'say "{number}' for number in range(50)]
+
+
+def test_a_file_without_a_header_keeps_its_first_row_and_names_one_that_ends_early(tmp_path: Path) -> None:
+    layout = _layout("csv", columns=("label", "premise", "hypothesis"))
+    rows = [{"label": "a", "premise": f"p {number}", "hypothesis": "h"} for number in range(50)]
+    _write(tmp_path / "t", "csv", rows, header=False)
+    assert pl.concat(_read(tmp_path / "t", layout, 64))["premise"].to_list() == [row["premise"] for row in rows]
+    with (tmp_path / "t").open("a") as file:
+        file.write("a,only two\n")
+    with pytest.raises(UserError, match="t, line 51: has 2 fields, the corpus 3"):
+        _read(tmp_path / "t", layout, 64)

@@ -1,0 +1,118 @@
+"""The oracle of the fast tokenizer is the plain one, on hostile text too."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nli_core.config import PackConfig
+from nli_core.data.examples.encode import Texts, encode_texts
+from nli_core.data.tokenize.fast import FastTokenizer
+from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.data.tokenize.word_level import BOOK_SPECIALS, book_tokenizer, learn_words
+
+HOSTILE = st.text(
+    st.one_of(
+        st.sampled_from("abcXYZ 019.,'\"-!?[]()#@ \t\n\r"),
+        st.sampled_from(
+            "éÅßİıΣς世界日本\u0301\u200b\u200d\ufeff\ufffd\u3000\u2028🙂👩‍👩‍👧\x00\x01\x0b\x1f\x7f\x85\xa0"
+        ),
+        st.characters(codec="utf-8"),
+    ),
+    max_size=40,
+)
+TEXTS = st.lists(
+    st.one_of(HOSTILE, st.sampled_from(["", " ", "a" * 150, "[SEP] a [MASK]", "it's 3,000.50"])), max_size=8
+)
+
+
+@pytest.fixture(scope="module", params=["wordpiece", "cased", "learned", "book"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    if request.param in ("wordpiece", "cased"):
+        (folder / "vocab.txt").write_bytes((tiny_encoder / "vocab.txt").read_bytes())
+        if request.param == "cased":
+            (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    else:
+        words = ["a", "b", "it", "it's", "its", "'s", "3,000.50", "300050", "é", "世界", "-"]
+        learned = learn_words([" ".join(words)], 50)
+        built = book_tokenizer([*BOOK_SPECIALS, *words]) if request.param == "book" else learned
+        built.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@given(texts=TEXTS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_ids_are_those_of_the_plain_tokenizer(folder: Path, texts: list[str]) -> None:
+    fast, plain = FastTokenizer(folder), Tokenizer(folder)
+    column = pa.array(texts, pa.large_string())
+    for _ in range(2):  # the second time from memory
+        for found, expected in zip(fast.encode(column), plain.encode(column), strict=True):
+            assert found.tolist() == expected.tolist()
+    if plain.reads_parses:
+        parses = pa.array([None if len(text) % 3 == 0 else text for text in texts], pa.large_string())
+        for found, expected in zip(fast.encode(column, parses), plain.encode(column, parses), strict=True):
+            assert found.tolist() == expected.tolist()
+
+
+@given(
+    pairs=st.lists(st.tuples(HOSTILE, HOSTILE), min_size=1, max_size=8),
+    max_length=st.integers(8, 20),
+    truncation=st.sampled_from(["longest_first", "ratio", "hypothesis_first", "premise_first"]),
+    fill=st.booleans(),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_examples_are_those_of_the_plain_way(
+    tiny_encoder: Path, pairs: list[tuple[str, str]], max_length: int, truncation: str, fill: bool
+) -> None:
+    config = PackConfig(max_length=max_length, truncation=truncation, fill=fill)  # type: ignore[arg-type]
+    premises, hypotheses = (Texts.of(texts) for texts in zip(*pairs, strict=True))
+    expected = encode_texts(Tokenizer(tiny_encoder), premises, hypotheses, config)
+    found = encode_texts(FastTokenizer(tiny_encoder), premises, hypotheses, config)
+    assert found.truncated_tokens == expected.truncated_tokens
+    for name in ("input_ids", "lengths", "boundaries"):
+        assert getattr(found.examples, name).tolist() == getattr(expected.examples, name).tolist()
+
+
+def test_a_slice_of_a_column_is_read_as_a_slice(tiny_encoder: Path) -> None:
+    column = pa.array(["a b", "é", "c d e", "f"], pa.large_string()).slice(1, 2)
+    for found, expected in zip(
+        FastTokenizer(tiny_encoder).encode(column), Tokenizer(tiny_encoder).encode(column), strict=True
+    ):
+        assert found.tolist() == expected.tolist()
+
+
+def test_a_very_long_text_is_left_to_the_plain_tokenizer(tiny_encoder: Path) -> None:
+    column = pa.array(["a b", "a b c " * 10_000, "c"], pa.large_string())
+    fast, plain = FastTokenizer(tiny_encoder).encode(column), Tokenizer(tiny_encoder).encode(column)
+    assert fast[1].tolist() == [2, 30_000, 1]
+    assert fast[0].tolist() == plain[0].tolist()
+
+
+def test_many_words_on_many_threads(tiny_encoder: Path) -> None:
+    """The memory grows past its first size, while others read it."""
+    random = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    columns = [
+        pa.array(
+            [" ".join("".join(random.choice(letters, 5)) for _ in range(20)) for _ in range(1000)], pa.large_string()
+        )
+        for _ in range(4)
+    ]
+    plain, fast = Tokenizer(tiny_encoder), FastTokenizer(tiny_encoder)
+    found: dict[int, list[list[int]]] = {}
+
+    def encode(place: int) -> None:
+        found[place] = [values.tolist() for values in fast.encode(columns[place % 4])]
+
+    threads = [threading.Thread(target=encode, args=(place,)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = [[values.tolist() for values in plain.encode(column)] for column in columns]
+    assert all(found[place] == expected[place % 4] for place in range(8))

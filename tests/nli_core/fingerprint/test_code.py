@@ -1,0 +1,186 @@
+"""The digests are taken of a copy of the package that the tests edit."""
+
+import importlib.util
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nli_core.fingerprint.code import code_of
+from nli_core.run.plan import ENTRIES
+
+STAGES = set(ENTRIES)
+Code = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture
+def core(tmp_path: Path, project: Path) -> Path:
+    """A copy of the core that may be edited."""
+    return Path(shutil.copytree(project / "nli_core", tmp_path / "nli_core"))
+
+
+@pytest.fixture
+def code(core: Path) -> Code:
+    """Digests the copy for every stage; the module is loaded anew, since it remembers what it parsed."""
+    return lambda: _digest(core)
+
+
+@pytest.fixture(scope="module")
+def digests(project: Path) -> dict[str, Any]:
+    """The digests without any edit."""
+    return _digest(project / "nli_core")
+
+
+def _digest(core: Path) -> dict[str, Any]:
+    spec = importlib.util.spec_from_file_location("copied_fingerprint", core / "fingerprint" / "code.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["copied_fingerprint"] = module
+    spec.loader.exec_module(module)
+    return {stage: module.code_of(*entries) for stage, entries in ENTRIES.items()}
+
+
+def _edit(core: Path, file: str, before: str, after: str) -> None:
+    path = core / file
+    source = path.read_text(encoding="utf-8")
+    assert before in source, f"{file} no longer has {before!r}"
+    path.write_text(source.replace(before, after), encoding="utf-8")
+
+
+def _changed(code: Code, before: dict[str, Any]) -> set[str]:
+    after = code()
+    return {stage for stage in STAGES if after[stage].digest != before[stage].digest}
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "stages"),
+    [
+        pytest.param(
+            "download/archives.py", "_MOST_SWELLING = 100", "_MOST_SWELLING = 99", {"download"}, id="constant"
+        ),
+        pytest.param(
+            "download/corpora/sample_grammar.py",
+            "range(pairs // 3)",
+            "range(pairs // 4)",
+            {"download"},
+            id="bound",
+        ),
+        pytest.param(
+            "data/corpus/layout.py", "carve_seed: int = 0", "carve_seed: int = 1", {"download", "pack"}, id="default"
+        ),
+        pytest.param("data/corpus/layout.py", "    label: str\n", "    label: int\n", {"download", "pack"}, id="field"),
+        pytest.param("data/tokenize/kernels.py", "range(kept[row])", "range(kept[row] - 1)", {"pack"}, id="loop"),
+        pytest.param("data/examples/truncate.py", "budget // 2", "budget // 3", {"pack"}, id="formula-of-pack"),
+        pytest.param("training/optimizer.py", "(step + 1)", "(step + 2)", {"finetune"}, id="formula-of-finetune"),
+        pytest.param("data/loading/batching.py", "BATCHES = 50", "BATCHES = 60", {"finetune"}, id="batches"),
+        pytest.param(
+            "model/classifier.py",
+            "head_dropout: float = 0.0",
+            "head_dropout: float = 0.5",
+            {"finetune", "evaluate"},
+            id="default-of-a-parameter",
+        ),
+        pytest.param("evaluation/metrics.py", "zero_division=0.0", "zero_division=1.0", {"evaluate"}, id="argument"),
+        pytest.param("evaluation/metrics.py", "argmax(axis=1)", "argmin(axis=1)", {"evaluate"}, id="method"),
+        pytest.param(
+            "model/encoder.py",
+            "from torch.nn import functional",
+            "from torch import functional",
+            {"finetune", "evaluate"},
+            id="library",
+        ),
+        pytest.param(
+            "data/examples/shards.py",
+            "_METADATA_KEY = b",
+            "register()\n_METADATA_KEY = b",
+            {"pack", "finetune", "evaluate"},
+            id="statement-of-a-module",
+        ),
+    ],
+)
+def test_code_that_changes_a_result_counts(
+    core: Path, code: Code, digests: dict[str, Any], file: str, before: str, after: str, stages: set[str]
+) -> None:
+    _edit(core, file, before, after)
+    assert _changed(code, digests) == stages
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        pytest.param("training/optimizer.py", '"""AdamW and', '"""Another text: AdamW and', id="docstring"),
+        pytest.param("training/optimizer.py", "    warmup =", "    # a comment\n    warmup =", id="comment"),
+        pytest.param("training/optimizer.py", "(step + 1)", "( step+1 )", id="formatting"),
+        pytest.param(
+            "training/optimizer.py", "step: int, total_steps: int", "step: float, total_steps", id="annotation"
+        ),
+        pytest.param("training/optimizer.py", "trainable", "chosen", id="local-variable"),
+        pytest.param("download/archives.py", "has no {name}", "lacks the member {name}", id="raise"),
+        pytest.param("download/fetch.py", "{shown}: expected {", "{shown}: wanted {", id="raise-of-a-helper"),
+        pytest.param("data/corpus/cleaning.py", "is none of {known}", "is not among {known}", id="helper-of-a-message"),
+        pytest.param("training/finetune.py", '_REMEDY = "lower', '_REMEDY = "reduce', id="constant-of-a-message"),
+        pytest.param("training/finetune.py", "dev accuracy {dev", "accuracy on dev {dev", id="progress"),
+        pytest.param("errors.py", "class UserError(Exception)", "class UserError(ValueError)", id="errors"),
+        pytest.param("atomic.py", "os.fsync(handle)", "os.fdatasync(handle)", id="atomic-writing"),
+        pytest.param("config/stages.py", "passes over train", "epochs over train", id="description"),
+    ],
+)
+def test_what_changes_no_result_does_not_count(
+    core: Path, code: Code, digests: dict[str, Any], file: str, before: str, after: str
+) -> None:
+    _edit(core, file, before, after)
+    assert _changed(code, digests) == set()
+
+
+def test_a_tokenizer_does_not_count_for_who_reads_shards(core: Path, code: Code, digests: dict[str, Any]) -> None:
+    _edit(core, "data/tokenize/word_level.py", r"n't(?!\\w)", r"n't")
+    assert _changed(code, digests) == {"download"}
+    _edit(core, "data/tokenize/tokenizer.py", "parse or self._split", "self._split")
+    assert _changed(code, digests) == {"download", "pack"}
+
+
+@pytest.mark.parametrize("module", ["data.examples.ragged", "model.architecture", "training.optimizer"])
+def test_a_module_may_move(core: Path, code: Code, digests: dict[str, Any], module: str) -> None:
+    path = core.joinpath(*module.split(".")).with_suffix(".py")
+    path.rename(core / "moved.py")
+    for other in core.rglob("*.py"):
+        source = other.read_text(encoding="utf-8")
+        other.write_text(source.replace(f"nli_core.{module}", "nli_core.moved"), encoding="utf-8")
+    assert _changed(code, digests) == set()
+
+
+@pytest.mark.parametrize("name", ["training_batches", "RaggedExamples", "_by_head", "STRATEGIES", "_is_better"])
+def test_a_definition_may_be_renamed(core: Path, code: Code, digests: dict[str, Any], name: str) -> None:
+    for path in core.rglob("*.py"):
+        path.write_text(re.sub(rf"\b{name}\b(?!=)", "Renamed", path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert _changed(code, digests) == set()
+
+
+def test_a_definition_may_move_to_another_module(core: Path, code: Code, digests: dict[str, Any]) -> None:
+    optimizer, loop = core / "training" / "optimizer.py", core / "training" / "finetune.py"
+    source = optimizer.read_text(encoding="utf-8")
+    start = source.index("def learning_rate")
+    optimizer.write_text(source[:start], encoding="utf-8")
+    moved = loop.read_text(encoding="utf-8").replace("import build_optimizer, learning_rate", "import build_optimizer")
+    loop.write_text(f"{moved}\n\n{source[start:]}", encoding="utf-8")
+    assert _changed(code, digests) == set()
+
+
+def test_each_definition_has_a_digest_of_its_own_for_explanations(
+    core: Path, code: Code, digests: dict[str, Any]
+) -> None:
+    before = digests["finetune"].definitions
+    _edit(core, "training/optimizer.py", "(step + 1)", "(step + 2)")
+    after = code()["finetune"].definitions
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"nli_core.training.optimizer.learning_rate"}
+
+
+def test_an_unknown_entry_is_an_error() -> None:
+    with pytest.raises(LookupError):
+        code_of("nli_core.training.nothing:finetune")

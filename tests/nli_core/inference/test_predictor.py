@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nli_core.config import PackConfig
+from nli_core.data.tokenize.fast import FastTokenizer
+from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.inference.predictor import Predictor
+from nli_core.model.classifier import Classifier
+from nli_core.model.saved import export_classifier
+from nli_core.model.weights import load_encoder
+
+LABELS = ("entailment", "contradiction", "neutral")
+PREMISES = ["A man plays a guitar.", "Zwei Hündchen rennen 🐕.", "x", "A girl sleeps on the couch. " * 30] * 40
+HYPOTHESES = ["Somebody makes music.", "Nothing moves.", "y" * 200, "A child is awake."] * 40
+
+
+@pytest.fixture
+def model(tiny_encoder: Path, tmp_path: Path) -> Path:
+    classifier = Classifier(load_encoder(tiny_encoder)[0], LABELS)
+    export_classifier(
+        classifier, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64), pairs=True
+    )
+    return tmp_path / "model"
+
+
+def test_the_tokenizer_for_many_texts_changes_no_answer(model: Path) -> None:
+    answers = [Predictor(model, kind).probabilities(PREMISES, HYPOTHESES) for kind in (Tokenizer, FastTokenizer)]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_answers_come_in_the_order_of_the_texts_and_do_not_depend_on_the_others(model: Path) -> None:
+    predictor = Predictor(model)
+    together = predictor.probabilities(PREMISES, HYPOTHESES)
+    np.testing.assert_allclose(together.sum(axis=1), 1)
+    for place in (0, 1, 2, 3, 77):
+        alone = predictor.probabilities(PREMISES[place : place + 1], HYPOTHESES[place : place + 1])
+        np.testing.assert_allclose(together[place], alone[0], atol=2e-2)
+    assert len(predictor.probabilities([], [])) == 0

@@ -1,0 +1,193 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from nli_core.config import PackConfig
+from nli_core.data.corpus import reading
+from nli_core.errors import UserError
+from nli_core.inference.predictor import Predictor
+from nli_core.inference.tables import predict_table
+from nli_core.model.classifier import Classifier
+from nli_core.model.saved import export_classifier
+from nli_core.model.weights import load_encoder
+
+COLUMNS = ("premise", "hypothesis")
+PAIRS = [{"premise": f"a child number {'so ' * (row % 9)}{row}", "hypothesis": "a girl"} for row in range(40)]
+
+
+@pytest.fixture
+def predictor(tiny_encoder: Path, tmp_path: Path) -> Predictor:
+    torch.manual_seed(0)
+    model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
+    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64), pairs=True)
+    return Predictor(tmp_path / "model")
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PART_BYTES", 300)
+    monkeypatch.setattr(reading, "_PART_ROWS", 11)
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.tsv", "pairs.jsonl", "pairs.parquet"])
+def test_every_row_is_predicted_in_its_order(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    told: list[int] = []
+    facts = predict_table(
+        predictor,
+        write_rows(name, PAIRS),
+        tmp_path / "out.parquet",
+        columns=COLUMNS,
+        model="m",
+        progress=lambda done, total, _: told.append(done) or None,
+    )
+    assert facts == {"rows": 40, "kept_rows": 0}
+    assert len(told) > 2
+    assert told[-1] == 40
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    expected = predictor.probabilities([row["premise"] for row in PAIRS], [row["hypothesis"] for row in PAIRS])
+    assert found["row"].to_list() == list(range(40))
+    np.testing.assert_allclose(found.select("probability/no", "probability/yes").to_numpy(), expected, atol=1e-6)
+    assert found["label"].to_list() == [("no", "yes")[place] for place in expected.argmax(axis=1)]
+    assert not (tmp_path / "out.parquet.parts").exists()
+
+
+class _DyingPredictor(Predictor):
+    """Dies in its third part."""
+
+    calls = 0
+
+    def probabilities(self, premises: Sequence[str], hypotheses: Sequence[str] | None = None) -> Any:
+        self.calls += 1
+        if self.calls == 3:
+            raise KeyboardInterrupt
+        return super().probabilities(premises, hypotheses)
+
+
+def test_a_prediction_that_died_goes_on_and_comes_to_the_same(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = write_rows("pairs.csv", PAIRS)
+    predict_table(predictor, source, tmp_path / "whole.parquet", columns=COLUMNS, model="m")
+    target = tmp_path / "out.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
+    assert not target.exists()
+    unfinished = tmp_path / ".out.parquet.4711.partial"  # of a process that was killed while it joined the parts
+    unfinished.touch()
+    facts = predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    assert not unfinished.exists()
+    assert 0 < facts["kept_rows"] < 40
+    assert target.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_what_another_model_or_another_file_left_is_not_used(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, target = write_rows("pairs.csv", PAIRS), tmp_path / "out.parquet"
+    for change in ("model", "file"):
+        with pytest.raises(KeyboardInterrupt):
+            predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
+        if change == "file":
+            write_rows("pairs.csv", PAIRS[1:])
+        facts = predict_table(predictor, source, target, columns=COLUMNS, model="other" if change == "model" else "m")
+        assert facts["kept_rows"] == 0
+
+
+@pytest.fixture
+def single(tiny_encoder: Path, tmp_path: Path) -> Predictor:
+    """A predictor of single texts."""
+    model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
+    pack = PackConfig(max_length=64)
+    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "single", pack=pack, pairs=False)
+    return Predictor(tmp_path / "single")
+
+
+def test_single_texts_have_one_column(single: Predictor, write_rows: Callable[..., Path], tmp_path: Path) -> None:
+    source = write_rows("texts.csv", [{"text": "a child"}, {"text": "a girl"}])
+    predict_table(single, source, tmp_path / "out.parquet", model="m")
+    expected = single.probabilities(["a child", "a girl"])
+    found = pl.read_parquet(tmp_path / "out.parquet").select("probability/no", "probability/yes").to_numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_what_the_model_does_not_take_is_refused(
+    predictor: Predictor, single: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = write_rows("pairs.csv", PAIRS)
+    with pytest.raises(UserError, match="takes text, and not premise, hypothesis: name one column"):
+        predict_table(single, source, tmp_path / "out.parquet", columns=COLUMNS, model="m")
+    with pytest.raises(UserError, match="takes premise and hypothesis, and not premise: name both columns"):
+        predict_table(predictor, source, tmp_path / "out.parquet", columns=["premise"], model="m")
+    with pytest.raises(UserError, match="for pairs: give a hypothesis too"):
+        predictor.probabilities(["a child"])
+    with pytest.raises(UserError, match="for single texts: leave out the hypothesis"):
+        single.probabilities(["a child"], ["a girl"])
+
+
+def test_a_blank_line_of_a_single_column_is_named(single: Predictor, tmp_path: Path) -> None:
+    source = tmp_path / "texts.csv"
+    source.write_text("text\na\n\nb\n")
+    with pytest.raises(UserError, match=r"line 3: has no text in text"):
+        predict_table(single, source, tmp_path / "out.parquet", model="m")
+
+
+def test_parts_of_another_cut_are_made_again(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = write_rows("pairs.csv", PAIRS), tmp_path / "out.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
+    monkeypatch.setattr(reading, "_PART_BYTES", 500)
+    predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    assert pl.read_parquet(target)["row"].to_list() == list(range(40))
+
+
+def test_two_predictions_into_one_file_do_not_mix(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, target = write_rows("pairs.csv", PAIRS), tmp_path / "out.parquet"
+
+    def another(_done: int, _total: int, _note: str) -> None:
+        predict_table(predictor, source, target, columns=COLUMNS, model="m")
+
+    with pytest.raises(UserError, match="another process is predicting into it"):
+        predict_table(predictor, source, target, columns=COLUMNS, model="m", progress=another)
+
+
+def test_a_place_that_takes_no_file_is_one_line(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        predict_table(
+            predictor, write_rows("pairs.csv", PAIRS), tmp_path / "file" / "out.parquet", columns=COLUMNS, model="m"
+        )
+
+
+@pytest.mark.faults("inputs tried")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("premise,other\na,b\n", "has no column 'hypothesis', only 'premise', 'other'; name the columns"),
+        ("premise,hypothesis\na,b\nc,\n", r"line 3: has no text in premise or hypothesis"),
+        ("premise,hypothesis\n" + "aaaa,bbbb\n" * 100 + ",b\n", r"line 102: has no text"),
+        ("premise,hypothesis\na,b\nc,d,e\n", r"line 3: has 3 fields, the header 2"),
+        ("premise,hypothesis\n", "has no rows"),
+        ("", "is empty"),
+    ],
+)
+def test_what_cannot_be_predicted_is_named_before_anything_is(
+    predictor: Predictor, tmp_path: Path, text: str, message: str
+) -> None:
+    source = tmp_path / "pairs.csv"
+    source.write_text(text)
+    with pytest.raises(UserError, match=message):
+        predict_table(predictor, source, tmp_path / "out.parquet", columns=COLUMNS, model="m")
+    assert not list(tmp_path.glob("out*"))

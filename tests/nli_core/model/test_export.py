@@ -1,0 +1,125 @@
+"""What other programs compute with an exported model. The oracle is the model itself, in fp32."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nli_core.config import PackConfig, TransformerEncoder
+from nli_core.download.encoders.pretrained import download_encoder
+from nli_core.errors import UserError
+from nli_core.model.classifier import Classifier
+from nli_core.model.export import export_as
+from nli_core.model.saved import export_classifier, load_classifier, read_pack_config
+from nli_core.model.weights import load_encoder
+
+LABELS = ("no", "yes")
+Answer = Callable[[dict[str, Tensor]], Tensor]
+
+
+def _exported(encoder: Path, out: Path) -> Path:
+    torch.manual_seed(0)
+    model = Classifier(load_encoder(encoder)[0], LABELS, head_dropout=0.3)
+    export_classifier(model, encoder, encoder, out, pack=PackConfig(max_length=64), pairs=True)
+    return out
+
+
+def _with_family(tiny_encoder: Path, folder: Path, family: str) -> Path:
+    shutil.copytree(tiny_encoder, folder)
+    described = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**described, "model_type": family}))
+    return folder
+
+
+@pytest.fixture(params=["bert", "d2l_bert", "transformer"])
+def model(request: pytest.FixtureRequest, tmp_path: Path, tiny_encoder: Path) -> Path:
+    """A classifier of each family."""
+    folder = tmp_path / "encoder"
+    if request.param == "transformer":
+        config = TransformerEncoder(
+            name="transformer", vocabulary_size=50, hidden_size=16, heads=2, head_size=12, intermediate_size=24
+        )
+        folder.mkdir()
+        download_encoder(config, out=folder, cache=tmp_path, scratch=tmp_path)
+    else:
+        _with_family(tiny_encoder, folder, request.param)
+    return _exported(folder, tmp_path / "model")
+
+
+def _of_torch(path: Path) -> Answer:
+    graph = torch.export.load(path).module()
+    return lambda batch: graph(**batch)
+
+
+def _of_onnx(path: Path) -> Answer:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda batch: torch.from_numpy(session.run(None, {name: part.numpy() for name, part in batch.items()})[0])
+
+
+def _of_transformers(path: Path) -> Answer:
+    from transformers import AutoModelForSequenceClassification
+
+    theirs = AutoModelForSequenceClassification.from_pretrained(path.parent).eval()
+    return lambda batch: theirs(**batch).logits
+
+
+def _check(folder: Path, answer: Answer) -> None:
+    """A single example, many, of all lengths, padded or not: the same logits."""
+    ours, source = load_classifier(folder), np.random.default_rng(0)
+    for examples, longest in ((1, 1), (1, 7), (2, 64), (33, 20)):
+        lengths = source.integers(1, longest + 1, examples)
+        lengths[0] = longest
+        inside = torch.from_numpy(np.arange(longest) < lengths[:, None])
+        batch = {
+            "input_ids": torch.from_numpy(source.integers(0, 50, inside.shape)),
+            "attention_mask": inside.long(),
+            "token_type_ids": torch.from_numpy(source.integers(0, 2, inside.shape)),
+        }
+        with torch.no_grad():
+            expected = ours(batch["input_ids"], batch["token_type_ids"], torch.from_numpy(lengths))
+            torch.testing.assert_close(answer(batch), expected, atol=1e-5, rtol=0)
+
+
+def test_plain_torch_computes_the_same(model: Path, tmp_path: Path) -> None:
+    _check(model, _of_torch(export_as(model, tmp_path / "out" / "torch", form="torch")))
+    assert (tmp_path / "out" / "torch" / "config.json").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["torch"]
+
+
+def test_onnxruntime_computes_the_same(model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        _check(model, _of_onnx(export_as(model, tmp_path / "onnx", form="onnx")))
+    assert caplog.text == ""
+
+
+def test_transformers_computes_the_same(tiny_encoder: Path, tmp_path: Path) -> None:
+    model = _exported(tiny_encoder, tmp_path / "model")
+    _check(model, _of_transformers(export_as(model, tmp_path / "huggingface", form="huggingface")))
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "huggingface")
+    assert tokenizer.model_max_length == read_pack_config(model).max_length
+
+
+def test_the_book_s_architecture_is_not_expressed_in_transformers(tiny_encoder: Path, tmp_path: Path) -> None:
+    model = _exported(_with_family(tiny_encoder, tmp_path / "encoder", "d2l_bert"), tmp_path / "model")
+    with pytest.raises(UserError, match="transformers cannot express this architecture"):
+        export_as(model, tmp_path / "huggingface", form="huggingface")
+    assert not (tmp_path / "huggingface").exists()
+
+
+def test_what_is_there_stays(tiny_encoder: Path, tmp_path: Path) -> None:
+    model = _exported(tiny_encoder, tmp_path / "model")
+    with pytest.raises(UserError, match="is there already"):
+        export_as(model, tmp_path / "model", form="torch")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        export_as(model, tmp_path / "file" / "out", form="torch")

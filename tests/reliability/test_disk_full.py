@@ -1,0 +1,58 @@
+"""A disk that fills up while the pipeline runs: a small tmpfs, mounted for real."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nli_core.store.store import Store
+
+pytestmark = pytest.mark.faults("faults injected")
+
+Nli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Gives a folder on a disk of so many KiB; called again, makes the disk larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def resize(kibibytes: int) -> Path:
+        how = "remount," if folder.is_mount() else ""
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"{how}size={kibibytes}k", "tmpfs", str(folder)], check=True)
+        return folder
+
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("mounting a disk takes rights that this user has not")
+    subprocess.run(["umount", str(folder)], check=True)
+    yield resize
+    subprocess.run(["umount", str(folder)], check=False)
+
+
+def test_a_full_disk_is_one_line_and_the_run_completes_once_there_is_room(
+    nli: Nli, tiny_settings: list[str], tmp_path: Path, disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["run", "sample", *tiny_settings, "--set", "finetune.checkpoint_every=2", "--json"]
+    whole = json.loads(nli(*command).stdout.splitlines()[-1])
+    used = sum(path.stat().st_size for path in Path(os.environ["NLI_STORE"]).rglob("*") if path.is_file()) // 1024
+
+    store = disk(used // 4) / "inside" / "store"
+    monkeypatch.setenv("NLI_STORE", str(store))
+    for size in (used // 4, used // 2, used):
+        disk(size)
+        done = nli(*command)
+        assert done.returncode == 2, done.stderr
+        line = done.stderr.splitlines()[-1]
+        assert line.startswith("nli: ")
+        assert str(store.parent) in line
+        assert "full" in line or "No space left" in line
+        assert "Traceback" not in done.stderr
+        assert Store(store).damages() == []
+    disk(used * 10)
+    again = json.loads(nli(*command).stdout.splitlines()[-1])
+    assert again["metrics"] == whole["metrics"]
+    assert not list(store.glob("*/*.partial"))

@@ -1,0 +1,161 @@
+"""`nli run`, killed with SIGKILL again and again, comes to what an undisturbed run comes to.
+
+In each round it is killed once for each of `AIMS`; `NLI_KILL_ROUNDS` says how many rounds there are (`make soak`: 15).
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+
+from nli_core.config import STAGES
+from nli_core.store.store import Store
+
+pytestmark = pytest.mark.faults("runs compared with an undisturbed one")
+
+SETTINGS = {"finetune.epochs": 30, "finetune.checkpoint_every": 3, "pack.rows_per_shard": 40}
+# What a kill is aimed at: (seconds after the start, at least and at most), or what is seen on the disk. Some of it is
+# there for less than a millisecond; what comes soon after is behind it, so that no attempt gets further.
+AIMS: tuple[tuple[float, float] | tuple[str, ...], ...] = (
+    (0.5, 3.0),
+    ("download/*.partial/scratch", "download/*/manifest.json"),
+    ("download/*/manifest.json",),
+    ("pack/*.partial/train-*.arrow", "pack/*/manifest.json"),
+    ("pack/*.partial/.manifest.json.*", "pack/*/manifest.json"),
+    ("finetune/*.partial/checkpoints/*.partial",),
+    (4.0, 7.0),
+    ("finetune/*.partial/checkpoints/*.partial/best",),
+    (4.0, 7.0),
+    ("finetune/*.partial/model.fresh", "finetune/*.partial/model", "finetune/*/manifest.json"),
+    ("finetune/*.partial/.manifest.json.*", "finetune/*/manifest.json"),
+    ("finetune/*/manifest.json",),  # its upload begins
+    ("evaluate/*.partial/figures", "evaluate/*/manifest.json"),
+    ("evaluate/*/manifest.json",),
+)
+ROUNDS = int(os.environ.get("NLI_KILL_ROUNDS", "1"))
+
+
+class Attempts:
+    """Runs the recipe in a workplace, to be killed or to the end."""
+
+    def __init__(self, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
+        self.store = folder / "store"
+        self._tracking = f"sqlite:///{folder / 'mlflow.db'}"
+        self._command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *arguments, "--json"]
+        places = {"NLI_STORE": str(self.store), "MLFLOW_TRACKING_URI": self._tracking}
+        self._environment = {**os.environ, **environment, **places}
+        self.made: dict[Path, str] = {}
+        self.step = 0
+
+    @property
+    def tracking(self) -> MlflowClient:
+        return MlflowClient(self._tracking)
+
+    def kill(self, aim: tuple[float, float] | tuple[str, ...], chance: random.Random) -> bool:
+        """Start it and kill it at the sight of any of `aim`, or after so many seconds; whether it was still running."""
+        running = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        sights = [sight for sight in aim if isinstance(sight, str)]
+        life = float("inf") if sights else chance.uniform(*(float(end) for end in aim))
+        end = time.monotonic() + life
+        while running.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(FileNotFoundError):  # renamed while it was looked into
+                if any(next(self.store.glob(sight), None) for sight in sights):
+                    break
+            time.sleep(0.0002)
+        alive = running.poll() is None
+        if alive:
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        self._check_what_is_there()
+        return alive
+
+    def finish(self) -> dict[str, Any]:
+        done = subprocess.run(self._command, env=self._environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        self._check_what_is_there()
+        summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return summary
+
+    def _check_what_is_there(self) -> None:
+        """No output is ever made twice, and training never falls behind a checkpoint."""
+        for manifest in self.store.glob("*/*/manifest.json"):
+            if not manifest.parent.name.endswith(".partial"):
+                text = manifest.read_text(encoding="utf-8")
+                assert self.made.setdefault(manifest, text) == text
+        steps = [int(path.name.split("-")[1]) for path in self.store.glob("finetune/*/checkpoints/step-*-????")]
+        assert max(steps, default=0) >= self.step
+        self.step = max(steps, default=0)
+
+
+@pytest.fixture
+def attempts(
+    prefect_server: str, tmp_path: Path, tiny_settings: list[str], empty_tracking_database: Path
+) -> Callable[[str], Attempts]:
+    settings = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
+
+    def build(name: str) -> Attempts:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
+        return Attempts(folder, [*tiny_settings, *settings], {"PREFECT_API_URL": prefect_server})
+
+    return build
+
+
+def _files(store: Path) -> dict[str, dict[str, str]]:
+    """Digests of all files of all outputs."""
+    found = {output.key: output for stage in STAGES for output in Store(store).outputs(stage)}
+    assert all(output.damage() is None for output in found.values())
+    return {key: {name: file.sha256 for name, file in output.manifest.files.items()} for key, output in found.items()}
+
+
+def _series(client: MlflowClient, run_id: str) -> dict[str, list[int]]:
+    names = client.get_run(run_id).data.metrics
+    return {name: [metric.step for metric in client.get_metric_history(run_id, name)] for name in names}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_run_killed_anywhere_comes_to_the_same(
+    attempts: Callable[[str], Attempts], number: int, record_property: Callable[[str, object], None]
+) -> None:
+    undisturbed, killed = attempts("undisturbed"), attempts("killed")
+    chance = random.Random(number)
+    survived = sum(killed.kill(aim, chance) for aim in AIMS)
+    record_property("kills survived", survived)
+    expected, found = undisturbed.finish(), killed.finish()
+    assert survived >= len(AIMS) - 2  # an attempt may be over before it is seen
+
+    assert found["metrics"] == expected["metrics"]
+    assert _files(killed.store) == _files(undisturbed.store)
+    assert not [path for place in ("*/*.partial", "*/*.discarded", "runs/*") for path in killed.store.glob(place)]
+
+    experiment = killed.tracking.get_experiment_by_name("nli")
+    assert experiment is not None
+    (run,) = killed.tracking.search_runs([experiment.experiment_id])
+    assert (run.info.run_id, run.info.status) == (found["mlflow_run_id"], "FINISHED")
+    steps = _series(undisturbed.tracking, expected["mlflow_run_id"])
+    assert _series(killed.tracking, found["mlflow_run_id"]) == steps
+
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=["sample"])))
+    assert runs
+    assert all(run.state is not None and run.state.is_final() for run in runs)

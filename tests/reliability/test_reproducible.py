@@ -1,0 +1,43 @@
+"""One recipe, two places: everything that decides nothing about the result is different."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.pipeline import RunSummary, pipeline
+from nli_core.config import RunConfig
+from nli_core.filenames import CHECKPOINTS
+from nli_core.store.manifest import MANIFEST_NAME
+
+
+def _files(summary: RunSummary) -> dict[str, bytes]:
+    """What the stages left, but for what says when, where and how fast."""
+    return {
+        f"{stage}/{path.relative_to(result.output.folder)}": path.read_bytes()
+        for stage, result in summary.stages.items()
+        for path in sorted(result.output.folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_NAME and CHECKPOINTS not in path.parts
+    }
+
+
+def test_other_workers_another_store_and_other_checkpoints_give_the_same_bytes(
+    prefect_server: str,
+    workplace: Path,
+    tiny_config: Callable[..., RunConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summaries = []
+    for name, workers, every in (("one", 1, 3), ("two", 4, 7)):
+        monkeypatch.setenv("NLI_STORE", str(workplace / name / "store"))
+        config = tiny_config(pack={"rows_per_shard": 30}, finetune={"checkpoint_every": every})
+        flow = pipeline.with_options(task_runner=ThreadPoolTaskRunner(max_workers=workers))
+        summaries.append(flow(config, recipe="tiny"))
+    one, two = summaries
+    assert {stage: result.output.key for stage, result in one.stages.items()} == {
+        stage: result.output.key for stage, result in two.stages.items()
+    }
+    assert _files(one) == _files(two)
+    assert len([name for name in _files(one) if name.endswith(".arrow")]) > 4
+    assert one.metrics == two.metrics

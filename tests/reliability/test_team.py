@@ -1,0 +1,142 @@
+"""What a team shares: Prefect and MLflow on PostgreSQL, files on S3, by environment variables alone."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from flows.local.servers import free_port, prefect_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+_POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None)
+_QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+@contextmanager
+def _running(command: list[str], answers: Callable[[], bool], **options: Any) -> Iterator[None]:
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=said, stderr=said, **options) as server:
+        try:
+            while not answers():
+                if server.poll() is not None:
+                    said.seek(0)
+                    raise AssertionError(said.read().decode())
+                time.sleep(0.2)
+            yield
+        finally:
+            server.terminate()
+
+
+def _get(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+@pytest.fixture
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a new PostgreSQL server with the databases `prefect` and `mlflow`, whose user needs a password."""
+    if _POSTGRES is None:
+        pytest.skip("no PostgreSQL: apt-get install postgresql")
+    # PostgreSQL does not run as root.
+    user = "nobody" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+    folder = tmp_path_factory.mktemp("postgres")
+    shutil.chown(folder, user)
+    for parent in [folder, *folder.parents][:-2]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    options: dict[str, Any] = {"user": user, "cwd": folder} if os.getuid() == 0 else {"cwd": folder}
+    (folder / "password").write_text("team-secret")
+    (folder / "password").chmod(0o644)
+    making = [f"{_POSTGRES}/initdb", "-D", "data", "-U", "nli", "-A", "scram-sha-256", "--pwfile", "password"]
+    subprocess.run(making, check=True, **_QUIET, **options)
+    port = str(free_port())
+    environment = {**os.environ, "PGPASSWORD": "team-secret"}
+    place = ["-h", "127.0.0.1", "-p", port, "-U", "nli"]
+
+    def answers() -> bool:
+        asked = [f"{_POSTGRES}/psql", *place, "-c", "select 1", "postgres"]
+        return subprocess.run(asked, env=environment, check=False, **_QUIET).returncode == 0
+
+    with _running([f"{_POSTGRES}/postgres", "-D", "data", "-p", port, "-k", str(folder)], answers, **options):
+        for name in ("prefect", "mlflow"):
+            subprocess.run([f"{_POSTGRES}/createdb", *place, name], env=environment, check=True)
+        yield f"nli:team-secret@127.0.0.1:{port}"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An S3 bucket of moto's server, to which the environment leads."""
+    import boto3
+
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "team")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "bucket-secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", address)
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+    with _running(command, lambda: _get(f"{address}/moto-api/")):
+        boto3.client("s3", endpoint_url=address).create_bucket(Bucket="models")
+        yield "s3://models/nli"
+
+
+def _objects(bucket: str) -> list[str]:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
+    return [found["Key"] for found in client.list_objects_v2(Bucket="models").get("Contents", [])]
+
+
+@pytest.mark.parametrize("tracking", ["server", "database"])
+def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
+    workplace: Path,
+    postgres: str,
+    bucket: str,
+    tracking: str,
+    tiny_settings: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(workplace / "prefect"))
+    monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", f"postgresql+asyncpg://{postgres}/prefect")
+    with ExitStack() as ends:
+        prefect = ends.enter_context(prefect_server("--no-ui"))
+        prefect.wait_until_healthy()
+        monkeypatch.delenv("PREFECT_API_DATABASE_CONNECTION_URL")
+        monkeypatch.setenv("PREFECT_API_URL", f"{prefect.address}/api")
+        if tracking == "server":
+            port = str(free_port())
+            command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", port]
+            command += ["--backend-store-uri", f"postgresql://{postgres}/mlflow", "--artifacts-destination", bucket]
+            ends.enter_context(_running(command, lambda: _get(f"http://127.0.0.1:{port}/health"), cwd=workplace))
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        else:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://{postgres}/mlflow")
+            monkeypatch.setenv("NLI_ARTIFACTS", bucket)
+
+        def nli(*words: str) -> "subprocess.CompletedProcess[str]":
+            command = [str(Path(sys.executable).with_name("nli")), *words]
+            done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert "team-secret" not in done.stdout + done.stderr
+            return done
+
+        nli("run", "sample", *tiny_settings, "--promote-as", "nli-sample")
+        assert "Nothing to do" in nli("run", "sample", *tiny_settings).stdout
+        shown = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here").stdout
+        assert "entailment" in shown
+        runs = requests.post(f"{prefect.address}/api/flow_runs/filter", json={}, timeout=30).json()
+        assert [run["state_name"] for run in runs] == ["Completed", "Completed"]
+    found = _objects(bucket)
+    assert any(name.endswith("model.safetensors") for name in found)
+    assert any(name.endswith("predictions-test.parquet") for name in found)
+    assert not (workplace / "mlartifacts").exists()

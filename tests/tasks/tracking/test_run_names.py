@@ -1,0 +1,34 @@
+"""What runs are called."""
+
+from pathlib import Path
+
+import pytest
+
+from nli_core.config import parse_config
+from tasks.recipes import find_recipe, override
+from tasks.tracking.run_names import run_title
+
+
+@pytest.mark.parametrize(
+    ("settings", "title"),
+    [
+        ([], "sample"),
+        (["finetune.learning_rate=1e-4", "finetune.seed=3"], "sample learning_rate=0.0001 seed=3"),
+        (["encoder.name=hf:google-bert/bert-base-uncased@86b5e0934494"], "sample encoder=bert-base-uncased@86b5e0…"),
+        (["finetune.checkpoint_every=7"], "sample"),
+        (
+            [
+                "corpus.pairs=900",
+                "finetune.epochs=1",
+                "finetune.batch_size=8",
+                "pack.max_length=32",
+                "evaluate.precision=fp32",
+            ],
+            "sample pairs=900 max_length=32 epochs=1 batch_size=8 and 1 more",
+        ),
+    ],
+)
+def test_a_run_is_called_by_its_recipe_and_what_differs_from_it(project: Path, settings: list[str], title: str) -> None:
+    config = parse_config(override(find_recipe(project / "prefect.yaml", "sample").config, settings))
+    assert run_title("sample", config) == title
+    assert run_title("custom", config) == "custom"
