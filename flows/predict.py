@@ -1,37 +1,36 @@
-"""A file predicted by a model, as a flow: for the UI and for schedules."""
+"""Predict a file with a model, as a flow: for the UI and for schedules."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.states import Cancelled
 
-from flows.pipeline import ends, lifetime
+from flows.lifecycle import cancelled, ends, lifetime
 from nli_core.callbacks import StoppedError
-from tasks.runtime.cancellation import StopRequest
+from tasks.runtime.cancellation import CancellationToken
 from tasks.runtime.progress import StageProgress
 from tasks.settings import Settings
 
 
 @flow(name="predict", flow_run_name="predict {source}", **ends)
 def predict(source: str, target: str, model: str = "champion", columns: list[str] | None = None) -> dict[str, Any]:
-    """Predict every row of a file; an interrupted prediction goes on when the same is run again.
+    """Predict every row of a file; rerun an interrupted prediction to resume it.
 
     Args:
         source: The file to read, as the worker sees it: CSV, TSV, JSONL or Parquet.
         target: The Parquet file to write.
-        model: champion, a name in the registry such as nli-snli@champion, the id of an MLflow run, or a folder.
-        columns: Columns of the premise and the hypothesis, or of the only text; by default they are called so.
+        model: champion, a registry name such as nli-snli@champion, the id of an MLflow run, or a folder.
+        columns: Columns of the premise and the hypothesis, or of the only text; by default they have these names.
     """
     from tasks.models.predict import predict_file
 
     settings = Settings.from_environment()
     try:
-        with lifetime(), StopRequest() as stop, StageProgress("predict", stop) as progress:
+        with lifetime(), CancellationToken() as stop, StageProgress("predict", stop) as progress:
             facts = predict_file(settings, model, Path(source), Path(target), columns, progress)
     except StoppedError as stopped:
-        return cast(dict[str, Any], Cancelled(message=f"{stopped}; run the same again, and it goes on"))
+        return cancelled(dict[str, Any], f"{stopped}; rerun it to resume")
     text = (
         f"`{source}` by {model}: {facts['rows']:,} rows, {facts['kept_rows']:,} of them by an earlier try, `{target}`"
     )

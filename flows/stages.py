@@ -1,15 +1,18 @@
 """Each stage as a flow of its own, for reruns from a worker or the Prefect UI.
 
-A stage flow takes the outputs of the stages before it from the store, found by the same configuration. It does not run
-them: one that is missing is an error that names it.
+A stage flow reads the outputs of the stages before it from the store, by the same configuration. It does not run them.
+A missing input raises an error that names the stage to run.
 """
 
 from prefect import flow
 from prefect.exceptions import CancelledRun
 
-from flows.pipeline import RunSummary, cancelled, ends, lifetime, run_stage_task, shard_workers, summarize
-from nli_core.config import RunConfig, Stage
-from nli_core.run.plan import finished_upstream
+from flows.lifecycle import cancelled, ends, lifetime, shard_workers
+from flows.pipeline import CHAIN
+from flows.summary import RunSummary, summarize
+from nli_core.config import Stage
+from nli_core.run.config import RunConfig
+from nli_core.run.plan import StageRequest, finished_upstream
 from tasks.settings import Settings
 
 
@@ -17,9 +20,9 @@ def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> Run
     try:
         with lifetime():
             upstream = finished_upstream(stage, config, Settings.from_environment().store)
-            return summarize(recipe, {stage: run_stage_task(stage, config, upstream, recipe, rerun)})
+            return summarize(recipe, {stage: CHAIN[stage](StageRequest(config, recipe, upstream, rerun)).result()})
     except CancelledRun as stopped:
-        return cancelled(stopped)
+        return cancelled(RunSummary, stopped)
 
 
 @flow(name="download-stage", flow_run_name="download {recipe}", **ends)

@@ -1,22 +1,26 @@
-"""How the core tells of its progress, and is told to stop: through callables that the caller passes in."""
+"""How the core reports progress, and learns that it is to stop: through callables that the caller passes in."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 LogMetrics = Callable[[Mapping[str, float], int], object]
-"""Takes metrics by name and the step that they belong to; has the shape of MLflow's `log_metrics`."""
+"""Takes metrics by name and their step; has the shape of MLflow's `log_metrics`."""
 
 Progress = Callable[[int, int, str], object]
-"""Takes what is done, what there is to do in all, and a few words about the present state."""
+"""Takes what is done, the total, and a note about the present state."""
 
 ShouldStop = Callable[[], bool]
-"""Whether work is to end early."""
+"""Returns whether work is to end early."""
 
 
 def never() -> bool:
-    """The `ShouldStop` of work that nobody stops."""
+    """Never stop: the default `ShouldStop`."""
     return False
+
+
+def no_progress(_done: int, _total: int, _note: str) -> None:
+    """Report nothing: the default `Progress`."""
 
 
 class Point(NamedTuple):
@@ -27,21 +31,19 @@ class Point(NamedTuple):
 
 
 class StoppedError(Exception):
-    """Work ended early because it was asked to; what it had done is kept for the next try."""
+    """Work ended early because it was asked to. What it had done is kept for the next try."""
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Who watches a training: takes its metrics and progress, and may ask it to stop.
+class TrainingCallbacks:
+    """Who takes a training's metrics and progress, and who may stop it.
 
-    A training that goes on logs its curves from the beginning, but for the speeds. `before_checkpoint` is called when a
-    checkpoint is about to be written: the speeds until then are never logged again. `should_stop` is asked every step;
-    once it says yes, training writes a checkpoint and raises `StoppedError`.
-    `say` is told what a user ought to know besides.
+    A resumed training logs its curves again from the beginning, except for speeds. `before_checkpoint` is called just
+    before a checkpoint is written: the speeds until then are never logged again. `should_stop` is called at every step.
+    Once it returns true, training writes a checkpoint and raises `StoppedError`.
     """
 
     log_metrics: LogMetrics = lambda _metrics, _step: None
-    progress: Progress = lambda _done, _total, _note: None
+    progress: Progress = no_progress
     before_checkpoint: Callable[[], object] = lambda: None
     should_stop: ShouldStop = never
-    say: Callable[[str], object] = print

@@ -20,7 +20,7 @@ _keepers = 0
 
 
 @contextmanager
-def kept_heap() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Within the block freed memory stays with the process; where the C library is not glibc, nothing changes.
 
     Blocks may be nested and may overlap in threads; after the last one the memory goes back as it is freed.

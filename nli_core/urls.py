@@ -1,16 +1,25 @@
-"""Addresses of files and servers."""
+"""Addresses of files and servers, and texts that may hold them."""
 
+import re
 from urllib.parse import urlsplit, urlunsplit
+
+# Everything between :// and @. A slash in the password makes the address invalid; :5000/ is a port.
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s]*@|[^\s/@:]*:(?!\d+/)\S*@)")
 
 
 def is_remote(address: str) -> bool:
-    """Whether `address` is one to fetch rather than a path."""
+    """Return whether `address` is an http(s) address and not a path."""
     return urlsplit(address).scheme in ("http", "https")
 
 
 def without_password(address: str) -> str:
-    """The address without user name and password, fit for logs, manifests and error lines."""
+    """Remove user name and password from an address, for logs, manifests and error lines."""
     parts = urlsplit(address)
     if "@" not in parts.netloc:
         return address
     return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]))
+
+
+def without_credentials(text: str) -> str:
+    """Remove user names and passwords from all addresses in a text, valid or not."""
+    return _CREDENTIALS.sub("", text)

@@ -1,4 +1,4 @@
-"""Where things are kept: read from the environment when asked for, never at import."""
+"""All settings from the environment: read when asked for, never at import. `docs/environment.md` lists them."""
 
 import os
 import socket
@@ -9,6 +9,12 @@ from nli_core.store.store import Store
 from nli_core.urls import is_remote, without_password
 
 RECIPE_BOOK = "prefect.yaml"
+STORE = "NLI_STORE"
+ARTIFACTS = "NLI_ARTIFACTS"
+WEBHOOK = "NLI_WEBHOOK"
+PARALLEL_TRAININGS = "NLI_PARALLEL_TRAININGS"
+DEBUG = "NLI_DEBUG"  # set by `nli --debug`
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -21,22 +27,22 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """`NLI_STORE` (default `.nli/store` below the project) and `MLFLOW_TRACKING_URI` (default SQLite beside it).
+        """Read `NLI_STORE` (default `.nli/store` in the project) and `MLFLOW_TRACKING_URI` (default SQLite beside it).
 
         `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other.
         """
-        root = Path(os.environ.get("NLI_STORE") or project_root() / ".nli" / "store").expanduser().resolve()
+        root = Path(os.environ.get(STORE) or project_root() / ".nli" / "store").expanduser().resolve()
         tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.parent / 'mlflow.db'}"
-        return cls(Store(root), tracking_uri, os.environ.get("NLI_PARALLEL_TRAININGS") == "1")
+        return cls(Store(root), tracking_uri, os.environ.get(PARALLEL_TRAININGS) == "1")
 
     @property
     def training_lock(self) -> str:
-        """The name of the lock that a training holds: the devices that it may use."""
-        return f"training-{socket.gethostname()}-{os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}".replace("/", "_")
+        """The name of the lock that a training holds: this host, and the devices that it may use."""
+        return f"training-{socket.gethostname()}-{visible_devices() or 'all'}".replace("/", "_")
 
     @property
     def downloads(self) -> Path:
-        """Where fetched archives are kept for the next time."""
+        """The folder of fetched archives."""
         return self.store.root / "downloads"
 
     @property
@@ -46,17 +52,32 @@ class Settings:
 
     @property
     def artifacts(self) -> str | None:
-        """Where MLflow keeps files, if runs go straight to a database; a server decides for itself.
+        """Where MLflow keeps files for runs that go straight to a database; None for a server, which decides itself.
 
-        `NLI_ARTIFACTS`, a folder or an address such as s3://bucket/nli; by default beside the store.
+        `NLI_ARTIFACTS` is a folder or an address such as s3://bucket/nli; the default is beside the store.
         """
         if is_remote(self.tracking_uri):
             return None
-        named = os.environ.get("NLI_ARTIFACTS") or str(self.store.root.parent / "mlartifacts")
+        named = os.environ.get(ARTIFACTS) or str(self.store.root.parent / "mlartifacts")
         return named if "://" in named else Path(named).expanduser().resolve().as_uri()
 
 
+def webhook() -> str | None:
+    """Return whom to notify of a flow run that did not end well: an address, or a Prefect notification block."""
+    return os.environ.get(WEBHOOK)
+
+
+def debugging() -> bool:
+    """Return whether tracebacks and the libraries' logs are to be shown."""
+    return DEBUG in os.environ
+
+
+def visible_devices() -> str | None:
+    """Return the GPUs that this process may use, if they are restricted."""
+    return os.environ.get(VISIBLE_DEVICES)
+
+
 def project_root() -> Path:
-    """The folder with the recipe book: the checkout that this package runs from, or else the working directory."""
+    """Return the folder with the recipe book: this package's checkout, or else the working directory."""
     checkout = Path(__file__).resolve().parents[1]
     return checkout if (checkout / RECIPE_BOOK).exists() else Path.cwd()

@@ -1,6 +1,7 @@
 """What tests of all three packages share: a small encoder, small corpora, and the place of the real data."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -21,8 +22,10 @@ import torch
 
 from flows.local.servers import free_port
 from flows.pipeline import RunSummary, pipeline
-from nli_core.config import RunConfig, Stage, parse_config
+from nli_core.config import Stage
 from nli_core.download.corpora import sample_grammar
+from nli_core.log import LOGGER
+from nli_core.run.config import RunConfig, parse_config
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -98,6 +101,23 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """The messages that the project logs during the test."""
+    messages: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    handler, level = Handler(), LOGGER.level
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    yield messages
+    LOGGER.removeHandler(handler)
+    LOGGER.setLevel(level)
 
 
 @pytest.fixture

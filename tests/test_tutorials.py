@@ -10,10 +10,11 @@ import psutil
 import pytest
 
 from flows.pipeline import RunSummary, pipeline
-from nli_core.config import parse_config
 from nli_core.filenames import MODEL
 from nli_core.inference.predictor import Predictor
-from tasks.recipes import find_recipe, override
+from nli_core.run.config import parse_config
+from nli_core.run.overrides import override
+from tasks.recipes import find_recipe
 
 BOOK_SIZES = {"hidden_size": 32, "intermediate_size": 64, "heads": 4, "layers": 2, "positions": 64}
 QUICK = {"finetune.epochs": 1, "finetune.precision": "fp32", "evaluate.precision": "fp32"}

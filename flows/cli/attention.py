@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import JsonOption, print_json, say
-from flows.local.environment import quiet_libraries
+from flows.cli.output import JsonOption, echo, print_json
+from flows.local.environment import set_library_defaults
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -33,7 +33,7 @@ def attention(
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--output {output}: its folder cannot be made ({error.strerror})") from None
-    quiet_libraries()
+    set_library_defaults()
     from nli_core.evaluation.figures import save_attention
     from nli_core.inference.inspector import Inspector
     from tasks.models.resolve import model_folder
@@ -48,4 +48,4 @@ def attention(
     if json:
         print_json({"tokens": inspected.tokens, "path": str(output)})
     else:
-        say(f"{which}, {len(inspected.tokens)} tokens: {output}")
+        echo(f"{which}, {len(inspected.tokens)} tokens: {output}")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import JsonOption, print_json, print_rows, say
-from flows.local.environment import quiet_libraries
+from flows.cli.output import JsonOption, echo, print_json, print_rows
+from flows.local.environment import set_library_defaults
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -30,7 +30,7 @@ def compare(
     """
     if report and report.suffix not in (".html", ".md"):
         raise UserError(f"--report {report}: name a file that ends in .html or .md")
-    quiet_libraries()
+    set_library_defaults()
     from tasks.comparison import compare as comparing
     from tasks.comparison import report as comparison_report
 
@@ -47,19 +47,19 @@ def compare(
         print_json(comparison_report.as_json(first, compared))
         return
     for other in compared:
-        say(f"{comparison_report.run_name(other.run)} against {comparison_report.run_name(first)}")
+        echo(f"{comparison_report.run_name(other.run)} against {comparison_report.run_name(first)}")
         everything = other.comparison.parts[0]
         for which, accuracy in (("first", everything.first), ("second", everything.second)):
-            say(f"{which}: test accuracy {comparison_report.accuracy_text(accuracy)}")
-        say(f"{comparison_report.verdict(other)}\n")
+            echo(f"{which}: test accuracy {comparison_report.accuracy_text(accuracy)}")
+        echo(f"{comparison_report.verdict(other)}\n")
         _print(comparison_report.DIFFERENCES, comparison_report.differing_rows(other))
         header = ("part", "examples", "first", "second", "difference, points", "p")
         _print(header, comparison_report.short_part_rows(other))
         _print(comparison_report.CHANGES, comparison_report.changed_rows(other, spelled, _SHOWN_CHANGES))
-    say(f"All of it: {report}" if report else "--report FILE.html writes all of it, with figures.")
+    echo(f"All of it: {report}" if report else "--report FILE.html writes all of it, with figures.")
 
 
 def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if rows:
         print_rows(header, rows)
-        say()
+        echo()

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from flows.cli.output import JsonOption, print_json, say
-from flows.local.environment import quiet_libraries
+from flows.cli.output import JsonOption, echo, print_json
+from flows.local.environment import set_library_defaults
 from tasks.settings import Settings
 
 
@@ -25,13 +25,13 @@ def export(
 
     Example: nli export champion --format onnx --output champion-onnx
     """
-    quiet_libraries()
-    from nli_core.model.export import export_as
+    set_library_defaults()
+    from nli_core.model.export import export_model
     from tasks.models.predict import fine_tuned
 
     with fine_tuned(Settings.from_environment(), model) as folder:
-        path = export_as(folder, output, form=form)
+        path = export_model(folder, output, form=form)
     if json:
         print_json({"format": form, "path": str(path)})
     else:
-        say(f"{form}: {path}")
+        echo(f"{form}: {path}")

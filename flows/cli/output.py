@@ -1,4 +1,4 @@
-"""How commands speak: tables and sentences for people, one JSON object a command for programs."""
+"""How commands print: tables and sentences for people, one JSON object for programs."""
 
 import json
 import sys
@@ -9,22 +9,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-_WIDE = 1000  # characters: a file has no edge to fold a line at
+_WIDE = 1000  # characters: a file has no edge at which to fold a line
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 
-def say(text: str = "", *, stderr: bool = False) -> None:
-    """Print a line as it is, however long; a line that wraps cannot be copied."""
+def echo(text: str = "", *, stderr: bool = False) -> None:
+    """Print a line unfolded, however long; a folded line cannot be copied."""
     Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False).print(text)
 
 
-def complain(message: str) -> None:
-    """Say in one line on stderr why a command ends early."""
-    say(f"nli: {message}", stderr=True)
+def error(message: str) -> None:
+    """Print on stderr, in one line, why a command ends early."""
+    echo(f"nli: {message}", stderr=True)
 
 
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]], *, stderr: bool = False) -> None:
-    """Print a table without lines; an empty header has none."""
+    """Print a table without lines; an empty header prints none."""
     table = Table(*header, box=None, pad_edge=False, show_header=bool(header))
     for row in rows:
         table.add_row(*row)

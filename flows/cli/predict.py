@@ -1,6 +1,5 @@
 """`nli predict`: a champion, or any model, on a file or on one example."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,8 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.cli.output import JsonOption, print_json, say
-from flows.local.environment import quiet_libraries
+from flows.cli.output import JsonOption, echo, print_json
+from flows.local.environment import set_library_defaults
+from flows.local.launch import log_to_stderr
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -37,7 +37,7 @@ def predict(
 ) -> None:
     """Predict every row of a file, in its order, or one example.
 
-    A killed prediction goes on where it was: run the same command again.
+    Rerun a killed prediction to resume it.
 
     Example: nli predict --input pairs.csv --output labels.parquet
     """
@@ -50,7 +50,7 @@ def predict(
     names = None if columns is None else [name.strip() for name in columns.split(",")]
     if names is not None and not (len(names) in (1, 2) and all(names)):
         raise UserError(f"--columns {columns}: name one column or two, such as premise,hypothesis")
-    quiet_libraries()
+    set_library_defaults()
     from nli_core.inference.predictor import Predictor
     from tasks.models.predict import fine_tuned
 
@@ -81,10 +81,10 @@ def _predict_file(
     from tasks.models.predict import predict_file
     from tasks.runtime.progress import ShownProgress
 
-    with ShownProgress("predict", lambda line: print(line, file=sys.stderr, flush=True)) as progress:
+    with log_to_stderr(), ShownProgress("predict") as progress:
         facts = predict_file(settings, model, source, target, columns, progress)
     if json:
         print_json({**facts, "output": str(target)})
         return
     kept = f", {facts['kept_rows']:,} of them by an earlier try" if facts["kept_rows"] else ""
-    say(f"{facts['rows']:,} rows{kept}: {target}")
+    echo(f"{facts['rows']:,} rows{kept}: {target}")

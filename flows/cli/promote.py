@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import JsonOption, print_json, say
-from flows.local.environment import quiet_libraries
+from flows.cli.output import JsonOption, echo, print_json
+from flows.local.environment import set_library_defaults
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
@@ -33,7 +33,7 @@ def promote(
         raise UserError("--force: give a reason; it is recorded with the model")
     if not (margin >= 0 and calibration_margin >= 0):
         raise UserError("--margin and --calibration-margin: give numbers that are not below 0")
-    quiet_libraries()
+    set_library_defaults()
     from nli_core.evaluation.promotion_rules import Margins
     from tasks.comparison import report as comparison_report
     from tasks.models import champion as promotion
@@ -44,13 +44,13 @@ def promote(
         print_json({"model": done.model, "champion": done.champion, "promoted": done.promoted, "broken": done.broken})
     else:
         if done.compared:
-            say(f"{comparison_report.run_name(done.compared.run)} {comparison_report.verdict(done.compared)}")
+            echo(f"{comparison_report.run_name(done.compared.run)} {comparison_report.verdict(done.compared)}")
         for rule in done.broken:
-            say(f"against it: {rule}")
+            echo(f"against it: {rule}")
     if not done.promoted:
         raise UserError(f"{done.model}: version {done.champion} stays champion; rules against it: {len(done.broken)}")
     if not json:
-        say(promotion.told(done))
+        echo(promotion.told(done))
 
 
 def rollback(
@@ -60,11 +60,11 @@ def rollback(
 
     Example: nli rollback nli-snli
     """
-    quiet_libraries()
+    set_library_defaults()
     from tasks.models.champion import roll_back
 
     before, now = roll_back(Settings.from_environment(), model)
     if json:
         print_json({"model": model, "champion": now, "before": before})
     else:
-        say(f"{model}: version {now} is champion again, version {before} is not")
+        echo(f"{model}: version {now} is champion again, version {before} is not")

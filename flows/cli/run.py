@@ -1,35 +1,116 @@
-"""How a run ends for whoever started it: a short table, or one JSON object."""
+"""`nli recipes` and `nli run`: what can be run, and a run with the summary at its end."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from flows.cli.output import print_rows, say
-from flows.pipeline import RunSummary
+import typer
+
+from flows.cli.output import JsonOption, echo, print_json, print_rows
+from flows.local.launch import local_session
+from nli_core.config import STAGES, Stage
+from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
+from nli_core.run.config import RunConfig, parse_config
+from nli_core.run.overrides import override
+from tasks.recipes import Recipe, find_recipe, read_recipes, recipe_names
+from tasks.settings import RECIPE_BOOK, Settings, project_root
+
+if TYPE_CHECKING:
+    from flows.summary import RunSummary
 
 
-def as_json(summary: RunSummary) -> dict[str, Any]:
-    """The summary as plain values."""
-    return {
-        "recipe": summary.recipe,
-        "status": "Completed",
-        "flow_run_id": summary.flow_run_id,
-        "mlflow_run_id": summary.mlflow_run_id,
-        "tracking_uri": summary.tracking_uri,
-        "stages": {
-            stage: {
-                "key": result.output.key,
-                "state": result.state_name,
-                "seconds": result.seconds,
-                "path": str(result.output.folder),
-            }
-            for stage, result in summary.stages.items()
-        },
-        "metrics": summary.metrics,
-        "promotion": summary.promotion,
-    }
+def recipes(json: JsonOption = False) -> None:
+    """List the recipes of prefect.yaml.
+
+    Example: nli recipes
+    """
+    found = read_recipes(project_root() / RECIPE_BOOK)
+    if json:
+        print_json(
+            {recipe.name: {"description": recipe.description, "config": recipe.config} for recipe in found.values()}
+        )
+        return
+    print_rows(("recipe", "description"), [(recipe.name, recipe.description) for recipe in found.values()])
 
 
-def print_summary(summary: RunSummary) -> None:
+def run(
+    name: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="One of `nli recipes`.", autocompletion=recipe_names)
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; the value is YAML.")
+    ] = None,
+    rerun: Annotated[
+        list[str] | None, typer.Option("--rerun", metavar="STAGE", help="Rerun this stage, and all after it.")
+    ] = None,
+    until: Annotated[Stage, typer.Option("--until", help="Stop after this stage.")] = "evaluate",
+    from_mlflow: Annotated[
+        str | None, typer.Option("--from-mlflow", metavar="RUN_ID", help="Instead of a recipe: repeat this MLflow run.")
+    ] = None,
+    promote_as: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Make the run champion of NAME in the registry if it is better.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print which stages would run, and why; run none.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run a recipe here, and reuse every cached stage.
+
+    Example: nli run sample --set finetune.epochs=1 --set finetune.learning_rate=1e-4
+    """
+    if (name is None) == (from_mlflow is None):
+        raise UserError("run: name one recipe (`nli recipes` lists them), or pass --from-mlflow RUN_ID")
+    recipe = _repeated(from_mlflow) if from_mlflow else find_recipe(project_root() / RECIPE_BOOK, str(name))
+    config = parse_config(override(recipe.config, settings or ()))
+    again = [_stage(word) for word in rerun or ()]
+    if late := [stage for stage in again if STAGES.index(stage) > STAGES.index(until)]:
+        raise UserError(f"--rerun {late[0]}: comes after --until {until}; use one of them")
+    if explain:
+        _explain(config, again, until, json)
+        return
+    with local_session():
+        from flows.pipeline import pipeline
+
+        summary = pipeline(config, recipe=recipe.name, rerun=again, until=until, promote_as=promote_as)
+    if json:
+        print_json(summary.as_json())
+    else:
+        _print_summary(summary)
+
+
+def _repeated(run_id: str) -> Recipe:
+    """Read what an MLflow run was asked for, and print what differs in code, versions and hardware."""
+    from tasks.runtime.provenance import differences, made_with
+    from tasks.tracking.runs import read_repeat
+
+    repeat = read_repeat(Settings.from_environment(), run_id)
+    if differing := differences(repeat["made_with"], made_with()):
+        print_rows(("differs", "then", "now"), differing, stderr=True)
+    else:
+        echo("Same code, versions and hardware as then.", stderr=True)
+    return Recipe(repeat["recipe"], "", repeat["config"])
+
+
+def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage, json: bool) -> None:
+    from nli_core.run.plan import explain
+
+    plans = explain(config, Settings.from_environment().store, rerun=rerun, until=until)
+    if json:
+        print_json({plan.stage: {"runs": plan.runs, "reason": plan.reason} for plan in plans})
+        return
+    print_rows(("stage", "", "why"), [(each.stage, "runs" if each.runs else "cached", each.reason) for each in plans])
+
+
+def _stage(word: str) -> Stage:
+    """Return the stage of this name; typer itself takes no lists of choices."""
+    for stage in STAGES:
+        if stage == word:
+            return stage
+    raise UserError(f"--rerun {word}: there is no such stage; choose one of {', '.join(STAGES)}")
+
+
+def _print_summary(summary: "RunSummary") -> None:
     """Print stages, states and seconds, the headline figures, and where to look next."""
     stages = [
         (stage, result.state_name, f"{result.seconds:.1f}", result.output.key[:12])
@@ -37,8 +118,8 @@ def print_summary(summary: RunSummary) -> None:
     ]
     print_rows(("stage", "state", "seconds", "key"), stages)
     if all(result.cached for result in summary.stages.values()):
-        say("Nothing to do: every stage was cached.")
-    say()
+        echo("Nothing to do: every stage was cached.")
+    echo()
     figures: list[tuple[str, str]] = []
     if "evaluate" in summary.stages:
         for split in ("dev", "test"):
@@ -55,4 +136,4 @@ def print_summary(summary: RunSummary) -> None:
     if summary.promotion:
         figures.append(("champion", summary.promotion))
     print_rows((), figures)
-    say("\nLook next: `make ui` opens the flow run in Prefect and the curves and figures in MLflow.")
+    echo("\nLook next: `make ui` opens the flow run in Prefect and the curves and figures in MLflow.")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import JsonOption, print_json, print_rows, say
+from flows.cli.output import JsonOption, echo, print_json, print_rows
 from nli_core.config import STAGES
 from nli_core.errors import UserError
 from nli_core.store.manifest import Output
@@ -44,8 +44,8 @@ def list_outputs(json: JsonOption = False) -> None:
     ]
     print_rows(("stage", "key", "created", "MiB", "seconds"), rows)
     for leftover in leftovers:
-        say(f"unfinished: {leftover}")
-    say(f"store: {store.root}")
+        echo(f"unfinished: {leftover}")
+    echo(f"store: {store.root}")
 
 
 @store_app.command()
@@ -60,11 +60,11 @@ def verify(json: JsonOption = False) -> None:
         print_json({"outputs": outputs, "damages": damages})
     else:
         for damage in damages:
-            say(damage)
+            echo(damage)
     if damages:
         raise UserError(f"damaged outputs: {len(damages)}; the next run makes them again")
     if not json:
-        say(f"{outputs} outputs, all as their manifests say")
+        echo(f"{outputs} outputs, all as their manifests say")
 
 
 @store_app.command()
@@ -88,15 +88,15 @@ def prune(
     sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MIB for folder in found]
     for folder, size in zip(found, sizes, strict=True):
         if not json:
-            say(f"{'deleted' if delete else 'would delete'} {folder} ({size:.1f} MiB)")
+            echo(f"{'deleted' if delete else 'would delete'} {folder} ({size:.1f} MiB)")
         if delete:
             settings.store.remove(folder)
     if json:
         print_json({"deleted": delete, "folders": list(map(str, found)), "mebibytes": round(sum(sizes), 1)})
     elif not found:
-        say("nothing to prune")
+        echo("nothing to prune")
     elif not delete:
-        say("This was a dry run: nothing was deleted. Add --delete to delete.")
+        echo("This was a dry run: nothing was deleted. Add --delete to delete.")
 
 
 def _mebibytes(output: Output) -> float:

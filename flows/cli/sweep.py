@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import JsonOption, print_json, print_rows, say
-from flows.local.launch import launched
-from nli_core.config import parse_config
+from flows.cli.output import JsonOption, echo, print_json, print_rows
+from flows.local.launch import local_session
 from nli_core.errors import UserError
-from tasks.recipes import find_recipe, override, parse_grid, recipe_names
+from nli_core.run.config import parse_config
+from nli_core.run.overrides import override, parse_grid
+from tasks.recipes import find_recipe, recipe_names
 from tasks.settings import RECIPE_BOOK, project_root
 
 
@@ -19,18 +20,16 @@ def sweep(
         list[str] | None, typer.Option(metavar="FIELD=V1,V2", help="Values to try; of several fields, all products.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds each gets.")] = 1,
-    at_once: Annotated[
+    jobs: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="How many runs go on at once, sharing a CPU's threads.  [default: one a GPU, or one on a CPU]"
-        ),
+        typer.Option(min=1, help="Number of concurrent runs.  [default: one per GPU, else 1]"),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field in all runs.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Run a recipe with several values and seeds: the mean on dev chooses. Interrupted, the same command goes on.
+    """Run a recipe with several values and seeds: the mean on dev chooses. Rerun an interrupted sweep to resume it.
 
     Example: nli sweep sample --grid finetune.learning_rate=5e-5,2e-4 --seeds 2
     """
@@ -38,15 +37,15 @@ def sweep(
     config, tried = parse_config(override(recipe.config, settings or ())), parse_grid(grid or ())
     if not tried and seeds == 1:
         raise UserError("sweep: give --grid, or --seeds above 1; `nli run` runs a recipe once")
-    with launched():
+    with local_session():
         from flows.sweep import sweep as run_sweep
 
-        done = run_sweep(config, tried, seeds, recipe.name, at_once)
+        done = run_sweep(config, tried, seeds, recipe.name, jobs)
     if json:
         plain = {kind: [asdict(each) for each in done[kind]] for kind in ("trials", "choices")}
         print_json({"mlflow_run_id": done["mlflow_run_id"], **plain})
         return
-    from tasks.tracking.sweep_run import HEADER, chosen, sweep_rows
+    from nli_core.evaluation.sweep import HEADER, chosen, sweep_rows
 
     print_rows(HEADER, sweep_rows(done["choices"]))
-    say(f"\n{chosen(done['choices'])} MLflow run {done['mlflow_run_id']}")
+    echo(f"\n{chosen(done['choices'])} MLflow run {done['mlflow_run_id']}")

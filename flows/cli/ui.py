@@ -1,9 +1,13 @@
-"""The Prefect and MLflow UIs, on loopback, until Ctrl-C."""
+"""`nli ui`: the Prefect and MLflow UIs on loopback, until Ctrl-C."""
 
 import signal
 import time
-from collections.abc import Callable
+from typing import Annotated
 
+import typer
+
+from flows.cli.output import echo
+from flows.local.environment import set_library_defaults
 from flows.local.servers import port_is_taken, prefect_server, running
 from nli_core.errors import UserError
 from tasks.settings import Settings
@@ -11,32 +15,44 @@ from tasks.settings import Settings
 _TRAININGS = "/#/experiments?workflowType=machine_learning"  # and not language models and their prompts
 
 
-def serve(settings: Settings, *, prefect_port: int, mlflow_port: int, say: Callable[[str], object] = print) -> None:
-    """Start both servers, say where they are once they answer, and wait.
+def ui(
+    prefect_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of Prefect's UI.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of MLflow's UI.")] = 5000,
+) -> None:
+    """Start the Prefect and MLflow UIs on loopback; Ctrl-C stops both.
+
+    Example: nli ui
+    """
+    set_library_defaults()
+    _serve(Settings.from_environment(), prefect_port, mlflow_port)
+
+
+def _serve(settings: Settings, prefect_port: int, mlflow_port: int) -> None:
+    """Start both servers, print their addresses once they answer, and wait.
 
     Raises:
         UserError: a port is in use, or a server ended by itself or did not answer in time.
     """
     for option, port in (("--prefect-port", prefect_port), ("--mlflow-port", mlflow_port)):
         if port_is_taken(port):
-            raise UserError(f"{option} {port}: is in use already; choose another")
+            raise UserError(f"{option} {port}: the port is in use; choose another")
     settings.store.root.parent.mkdir(parents=True, exist_ok=True)
     mlflow = ["mlflow", "server", "--workers", "1", "--backend-store-uri", settings.tracking_uri]
     if settings.artifacts:
         mlflow += ["--default-artifact-root", settings.artifacts]
-    # A terminal's Ctrl-C raises KeyboardInterrupt; a plain `kill` is to stop the servers just as well.
+    # A terminal's Ctrl-C raises KeyboardInterrupt; a plain `kill` must stop the servers too.
     earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with prefect_server(port=prefect_port) as first, running("MLflow", mlflow, mlflow_port, "/health") as second:
             for server, page in ((first, ""), (second, _TRAININGS)):
                 server.wait_until_healthy()
-                say(f"{server.name}: {server.address}{page}")
-            say("Ctrl-C stops both.")
+                echo(f"{server.name}: {server.address}{page}")
+            echo("Ctrl-C stops both.")
             while first.process.poll() is None and second.process.poll() is None:
                 time.sleep(0.5)
             ended = first if first.process.poll() is not None else second
             raise UserError(f"{ended.name} ended by itself")
     except KeyboardInterrupt:
-        say("Stopped.")
+        echo("Stopped.")
     finally:
         signal.signal(signal.SIGTERM, earlier)

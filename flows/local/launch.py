@@ -9,27 +9,29 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.logging import RichHandler
 
-from flows.local.environment import quiet_libraries
+from flows.local.environment import set_library_defaults
 from flows.local.servers import prefect_server
+from nli_core.log import LOGGER
 from tasks.settings import Settings
 
 
 @contextlib.contextmanager
-def launched() -> Iterator[None]:
+def local_session() -> Iterator[None]:
     """Run flows within the block.
 
     Raises:
         KeyboardInterrupt: one was cancelled.
         UserError: the configured Prefect server does not answer.
     """
-    quiet_libraries()
-    with _prefect_api(), _lines_of_log():
+    set_library_defaults()
+    with _prefect_api(), log_to_stderr():
         from prefect.exceptions import CancelledRun
 
-        from tasks.runtime.liveness import launching
+        from flows.lifecycle import mark_dead
+        from tasks.runtime.liveness import register_launch
 
         try:
-            with launching(Settings.from_environment()):
+            with register_launch(Settings.from_environment(), mark_dead):
                 yield
         except CancelledRun:
             raise KeyboardInterrupt from None
@@ -65,9 +67,8 @@ def _prefect_api() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lines_of_log() -> Iterator[None]:
+def log_to_stderr() -> Iterator[None]:
     """Show the stages' own lines on stderr while the block runs."""
-    logger = logging.getLogger("nli")
     handler: logging.Handler
     if sys.stderr.isatty():
         handler = RichHandler(
@@ -76,9 +77,9 @@ def _lines_of_log() -> Iterator[None]:
     else:  # one event, one line
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        LOGGER.removeHandler(handler)

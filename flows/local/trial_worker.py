@@ -27,15 +27,15 @@ from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling, Pending
 
-from flows.cli.run import as_json
-from flows.local.devices import Place
-from flows.local.environment import quiet_libraries
-from flows.local.launch import launched
-from flows.pipeline import RunSummary, pipeline
-from nli_core.config import RunConfig, parse_config
+from flows.local.devices import DeviceSlot
+from flows.local.environment import set_library_defaults
+from flows.local.launch import local_session
+from flows.pipeline import pipeline
+from flows.summary import RunSummary
 from nli_core.errors import UserError, reason_of
 from nli_core.evaluation.sweep import Trial
-from tasks.runtime.progress import LOGGER
+from nli_core.log import LOGGER
+from nli_core.run.config import RunConfig, parse_config
 
 _POLL_SECONDS = 0.2
 _STOP = "stop\n"
@@ -45,9 +45,9 @@ _ENGINE = "PREFECT__"  # begins the variables by which a worker leads the proces
 class TrialProcess:
     """Runs one pipeline after the other in one place. The process begins with the first, and anew after one died."""
 
-    def __init__(self, place: Place, *, has_terminal: bool) -> None:
+    def __init__(self, slot: DeviceSlot, *, has_terminal: bool) -> None:
         """A process that has not the terminal to itself puts the run's title before each of its lines."""
-        self._place = {**place, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
+        self._slot = {**slot, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
         self._has_terminal = has_terminal
         self._process: subprocess.Popen[str] | None = None
         self._relaying: threading.Thread | None = None
@@ -88,11 +88,11 @@ class TrialProcess:
                 self._relaying.join()
 
     def _start(self) -> "subprocess.Popen[str]":
-        quiet_libraries()  # so that what it inherits is set before it imports Prefect
+        set_library_defaults()  # so that what it inherits is set before it imports Prefect
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_ENGINE)}
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.local.trial_worker"],
-            env={**inherited, **self._place},
+            env={**inherited, **self._slot},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if self._has_terminal else subprocess.PIPE,
@@ -109,7 +109,7 @@ class TrialProcess:
             print(f"[{self._title}] {line}", end="", file=sys.stderr, flush=True)
 
 
-def trial(
+def run_trial(
     values: str,
     config: RunConfig,
     recipe: str,
@@ -200,7 +200,7 @@ class _Child:
 
 def _plain(state: State[RunSummary]) -> dict[str, Any]:
     if state.is_completed():
-        return {"state": "COMPLETED", "run": as_json(state.result())}
+        return {"state": "COMPLETED", "run": state.result().as_json()}
     error = state.result(raise_on_failure=False)
     message = str(error) if isinstance(error, UserError) else state.message
     return {"state": state.type.value, "message": message}
@@ -210,7 +210,7 @@ def main() -> None:
     """Run what the lines of the input say until there are no more."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
-    with launched():
+    with local_session():
         _Child().run_all(lambda line: print(line, file=answers, flush=True))
 
 

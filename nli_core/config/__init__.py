@@ -1,26 +1,9 @@
-"""What a run is: frozen pydantic models with bounds and a description for every field."""
+"""The config sections of the stages, and their base: frozen models with bounds and a description for every field.
 
-from nli_core.config.corpora import AgNewsCorpus, CorpusConfig, FileCorpus, SampleCorpus, SnliCorpus
-from nli_core.config.encoders import D2lEncoder, EncoderConfig, PretrainedEncoder, TransformerEncoder
+The sections of corpora and encoders are in `nli_core.download`, beside their downloads. `nli_core.run.config` joins
+them.
+"""
+
 from nli_core.config.stages import STAGES, EvaluateConfig, FinetuneConfig, PackConfig, Stage, Truncation
-from nli_core.run.config import RunConfig, parse_config
 
-__all__ = [
-    "STAGES",
-    "AgNewsCorpus",
-    "CorpusConfig",
-    "D2lEncoder",
-    "EncoderConfig",
-    "EvaluateConfig",
-    "FileCorpus",
-    "FinetuneConfig",
-    "PackConfig",
-    "PretrainedEncoder",
-    "RunConfig",
-    "SampleCorpus",
-    "SnliCorpus",
-    "Stage",
-    "TransformerEncoder",
-    "Truncation",
-    "parse_config",
-]
+__all__ = ["STAGES", "EvaluateConfig", "FinetuneConfig", "PackConfig", "Stage", "Truncation"]

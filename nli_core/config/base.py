@@ -1,7 +1,7 @@
-"""The base of every section of a config, and the kinds of values that several sections have.
+"""The base of every section of a config, and the types of values that several sections have.
 
-A field that changes where or how fast a result is made, but not the result, carries `PLACE`; it stays out of the keys
-of the stage store (see `result_fields`).
+A field that changes where or how fast a result is made, but not the result, carries `NOT_IN_KEY`. Keys of the stage
+store leave it out (see `result_fields`).
 """
 
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
-PLACE: JsonDict = {"changes_result": False}
+NOT_IN_KEY: JsonDict = {"changes_result": False}
 
 
 def _no_truth(value: object) -> object:
@@ -33,5 +33,5 @@ class Section(BaseModel):
     def result_fields(self) -> dict[str, Any]:
         """The fields that change this section's result, as JSON-ready values."""
         fields = type(self).model_fields
-        places = {name for name, field in fields.items() if field.json_schema_extra == PLACE}
+        places = {name for name, field in fields.items() if field.json_schema_extra == NOT_IN_KEY}
         return self.model_dump(mode="json", exclude=places)

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from nli_core.config.base import PLACE, Float, Fraction, Int, Section
+from nli_core.config.base import NOT_IN_KEY, Float, Fraction, Int, Section
 
 Stage = Literal["download", "pack", "finetune", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -53,7 +53,10 @@ class FinetuneConfig(Section):
     seed: Int = Field(0, ge=0, lt=2**32, description="seed of the head, the order of examples and dropout")
     log_every: Int = Field(20, ge=1, description="steps between two points of the training curves")
     checkpoint_every: Int | None = Field(
-        500, ge=1, description="steps between two checkpoints; null: each epoch only", json_schema_extra=PLACE
+        500,
+        ge=1,
+        description="steps between two checkpoints; null: each epoch only",
+        json_schema_extra=NOT_IN_KEY,
     )
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from nli_core.arrays import IntArray
 from nli_core.config import PackConfig
 from nli_core.data.corpus.cleaning import CleanTable, clean_tables
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.splitting import carve, shared_examples
+from nli_core.data.examples.compiled_join import join_parts_compiled
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.examples.shards import ShardMetadata, shard_name, write_shard
-from nli_core.data.examples.truncate import IntArray
 from nli_core.data.tokenize.fast import shared_tokenizer
 from nli_core.data.tokenize.tokenizer import (
     Tokenizer,
@@ -137,7 +138,9 @@ def pack_shard(job: ShardJob) -> ShardFacts:
     tokenizer = shared_tokenizer(job.tokenizer)
     rows = pl.scan_ipc(job.table).slice(job.start, job.rows).collect()
     hypotheses = _column(rows, "hypothesis", tokenizer) if "hypothesis" in rows.columns else None
-    encoded = encode_texts(tokenizer, _column(rows, "premise", tokenizer), hypotheses, job.config)
+    encoded = encode_texts(
+        tokenizer, _column(rows, "premise", tokenizer), hypotheses, job.config, join=join_parts_compiled
+    )
     metadata = ShardMetadata(
         split=job.split,
         first_id=int(rows["id"][0]),
@@ -150,7 +153,7 @@ def pack_shard(job: ShardJob) -> ShardFacts:
         truncated_tokens=encoded.truncated_tokens,
     )
     labels = rows["label"].to_numpy()
-    write_shard(job.target, rows["id"].to_numpy(), labels, encoded, metadata)
+    write_shard(job.target, rows["id"].to_numpy(), labels, encoded.examples, metadata)
     return ShardFacts(
         split=job.split,
         lengths=np.bincount(encoded.examples.lengths, minlength=job.config.max_length + 1),

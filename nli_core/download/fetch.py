@@ -1,98 +1,111 @@
-"""Fetching one file over HTTP(S): verified before anybody sees it, whole or not at all.
+"""Fetch one file over HTTP(S): verified before anybody sees it, whole or not at all."""
 
-pooch does the bookkeeping and the back-off; the errors say what to do about them.
-"""
-
-import logging
+import hashlib
+import os
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pooch
-import requests
-import urllib3
-from tqdm import tqdm
+import httpx
 
 from nli_core import atomic
+from nli_core.callbacks import Progress, no_progress
 from nli_core.errors import UserError
 from nli_core.urls import is_remote, without_password
 
-_TIMEOUT_SECONDS = (10, 60)  # to connect; between two pieces of the answer
+_CONNECT_SECONDS, _SILENT_SECONDS = 10.0, 60.0
 _RETRIES = 3
+_FIRST_PAUSE_SECONDS = 1.0  # doubled before each further retry
 _CHUNK_BYTES = 1 << 18
 
 
-def fetch(address: str, *, digest: str | None, cache: Path, scratch: Path, remedy: str) -> Path:
-    """The file at `address`, an http(s) address or a local path, once its digest has been checked.
+@dataclass(frozen=True)
+class Fetcher:
+    """Fetches files: they arrive in the folder `scratch` and are kept in the folder `cache`."""
 
-    A digest is in hexadecimal, of SHA-256, or of SHA-1 where a publisher gives no better one. A download arrives in the
-    folder `scratch` and moves to `cache` when it is whole and verified; it is not fetched again while a digest is known
-    and fits. A local file is used where it is. `remedy` is what errors tell users to try.
+    cache: Path
+    scratch: Path
+    progress: Progress = no_progress
 
-    Raises:
-        UserError: no such file, no network, an HTTP error, a body shorter than announced, or another digest.
-    """
-    if not is_remote(address):
-        path = Path(address).expanduser()
-        if not path.is_file():
-            raise UserError(f"{path}: there is no such file; {remedy}")
-        _check(path, digest, address, remedy)
-        return path
-    name = Path(urlsplit(address).path).name or "download"
-    kept = cache / f"{digest or 'unverified'}-{name}"
-    if digest and kept.is_file() and _digest_of(kept, like=digest) == digest:
+    def fetch(self, address: str, *, digest: str | None, remedy: str) -> Path:
+        """Return the file at `address`, an http(s) address or a local path, once its digest has been verified.
+
+        A digest is in hexadecimal, of SHA-256, or of SHA-1 where a publisher gives no better one. Only a file with a
+        known digest is reused from the cache. A local file stays in its folder. `remedy` ends every error message.
+
+        Raises:
+            UserError: no such file, no network, an HTTP error, a body shorter than announced, or another digest.
+        """
+        if not is_remote(address):
+            path = Path(address).expanduser()
+            if not path.is_file():
+                raise UserError(f"{path}: there is no such file; {remedy}")
+            _check(path, digest, address, remedy)
+            return path
+        name = Path(urlsplit(address).path).name or "download"
+        kept = self.cache / f"{digest or 'unverified'}-{name}"
+        if digest and kept.is_file() and _digest_of(kept, like=digest) == digest:
+            return kept
+        arrived = self.scratch / name
+        _download(address, arrived, remedy, self.progress)
+        _check(arrived, digest, without_password(address), remedy)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        atomic.sync(arrived)
+        arrived.replace(kept)
         return kept
-    arrived = _download(address, name, scratch, remedy)
-    _check(arrived, digest, without_password(address), remedy)
-    cache.mkdir(parents=True, exist_ok=True)
-    atomic.sync(arrived)
-    arrived.replace(kept)
-    return kept
 
 
-def _transfer(url: str, output_file: str, _pooch: object) -> None:
-    """A downloader for pooch that closes what it opens, and for which an answer of 4xx is final."""
-    with requests.get(url, stream=True, timeout=_TIMEOUT_SECONDS) as response:
-        if 400 <= response.status_code < 500:
-            raise _FinalAnswerError(response.status_code)
-        response.raise_for_status()
-        total = int(response.headers.get("Content-Length", 0)) or None
-        with Path(output_file).open("wb") as file, tqdm(total=total, unit="B", unit_scale=True, leave=False) as bar:
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                bar.update(file.write(chunk))
-
-
-class _FinalAnswerError(Exception):
-    """An HTTP status that repeating the request would not change."""
-
-
-def _download(address: str, name: str, scratch: Path, remedy: str) -> Path:
-    pooch.get_logger().setLevel(logging.WARNING)
+def _download(address: str, target: Path, remedy: str, progress: Progress) -> None:
+    """Try several times, with growing pauses; an answer of 4xx is final."""
     shown = without_password(address)
-    # The digest is checked by the caller: pooch would take a wrong one for a transfer that is worth repeating.
-    source = pooch.create(scratch, base_url="", registry={name: None}, urls={name: address}, retry_if_failed=_RETRIES)
-    try:
-        return Path(source.fetch(name, downloader=_transfer))
-    except _FinalAnswerError as error:
-        raise UserError(f"{shown}: expected a file, the server answered HTTP {error}; {remedy}") from None
-    except requests.exceptions.HTTPError as error:
-        status = error.response.status_code
-        raise UserError(f"{shown}: expected a file, the server kept answering HTTP {status}; {remedy}") from None
-    except requests.exceptions.ChunkedEncodingError as error:
-        raise UserError(f"{shown}: the body ended before the announced length ({error}); {remedy}") from None
-    except requests.exceptions.InvalidSchema:
-        raise UserError(f"{shown}: the server redirects to something else than http(s); {remedy}") from None
-    except (requests.exceptions.Timeout, requests.exceptions.ConnectionError) as error:
-        if _went_silent(error):
-            raise UserError(f"{shown}: the server went silent for {_TIMEOUT_SECONDS[1]} seconds; {remedy}") from None
-        raise UserError(f"{shown}: no connection ({type(error).__name__}), is there a network? {remedy}") from None
-    except requests.exceptions.RequestException as error:
-        raise UserError(f"{shown}: cannot be fetched ({type(error).__name__}); {remedy}") from None
+    pause = _FIRST_PAUSE_SECONDS
+    for retries_left in reversed(range(_RETRIES + 1)):
+        try:
+            _transfer(address, target, progress)
+            return
+        except httpx.HTTPStatusError as error:
+            status, final = error.response.status_code, error.response.is_client_error
+            if final or not retries_left:
+                answered = "answered" if final else "kept answering"
+                raise UserError(f"{shown}: expected a file, the server {answered} HTTP {status}; {remedy}") from None
+        except httpx.UnsupportedProtocol:
+            raise UserError(f"{shown}: the server redirects to something else than http(s); {remedy}") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if not retries_left:
+                raise UserError(f"{shown}: {_fault(error)}; {remedy}") from None
+        time.sleep(pause)
+        pause *= 2
 
 
-def _went_silent(error: Exception) -> bool:
-    """Whether a server that had been reached sent nothing more; within a body, requests wraps that."""
-    silent = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
-    return isinstance(error, silent) or any(isinstance(cause, silent) for cause in error.args)
+def _transfer(address: str, target: Path, progress: Progress) -> None:
+    timeout = httpx.Timeout(_SILENT_SECONDS, connect=_CONNECT_SECONDS)
+    with (
+        httpx.Client(timeout=timeout, follow_redirects=True, auth=_netrc(address)) as client,
+        client.stream("GET", address) as response,
+    ):
+        response.raise_for_status()
+        total, done = int(response.headers.get("Content-Length", 0)), 0
+        with target.open("wb") as file:
+            for chunk in response.iter_bytes(_CHUNK_BYTES):
+                done += file.write(chunk)
+                progress(done, max(done, total), f"bytes of {target.name}")
+
+
+def _netrc(address: str) -> httpx.NetRCAuth | None:
+    """Return the user's passwords by host, unless the address has its own."""
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    return None if "@" in urlsplit(address).netloc or not path.is_file() else httpx.NetRCAuth(str(path))
+
+
+def _fault(error: httpx.HTTPError | httpx.InvalidURL) -> str:
+    if isinstance(error, httpx.ReadTimeout):
+        return f"the server went silent for {_SILENT_SECONDS:g} seconds"
+    if isinstance(error, httpx.RemoteProtocolError):
+        return f"the body ended before the announced length ({error})"
+    if isinstance(error, httpx.TransportError):
+        return f"no connection ({type(error).__name__}), is there a network?"
+    return f"cannot be fetched ({type(error).__name__})"
 
 
 def _check(path: Path, digest: str | None, shown: str, remedy: str) -> None:
@@ -101,7 +114,8 @@ def _check(path: Path, digest: str | None, shown: str, remedy: str) -> None:
 
 
 def _digest_of(path: Path, *, like: str) -> str:
-    return str(pooch.file_hash(str(path), alg=_algorithm(like)))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _algorithm(like)).hexdigest()
 
 
 def _algorithm(digest: str) -> str:

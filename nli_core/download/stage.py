@@ -5,27 +5,31 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nli_core.config import CorpusConfig, EncoderConfig
-from nli_core.download.corpora.registry import download_corpus
-from nli_core.download.encoders.pretrained import download_encoder
+from nli_core.callbacks import Progress, no_progress
+from nli_core.download.corpora.base import Corpus
+from nli_core.download.encoders.base import Encoder
+from nli_core.download.fetch import Fetcher
 from nli_core.filenames import CORPUS, ENCODER
 
 
-def download(corpus: CorpusConfig, encoder: EncoderConfig, *, out: Path, cache: Path) -> dict[str, Any]:
-    """Leave the corpus in `out/corpus` and the encoder in `out/encoder`; archives are kept in `cache`.
+def download(
+    corpus: Corpus, encoder: Encoder, *, out: Path, cache: Path, progress: Progress = no_progress
+) -> dict[str, Any]:
+    """Leave the corpus in `out/corpus` and the encoder in `out/encoder`; keep archives in `cache`.
 
     Returns the facts: where each came from, its digest, and whether that digest was known beforehand.
 
     Raises:
-        UserError: something cannot be had or is not what it should be.
+        UserError: a file cannot be fetched, or is not what it should be.
     """
     shutil.rmtree(out)
     scratch = out / "scratch"
     for folder in (out / CORPUS, out / ENCODER, scratch):
         folder.mkdir(parents=True)
+    fetcher = Fetcher(cache, scratch, progress)
     origins = {
-        "corpus": download_corpus(corpus, out=out / CORPUS, cache=cache, scratch=scratch),
-        "encoder": download_encoder(encoder, out=out / ENCODER, cache=cache, scratch=scratch),
+        "corpus": corpus.download(out / CORPUS, fetcher),
+        "encoder": encoder.download(out / ENCODER, fetcher),
     }
     shutil.rmtree(scratch)
     return {name: asdict(origin) for name, origin in origins.items()}

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from nli_core.arrays import Bools
 from nli_core.errors import UserError
 from nli_core.evaluation.metrics import accuracy_interval, calibration_error
-from nli_core.evaluation.significance import Bools, Paired, paired_difference
+from nli_core.evaluation.significance import Paired, paired_difference
 from nli_core.evaluation.slices import slices
 
 ALL = "all"

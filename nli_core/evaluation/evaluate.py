@@ -9,17 +9,18 @@ import numpy as np
 import polars as pl
 import torch
 
+from nli_core.arrays import Floats
 from nli_core.callbacks import Point, Progress
 from nli_core.config import EvaluateConfig
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.shards import ShardSet
 from nli_core.errors import UserError
 from nli_core.evaluation.figures import save_confusion_matrix, save_learning_curves, save_reliability_diagram
-from nli_core.evaluation.metrics import Floats, calibration_bins, classification_metrics, confusion
+from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion
 from nli_core.evaluation.slices import overlap, text_lengths
 from nli_core.filenames import FIGURES, METRICS, predictions_name
 from nli_core.inference.logits import Report, predict_logits
-from nli_core.inference.prepare import ready_to_predict
+from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
 from nli_core.model.saved import load_classifier
@@ -46,7 +47,7 @@ def evaluate(
     shutil.rmtree(out)
     (out / FIGURES).mkdir(parents=True)
     device = choose_device(config.precision)
-    classifier = ready_to_predict(load_classifier(model), device)
+    classifier = prepare_for_inference(load_classifier(model), device)
     splits = [ShardSet(shards, split) for split in _SPLITS]
     total = sum(map(len, splits))
     metrics: dict[str, float] = {}

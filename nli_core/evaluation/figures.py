@@ -6,7 +6,7 @@ from statistics import fmean
 
 from matplotlib.figure import Figure
 
-from nli_core.evaluation.metrics import Floats, Ints
+from nli_core.arrays import Floats, Ints
 from nli_core.evaluation.significance import SIGNIFICANT, Paired
 
 _DPI = 130

@@ -3,14 +3,11 @@
 Metric names have the shape `<split>/<metric>`, and `<split>/<metric>/<label>` for what belongs to one class.
 """
 
-from typing import Any
-
 import numpy as np
 from scipy import stats
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from nli_core.arrays import Floats, Ints
 
 CONFIDENCE = 0.95
 

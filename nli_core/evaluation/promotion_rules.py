@@ -14,7 +14,7 @@ class Margins:
     calibration: float = 0.01
 
 
-def broken_rules(comparison: Comparison, margins: Margins) -> list[str]:
+def failed_checks(comparison: Comparison, margins: Margins) -> list[str]:
     """What speaks against the second taking the place of the first; nothing if it may.
 
     A fall on a part counts only if it is no chance: on few examples even a better model falls now and then.

@@ -5,14 +5,12 @@ Only the examples that exactly one of them gets right say anything about that (M
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from nli_core.arrays import Bools
 from nli_core.evaluation.metrics import CONFIDENCE
-
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 SIGNIFICANT = 0.05
 _RESAMPLES = 10_000

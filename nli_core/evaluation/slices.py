@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from nli_core.arrays import Bools, Floats, IntArray
 from nli_core.data.examples.ragged import RaggedExamples
-from nli_core.data.examples.truncate import IntArray
-from nli_core.evaluation.metrics import Floats
-from nli_core.evaluation.significance import Bools
 
 _LENGTHS = (16, 32, 64, 128)
 _OVERLAPS = (1 / 3, 2 / 3)

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+HEADER = ("values", "runs", "dev accuracy", "deviation", "test accuracy", "deviation")
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -43,3 +45,38 @@ def choices(trials: Sequence[Trial]) -> list[Choice]:
 
 def _deviation(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
+
+
+def sweep_markdown(found: Sequence[Choice]) -> str:
+    """The table, and which values dev chooses."""
+    lines = [f"| {' | '.join(HEADER)} |", "|---|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in sweep_rows(found)]
+    return "\n".join([*lines, "", f"{chosen(found)} Deviations are over seeds."])
+
+
+def chosen(found: Sequence[Choice]) -> str:
+    """Which values dev chooses, and whether that is clear."""
+    first, rest = found[0], found[1:]
+    reach = first.dev_deviation or 0.0
+    near = [choice.values for choice in rest if first.dev - choice.dev <= max(reach, choice.dev_deviation or 0.0)]
+    doubt = f", though no better than {'; '.join(near)} by more than a deviation" if near else ""
+    return f"Chosen by the mean on dev: {first.values}{doubt}."
+
+
+def sweep_rows(found: Sequence[Choice]) -> list[tuple[str, ...]]:
+    """As `HEADER` says."""
+    return [
+        (
+            choice.values,
+            str(choice.runs),
+            f"{choice.dev:.4f}",
+            _deviation_text(choice.dev_deviation),
+            f"{choice.test:.4f}",
+            _deviation_text(choice.test_deviation),
+        )
+        for choice in found
+    ]
+
+
+def _deviation_text(deviation: float | None) -> str:
+    return "" if deviation is None else f"{deviation:.4f}"

@@ -6,11 +6,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from nli_core.arrays import IntArray
 from nli_core.data.examples.ragged import RaggedExamples
-from nli_core.data.examples.truncate import IntArray
-from nli_core.data.loading.batching import evaluation_batches, few_sizes, padded_lengths
-from nli_core.data.loading.loader import feed
-from nli_core.malloc import kept_heap
+from nli_core.data.loading.batching import evaluation_batches, pad_to_power_of_two, padded_lengths
+from nli_core.data.loading.loader import make_loader
+from nli_core.malloc import keep_freed_memory
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, memory_for
 from nli_core.model.encoder import Encoder
@@ -24,12 +24,12 @@ _BATCH_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 16}
 
 
 def predict_logits(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
-    """Logits [examples, labels] in fp32 on the CPU, of a model that is `ready_to_predict`."""
+    """Compute logits [examples, labels], in fp32 on the CPU, with a model from `prepare_for_inference`."""
     return _compute(model.encoder, model, len(model.labels), examples, device, report)
 
 
 def pool_examples(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
-    """What the encoder pools [examples, pooled size], in fp32 on the CPU, of a model that is `ready_to_predict`."""
+    """Compute what the encoder pools [examples, pooled size], in fp32 on the CPU; the model is prepared likewise."""
     encoder = model.encoder
     return _compute(encoder, encoder.pooled, encoder.architecture.pooled_size, examples, device, report)
 
@@ -41,11 +41,11 @@ def _compute(
     padded = examples.lengths if device.packs else padded_lengths(examples.lengths, _LENGTH_STEP, most)
     with memory_for(describe=partial(_described, examples.lengths)):
         computed, done = torch.empty(len(examples), width), 0
-        source = feed(examples, device.torch, packed=device.packs, padded=padded)
-    with torch.inference_mode(), device.autocast(), kept_heap():
+        source = make_loader(examples, device.torch, packed=device.packs, padded=padded)
+    with torch.inference_mode(), device.autocast(), keep_freed_memory():
         for places in evaluation_batches(padded, tokens):
             with memory_for(describe=partial(_described, examples.lengths[places])):
-                sent = places if device.packs else few_sizes(places, tokens // int(padded[places[0]]))
+                sent = places if device.packs else pad_to_power_of_two(places, tokens // int(padded[places[0]]))
                 batch = source.batch(sent)
                 rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(places)]
             computed[torch.from_numpy(places)] = rows.float().cpu()

@@ -11,7 +11,7 @@ from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.errors import UserError
 from nli_core.inference.logits import predict_logits
-from nli_core.inference.prepare import ready_to_predict
+from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.device import choose_device
 from nli_core.model.saved import load_classifier, read_inputs, read_pack_config
 
@@ -20,9 +20,9 @@ class Predictor:
     """Label probabilities for premise/hypothesis pairs, or for single texts."""
 
     def __init__(self, folder: Path, tokenizer: type[Tokenizer] = Tokenizer) -> None:
-        """Load the folder that `export_classifier` wrote; for many texts, `FastTokenizer` is the faster one."""
+        """Load the folder that `save_classifier` wrote; for many texts, `FastTokenizer` is the faster one."""
         self._device = choose_device("auto")
-        self._model = ready_to_predict(load_classifier(folder), self._device)
+        self._model = prepare_for_inference(load_classifier(folder), self._device)
         self._tokenizer = tokenizer(folder)
         self._pack = read_pack_config(folder)
         self.labels = self._model.labels

@@ -40,7 +40,7 @@ class _LaidOutLinear(nn.Module):
         return outputs
 
 
-def ready_to_predict(model: Classifier, device: Device) -> Classifier:
+def prepare_for_inference(model: Classifier, device: Device) -> Classifier:
     """A copy of the model on the device, in eval mode, for use under `device.autocast()`.
 
     It shares the embeddings of a model that is there already, so that a model in training can be measured cheaply.

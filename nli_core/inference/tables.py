@@ -4,10 +4,8 @@
 <output>.parts/000000.parquet  the predictions for the first rows
 """
 
-import fcntl
 import glob
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +22,9 @@ from nli_core.data.corpus.layout import Table, TableFormat, format_of
 from nli_core.data.corpus.locate import Source, first_malformed, position_of
 from nli_core.data.corpus.reading import read_parts
 from nli_core.errors import UserError, reason_of
+from nli_core.hashing import file_sha256
 from nli_core.inference.predictor import Predictor
+from nli_core.locks import FileLock
 
 _PLAN = "plan.json"
 _WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: seconds on two cores
@@ -60,7 +60,7 @@ def predict_table(
     table = Table(_plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
     rows = _checked_rows(named, table, columns)
     plan = {
-        "source": atomic.file_sha256(source),
+        "source": file_sha256(source),
         "columns": list(columns),
         "model": model,
         "precision": predictor.precision,
@@ -123,19 +123,15 @@ def _parts_of(target: Path, plan: str) -> Iterator[Path]:
     parts = target.with_name(f"{target.name}.parts")
     try:
         parts.mkdir(parents=True, exist_ok=True)
-        handle = os.open(parts, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with FileLock(parts) as lock:
+            if not lock.try_acquire():
+                raise UserError(f"{target}: another process is predicting into it; wait for it")
             if not (parts / _PLAN).exists() or (parts / _PLAN).read_text(encoding="utf-8") != plan:
                 for path in parts.iterdir():
                     path.unlink()
                 atomic.write_text(parts / _PLAN, plan)
             atomic.discard_partial_files(parts)
             yield parts
-        finally:
-            os.close(handle)
-    except BlockingIOError:
-        raise UserError(f"{target}: another process is predicting into it; wait for it") from None
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({reason_of(error)}); mend it, and the same goes on") from None
 

@@ -33,7 +33,7 @@ Format = Literal["huggingface", "onnx", "torch"]
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def export_as(folder: Path, out: Path, *, form: Format) -> Path:
+def export_model(folder: Path, out: Path, *, form: Format) -> Path:
     """Write the fine-tuned model in `folder` to `out`, a new folder that appears when it is whole; returns the file.
 
     Raises:

@@ -11,7 +11,7 @@ BERT_DEVIATION = 0.02  # of a normal distribution (Devlin et al., 2019)
 _KERAS_EMBEDDING_LIMIT = 0.05
 
 
-def begin_linear(linear: nn.Linear, architecture: Architecture) -> None:
+def init_linear(linear: nn.Linear, architecture: Architecture) -> None:
     """A new linear layer over an encoder: Glorot's uniform distribution in the transformer, as Keras has it."""
     if architecture.family == "transformer":
         nn.init.xavier_uniform_(linear.weight)
@@ -20,7 +20,7 @@ def begin_linear(linear: nn.Linear, architecture: Architecture) -> None:
     nn.init.zeros_(linear.bias)
 
 
-def begin_as_keras(encoder: Encoder) -> None:
+def init_like_keras(encoder: Encoder) -> None:
     """The initial weights of AI-For-Beginners' transformer: what the layers of Keras 2 begin with by default.
 
     Keras 2 takes the kernels of its attention, [H, N, D] and [N, D, H], for those of convolutions when it counts how
@@ -31,7 +31,7 @@ def begin_as_keras(encoder: Encoder) -> None:
         if isinstance(module, nn.Embedding):
             nn.init.uniform_(module.weight, -_KERAS_EMBEDDING_LIMIT, _KERAS_EMBEDDING_LIMIT)
         elif isinstance(module, nn.Linear):
-            begin_linear(module, encoder.architecture)
+            init_linear(module, encoder.architecture)
         elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
     hidden, heads, width = (

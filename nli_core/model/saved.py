@@ -16,7 +16,7 @@ _PACK_FIELDS = {"max_length", "truncation", "fill"}
 _PAIRS = "pairs"
 
 
-def export_classifier(
+def save_classifier(
     model: Classifier, encoder: Path, tokenizer: Path, out: Path, *, pack: PackConfig, pairs: bool
 ) -> None:
     """Write `config.json` with the label names, `model.safetensors` and the tokenizer to `out`.
@@ -46,7 +46,7 @@ def export_classifier(
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """The fine-tuned model that `export_classifier` left in `folder`, ready to predict.
+    """The fine-tuned model that `save_classifier` left in `folder`, ready to predict.
 
     Raises:
         UserError: a file is damaged, or tensors do not fit `config.json`.
@@ -57,7 +57,7 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def is_fine_tuned(folder: Path) -> bool:
-    """Whether `export_classifier` wrote this folder.
+    """Whether `save_classifier` wrote this folder.
 
     Raises:
         UserError: there is no description of a model in it.

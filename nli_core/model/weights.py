@@ -17,7 +17,7 @@ from nli_core.errors import UserError
 from nli_core.model.architecture import Architecture
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
-from nli_core.model.initialization import begin_as_keras, begin_linear
+from nli_core.model.initialization import init_like_keras, init_linear
 
 WEIGHTS_NAME = "model.safetensors"
 _PICKLED_NAME = "pytorch_model.bin"
@@ -61,12 +61,12 @@ def load_encoder(folder: Path) -> tuple[Encoder, LoadReport]:
     """
     encoder = Encoder(Architecture.from_folder(folder))
     if encoder.architecture.family == "transformer":
-        begin_as_keras(encoder)
+        init_like_keras(encoder)
         return encoder, LoadReport(unused=[], fresh=[name for name, _ in encoder.named_parameters()])
     tensors = _read_tensors(folder)
     fresh = [name for name in (f"{_POOLER}.weight", f"{_POOLER}.bias") if name not in tensors]
     if len(fresh) == 2:
-        begin_linear(encoder.pooler, encoder.architecture)
+        init_linear(encoder.pooler, encoder.architecture)
         tensors |= {f"{_POOLER}.{kind}": parameter for kind, parameter in encoder.pooler.named_parameters()}
     else:
         fresh = []

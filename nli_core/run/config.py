@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 
 from nli_core.config.base import Section
-from nli_core.config.corpora import CorpusConfig
-from nli_core.config.encoders import EncoderConfig, PretrainedEncoder, TransformerEncoder
 from nli_core.config.stages import EvaluateConfig, FinetuneConfig, PackConfig
+from nli_core.download.corpora.registry import CorpusConfig
+from nli_core.download.encoders.pretrained import PretrainedEncoder
+from nli_core.download.encoders.registry import EncoderConfig
 from nli_core.errors import UserError
 
 
@@ -23,12 +24,11 @@ class RunConfig(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")
-    def _transformer_from_scratch(self) -> "RunConfig":
-        if isinstance(self.encoder, TransformerEncoder):
-            if self.corpus.pairs_of_texts:
-                raise ValueError("encoder.name: transformer reads single texts, and this corpus has pairs")
-            if self.finetune.freeze_encoder:
-                raise ValueError("finetune.freeze_encoder: the encoder begins from scratch, so it must be trained")
+    def _fits_together(self) -> "RunConfig":
+        if self.corpus.has_pairs and not self.encoder.reads_pairs:
+            raise ValueError(f"encoder.name: {self.encoder.name} reads single texts, and this corpus has pairs")
+        if self.finetune.freeze_encoder and not self.encoder.is_pretrained:
+            raise ValueError("finetune.freeze_encoder: the encoder starts from scratch, so it must be trained")
         return self
 
 

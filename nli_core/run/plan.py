@@ -1,53 +1,74 @@
 """What each stage of a run is made from, and why it would run.
 
-The ingredients of a stage are the config fields that change its result, the digests of the files that it consumes, and
-a digest of the core code that can change the result. From them the store derives the key. A stage that ran again and
-left the same bytes invalidates nothing after it.
+The key inputs of a stage are the config fields that change its result, the digests of the files that it reads, and a
+digest of the core code that can change the result. The store derives the key from them. A stage that reran and left the
+same bytes invalidates nothing after it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from nli_core.config import STAGES, RunConfig, Stage
-from nli_core.download.corpora.registry import corpus_identity
-from nli_core.download.encoders.pretrained import encoder_identity
+from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER_FILES
 from nli_core.fingerprint.code import Code, code_of
-from nli_core.store.manifest import Output
+from nli_core.run.config import RunConfig
+from nli_core.store.manifest import KeyInputs, Output
 from nli_core.store.store import Store, stage_key
 
-_PACK_READS = (f"{CORPUS}/", *(f"{ENCODER}/{name}" for name in TOKENIZER_FILES))
 ENTRIES: dict[Stage, tuple[str, ...]] = {
     "download": ("nli_core.download.stage:download",),
     "pack": ("nli_core.data.pack:pack", "nli_core.data.pack:pack_shard"),
     "finetune": ("nli_core.training.finetune:finetune",),
     "evaluate": ("nli_core.evaluation.evaluate:evaluate",),
 }
-_MOST_DEFINITIONS = 5  # that an explanation names
 UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
     "download": (),
     "pack": ("download",),
     "finetune": ("download", "pack"),
     "evaluate": ("pack", "finetune"),
 }
+_PACK_READS = (f"{CORPUS}/", *(f"{ENCODER}/{name}" for name in TOKENIZER_FILES))
+_MOST_DEFINITIONS = 5  # that an explanation names
 
 Outputs = dict[Stage, Output]
 
 
-def ingredients(stage: Stage, config: RunConfig, upstream: Outputs) -> dict[str, Any]:
-    """All that the stage's result depends on, as JSON-ready values; `upstream` holds the outputs that it consumes."""
-    return {**_INGREDIENTS[stage](config, upstream), "code": stage_code(stage).digest}
+@dataclass(frozen=True)
+class StageRequest:
+    """What a stage is asked for: a run's config and recipe, the outputs of the stages before it, and a forced rerun."""
+
+    config: RunConfig
+    recipe: str
+    upstream: Outputs = field(default_factory=dict)
+    rerun: bool = False
 
 
-def stage_code(stage: Stage) -> Code:
-    """Digest the core code that can change the stage's result."""
-    return code_of(*ENTRIES[stage])
+@dataclass(frozen=True)
+class StagePlan:
+    """Whether a stage would run, and why, in words."""
+
+    stage: Stage
+    runs: bool
+    reason: str
+
+
+def key_inputs(stage: Stage, config: RunConfig, upstream: Outputs) -> KeyInputs:
+    """Collect all that the stage's result depends on; `upstream` holds the outputs that it reads."""
+    return {**_INPUTS[stage](config, upstream), "code": stage_code(stage, config).digest}
+
+
+def stage_code(stage: Stage, config: RunConfig) -> Code:
+    """Digest the core code that can change the stage's result: of download, that of this corpus and encoder."""
+    entries = ENTRIES[stage]
+    if stage == "download":
+        entries += tuple(f"{type(each).__module__}:{type(each).__name__}" for each in (config.corpus, config.encoder))
+    return code_of(*entries)
 
 
 def _download(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
-    return {"corpus": corpus_identity(config.corpus), "encoder": encoder_identity(config.encoder)}
+    return {"corpus": config.corpus.identity(), "encoder": config.encoder.identity()}
 
 
 def _pack(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
@@ -70,27 +91,18 @@ def _evaluate(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     }
 
 
-_INGREDIENTS = {"download": _download, "pack": _pack, "finetune": _finetune, "evaluate": _evaluate}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a stage would run, and why, in words."""
-
-    stage: Stage
-    runs: bool
-    reason: str
+_INPUTS = {"download": _download, "pack": _pack, "finetune": _finetune, "evaluate": _evaluate}
 
 
 def finished_upstream(stage: Stage, config: RunConfig, store: Store) -> Outputs:
-    """The finished outputs that the stage would consume, found by their keys.
+    """Find the finished outputs that the stage reads, by their keys.
 
     Raises:
-        UserError: one of them is not there; names the stage to run.
+        UserError: an output is missing or damaged; names the stage to run.
     """
     found: Outputs = {}
     for needed in STAGES[: STAGES.index(stage)]:
-        output = store.load(needed, stage_key(needed, ingredients(needed, config, found)))
+        output = store.load(needed, stage_key(needed, key_inputs(needed, config, found)))
         if output is None:
             raise UserError(
                 f"{stage}: there is no output of the stage {needed} for this configuration in {store.root}; "
@@ -104,48 +116,49 @@ def finished_upstream(stage: Stage, config: RunConfig, store: Store) -> Outputs:
 
 def explain(
     config: RunConfig, store: Store, *, rerun: Sequence[Stage] = (), until: Stage = "evaluate"
-) -> list[Verdict]:
-    """For each stage up to `until`, whether it would run now and which ingredient makes it so."""
-    verdicts: list[Verdict] = []
+) -> list[StagePlan]:
+    """Tell for each stage up to `until` whether it would run now, and which key input makes it so."""
+    plans: list[StagePlan] = []
     found: Outputs = {}
     forced = False
     for stage in STAGES[: STAGES.index(until) + 1]:
         forced = forced or stage in rerun
         waiting = [needed for needed in UPSTREAM[stage] if needed not in found]
         if waiting:
-            verdicts.append(Verdict(stage, True, f"{waiting[0]} runs before it, and may leave something else"))
+            plans.append(StagePlan(stage, True, f"{waiting[0]} runs before it, and may leave another output"))
             continue
-        made_from = ingredients(stage, config, found)
-        output = store.load(stage, stage_key(stage, made_from))
+        inputs = key_inputs(stage, config, found)
+        output = store.load(stage, stage_key(stage, inputs))
         if output is None:
-            verdicts.append(Verdict(stage, True, _difference(stage, made_from, store.outputs(stage))))
+            definitions = stage_code(stage, config).definitions
+            plans.append(StagePlan(stage, True, _difference(inputs, definitions, store.outputs(stage))))
         elif damage := output.damage():
-            verdicts.append(Verdict(stage, True, damage))
+            plans.append(StagePlan(stage, True, damage))
         elif forced:
-            verdicts.append(Verdict(stage, True, "asked for with --rerun, directly or by a stage before it"))
+            plans.append(StagePlan(stage, True, "--rerun names it, or a stage before it"))
         else:
             found[stage] = output
-            verdicts.append(Verdict(stage, False, f"finished {output.manifest.created}"))
-    return verdicts
+            plans.append(StagePlan(stage, False, f"finished {output.manifest.created}"))
+    return plans
 
 
-def _difference(stage: Stage, made_from: dict[str, Any], earlier: list[Output]) -> str:
-    """What sets these ingredients apart from the most similar earlier output, the newest of equals."""
+def _difference(inputs: KeyInputs, definitions: dict[str, str], earlier: list[Output]) -> str:
+    """Name what differs from the most similar earlier output, the newest of equals."""
     if not earlier:
         return "no earlier output"
-    output = min(reversed(earlier), key=lambda each: len(_differing(made_from, each)))
-    names = _differing(made_from, output)
+    output = min(reversed(earlier), key=lambda each: len(_differing(inputs, each)))
+    names = _differing(inputs, output)
     if not names:
-        return f"its output {output.key[:12]} is not where it should be"
-    wanted, had = _flat(made_from), _flat(output.manifest.ingredients)
+        return f"its output {output.key[:12]} is damaged or was renamed"
+    wanted, had = _flat(inputs), _flat(output.manifest.key_inputs)
     changes = [f"{name}: {_short(had.get(name))} → {_short(wanted.get(name))}" for name in names if name != "code"]
     if "code" in names:
-        changes.append(_changed_code(output.manifest.made_with.get("definitions", {}), stage_code(stage).definitions))
+        changes.append(_changed_code(output.manifest.made_with.get("definitions", {}), definitions))
     return "; ".join(changes)
 
 
-def _differing(made_from: dict[str, Any], output: Output) -> list[str]:
-    wanted, had = _flat(made_from), _flat(output.manifest.ingredients)
+def _differing(inputs: KeyInputs, output: Output) -> list[str]:
+    wanted, had = _flat(inputs), _flat(output.manifest.key_inputs)
     return sorted(name for name in wanted.keys() | had.keys() if wanted.get(name) != had.get(name))
 
 
@@ -165,7 +178,7 @@ def _short(value: object) -> str:
     return f"{text[:12]}…" if len(text) == 64 else text
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: KeyInputs, prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

@@ -1,17 +1,19 @@
-"""What a finished output consists of and was made from, as the small JSON that is written last."""
+"""What a finished output holds and was made from, as the small JSON that is written last."""
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nli_core import atomic
 from nli_core.config import Stage
+from nli_core.hashing import canonical_digest, file_sha256
 
 MANIFEST_NAME = "manifest.json"
+KeyInputs = Mapping[str, Any]
+"""All that decides a stage's result, as JSON-ready values."""
 
 
 class FileRecord(BaseModel):
@@ -24,13 +26,16 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a finished output consists of and was made from. Its presence means that the output is complete."""
+    """Files, key inputs and facts of a finished output. Its presence means that the output is complete.
+
+    On disk, `key_inputs` is called `ingredients`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: Stage
     key: str
-    ingredients: dict[str, Any]
+    key_inputs: dict[str, Any] = Field(alias="ingredients")
     files: dict[str, FileRecord]
     facts: dict[str, Any]
     made_with: dict[str, Any] = {}
@@ -39,41 +44,43 @@ class Manifest(BaseModel):
     sha256: str = ""
 
     def sealed(self) -> "Manifest":
-        """The same manifest with the digest of all its other fields."""
-        text = self.model_dump_json(exclude={"sha256"})
+        """Return the same manifest with the digest of all its other fields."""
+        text = self.model_dump_json(exclude={"sha256"}, by_alias=True)
         return self.model_copy(update={"sha256": hashlib.sha256(text.encode()).hexdigest()})
 
 
 @dataclass(frozen=True)
 class Output:
-    """A finished stage's folder and manifest: what the next stage takes."""
+    """A finished stage's folder and manifest: what the next stage reads."""
 
     folder: Path
     manifest: Manifest
 
     @property
     def key(self) -> str:
+        """The name of the output in the store."""
         return self.manifest.key
 
     @property
     def facts(self) -> dict[str, Any]:
+        """What the stage reported about its result."""
         return self.manifest.facts
 
     def digest(self, *prefixes: str) -> str:
-        """One digest over the names and contents of the files whose names start with any of `prefixes`."""
+        """Hash the names and contents of all files, or of those whose names start with one of `prefixes`."""
         chosen = {
             name: record.sha256 for name, record in self.manifest.files.items() if name.startswith(prefixes or "")
         }
         return canonical_digest(chosen)
 
     def damage(self) -> str | None:
-        """What is wrong with the files, or None when every one is as the manifest says. Reads them all."""
+        """Read every file and describe the first that differs from the manifest; return None if none does."""
         for name, record in self.manifest.files.items():
             path = self.folder / name
             try:
                 if path.stat().st_size != record.size:
                     return f"{path} has another size than its manifest says"
-                if atomic.file_sha256(path) != record.sha256:
+                if file_sha256(path) != record.sha256:
                     return f"{path} was altered since it was written"
             except OSError as error:
                 return f"{path} cannot be read ({error.strerror})"
@@ -81,7 +88,7 @@ class Output:
 
 
 def read_output(folder: Path) -> Output | None:
-    """The output in this folder as its manifest describes it, its files unverified; None without a sound manifest."""
+    """Read the output in a folder without verifying its files; return None without an intact manifest."""
     try:
         text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
         manifest = Manifest.model_validate_json(text)
@@ -91,12 +98,6 @@ def read_output(folder: Path) -> Output | None:
 
 
 def damage_of(folder: Path) -> str | None:
-    """What is wrong with the output in this folder, or None."""
+    """Describe what is damaged in the output in a folder; return None for an intact one."""
     output = read_output(folder)
-    return output.damage() if output else f"{folder / MANIFEST_NAME} was altered since it was written, or is gone"
-
-
-def canonical_digest(value: object) -> str:
-    """The SHA-256 of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return output.damage() if output else f"{folder / MANIFEST_NAME} was altered since it was written, or is missing"

@@ -26,6 +26,8 @@ from torch import Tensor
 
 from nli_core import atomic
 from nli_core.filenames import HISTORY, MODEL
+from nli_core.hashing import file_sha256, folder_digests
+from nli_core.log import LOGGER
 from nli_core.model.classifier import Classifier
 from nli_core.model.weights import save_tensors
 
@@ -74,7 +76,7 @@ def save_checkpoint(
     if write_best:
         write_best(partial / _BEST)
     (partial / "position.json").write_text(json.dumps(asdict(position), indent=1), encoding="utf-8")
-    (partial / _DIGESTS).write_text(json.dumps(atomic.digests(partial), indent=1), encoding="utf-8")
+    (partial / _DIGESTS).write_text(json.dumps(folder_digests(partial), indent=1), encoding="utf-8")
     atomic.sync_tree(partial)
     partial.rename(final)
     atomic.sync(folder)
@@ -101,16 +103,14 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in found if not path.name.endswith(_PARTIAL)), reverse=True)
 
 
-def resume(
-    folder: Path, model: Classifier, optimizer: torch.optim.Optimizer, say: Callable[[str], object] = print
-) -> Position:
+def resume(folder: Path, model: Classifier, optimizer: torch.optim.Optimizer) -> Position:
     """Put model, optimiser, random states and curves back to the newest checkpoint; if there is none, to the beginning.
 
-    A checkpoint that was altered since it was written is deleted, and `say` told about it.
+    A checkpoint that was altered since it was written is logged and deleted.
     """
     for newest in _checkpoints(folder):
         if fault := _damage(newest):
-            say(f"finetune: {fault}; training begins before it")
+            LOGGER.warning("finetune: %s; training resumes before it", fault)
             shutil.rmtree(newest)
             continue
         model.load_state_dict(load_file(newest / "model.safetensors"))
@@ -128,11 +128,11 @@ def _damage(checkpoint: Path) -> str | None:
     try:
         written = json.loads((checkpoint / _DIGESTS).read_text(encoding="utf-8"))
         for name, digest in written.items():
-            if atomic.file_sha256(checkpoint / name) != digest:
+            if file_sha256(checkpoint / name) != digest:
                 return f"{checkpoint / name} was altered since it was written"
         position = json.loads((checkpoint / "position.json").read_text(encoding="utf-8"))
         model = checkpoint.parent.parent / MODEL
-        if position["finished"] and atomic.digests(model) != position["exported"]:
+        if position["finished"] and folder_digests(model) != position["exported"]:
             return f"{model} was altered since it was written"
     except OSError as error:
         return f"{error.filename} cannot be read ({error.strerror})"

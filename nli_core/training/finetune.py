@@ -11,30 +11,32 @@ import torch
 from torch.nn import functional
 
 from nli_core import atomic
-from nli_core.callbacks import Point, StoppedError, Watch
+from nli_core.arrays import IntArray
+from nli_core.callbacks import Point, StoppedError, TrainingCallbacks
 from nli_core.config import FinetuneConfig
 from nli_core.data.examples.shards import ShardSet
-from nli_core.data.examples.truncate import IntArray
 from nli_core.data.loading.batching import training_batches
 from nli_core.errors import UserError
 from nli_core.filenames import CHECKPOINTS, MODEL, TOKENIZER
-from nli_core.malloc import kept_heap
+from nli_core.hashing import folder_digests
+from nli_core.log import LOGGER
+from nli_core.malloc import keep_freed_memory
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device, memory_for
 from nli_core.model.dropout import applied_rate
-from nli_core.model.saved import export_classifier
+from nli_core.model.saved import save_classifier
 from nli_core.model.weights import load_encoder
 from nli_core.training.checkpoint import link_best, resume, save_checkpoint
 from nli_core.training.curves import add_point, read_history
 from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
 from nli_core.training.optimizer import build_optimizer, learning_rate
-from nli_core.training.running_metrics import Window
+from nli_core.training.running_metrics import RunningMetrics
 
 _REMEDY = "lower finetune.learning_rate, set finetune.precision=fp32, or check the encoder's weights"
 
 
 def finetune(
-    shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, watch: Watch | None = None
+    shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, callbacks: TrainingCallbacks | None = None
 ) -> dict[str, Any]:
     """Fine-tune `encoder` on the train shards; leave the best epoch by dev in `out/model`, and the last checkpoint.
 
@@ -44,19 +46,21 @@ def finetune(
     Raises:
         UserError: the encoder's files do not fit together, a batch is larger than train or than the memory, or a loss
             or gradient became infinite or NaN; no checkpoint holds what came of that.
-        StoppedError: `watch` asked for it; the last checkpoint stands where training ended.
+        StoppedError: `callbacks` asked for it; the last checkpoint stands where training ended.
     """
-    training = _Training(shards, encoder, config, out=out, watch=watch or Watch())
-    with kept_heap():
+    training = _Training(shards, encoder, config, out=out, callbacks=callbacks or TrainingCallbacks())
+    with keep_freed_memory():
         return training.run()
 
 
 class _Training:
-    def __init__(self, shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, watch: Watch) -> None:
+    def __init__(
+        self, shards: Path, encoder: Path, config: FinetuneConfig, *, out: Path, callbacks: TrainingCallbacks
+    ) -> None:
         self.config = config
         self.out = out
         self.encoder_folder, self.tokenizer_folder = encoder, shards / TOKENIZER
-        self.watch = watch
+        self.callbacks = callbacks
         self.train, self.dev = ShardSet(shards, "train"), ShardSet(shards, "dev")
         if config.batch_size > len(self.train):
             raise UserError(
@@ -70,14 +74,14 @@ class _Training:
             pretrained, self.train.labels, head_dropout=config.head_dropout, frozen=config.freeze_encoder
         ).to(self.device.torch)
         if surplus := [name for name in self.load_report.unused if name.startswith("encoder.")]:
-            watch.say(
-                f"finetune: config.json leaves {len(surplus)} tensors of the encoder unused, such as {surplus[0]}"
+            LOGGER.warning(
+                "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]
             )
         self.optimizer = build_optimizer(self.model, config)
-        self.position = resume(out / CHECKPOINTS, self.model, self.optimizer, watch.say)
+        self.position = resume(out / CHECKPOINTS, self.model, self.optimizer)
         for point in read_history(out):
-            watch.log_metrics(point.metrics, point.step)
-        self.window = Window(self.position.window)
+            callbacks.log_metrics(point.metrics, point.step)
+        self.window = RunningMetrics(self.position.window)
         self.steps_per_epoch = -(-len(self.train) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         self.resumed_at = self.saved_step = self.position.step
@@ -100,8 +104,8 @@ class _Training:
         return features
 
     def _pooling(self, done: int, total: int, note: str) -> None:
-        self.watch.progress(done, total, note)
-        if self.watch.should_stop():
+        self.callbacks.progress(done, total, note)
+        if self.callbacks.should_stop():
             raise StoppedError("finetune: stopped before the first step; the encoder's features are computed anew")
 
     def _run_epoch(self, inputs: Inputs) -> None:
@@ -125,7 +129,7 @@ class _Training:
         self._end_epoch(inputs)
 
     def _stop_if_asked(self) -> None:
-        if self.watch.should_stop():
+        if self.callbacks.should_stop():
             self._save(self._link_best if self.position.best_epoch else None)
             raise StoppedError(
                 f"finetune: stopped at a checkpoint after step {self.position.step} of {self.total_steps}"
@@ -165,9 +169,11 @@ class _Training:
         metrics["train/learning_rate"] = rate
         metrics["train/examples_seen"] = self._examples_seen()
         add_point(self.out, Point(position.step, metrics))
-        self.watch.log_metrics({**metrics, **speeds}, position.step)
+        self.callbacks.log_metrics({**metrics, **speeds}, position.step)
         note = f"loss {metrics['train/loss']:.3f}, {speeds['train/examples_per_second']:.0f} examples/s"
-        self.watch.progress(position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}")
+        self.callbacks.progress(
+            position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}"
+        )
 
     def _examples_seen(self) -> int:
         """Over all epochs: what curves of different batch sizes can be compared by."""
@@ -194,9 +200,9 @@ class _Training:
         position.epoch += 1
         position.batch = 0
         add_point(self.out, Point(position.step, {**dev, "epoch": position.epoch}))
-        self.watch.log_metrics({**dev, "epoch": position.epoch}, position.step)
+        self.callbacks.log_metrics({**dev, "epoch": position.epoch}, position.step)
         note = f"epoch {position.epoch}/{config.epochs}, dev accuracy {dev['dev/accuracy']:.4f}"
-        self.watch.progress(position.step, self.total_steps, note)
+        self.callbacks.progress(position.step, self.total_steps, note)
         write_best = self._link_best
         if _is_better(dev, position.best_dev, config):
             position.best_epoch, position.best_dev = position.epoch, dev
@@ -213,7 +219,7 @@ class _Training:
     def _export(self, target: Path) -> None:
         pack = self.train.metadata[0].config
         pairs = self.train.examples.pairs
-        export_classifier(self.model, self.encoder_folder, self.tokenizer_folder, target, pack=pack, pairs=pairs)
+        save_classifier(self.model, self.encoder_folder, self.tokenizer_folder, target, pack=pack, pairs=pairs)
 
     def _link_best(self, target: Path) -> None:
         link_best(self.out / CHECKPOINTS, target)
@@ -226,12 +232,12 @@ class _Training:
         write_best(fresh)
         atomic.sync_tree(fresh)
         fresh.rename(self.out / MODEL)
-        self.position.exported = atomic.digests(self.out / MODEL)
+        self.position.exported = folder_digests(self.out / MODEL)
         self._save(None)
 
     def _save(self, write_best: Callable[[Path], object] | None) -> None:
         self._refuse_infinite()
-        self.watch.before_checkpoint()
+        self.callbacks.before_checkpoint()
         self.position.window = self.window.totals()
         folder = self.out / CHECKPOINTS
         save_checkpoint(folder, self.model, self.optimizer, self.position, write_best=write_best)

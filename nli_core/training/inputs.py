@@ -11,12 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nli_core import atomic
+from nli_core.arrays import IntArray
 from nli_core.callbacks import Progress
 from nli_core.data.examples.shards import ShardSet
-from nli_core.data.examples.truncate import IntArray
-from nli_core.data.loading.loader import feed
+from nli_core.data.loading.loader import make_loader
 from nli_core.inference.logits import Report, pool_examples, predict_logits
-from nli_core.inference.prepare import ready_to_predict
+from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
 
@@ -38,16 +38,18 @@ class Tokens:
 
     def __init__(self, model: Classifier, train: ShardSet, dev: ShardSet, device: Device) -> None:
         self._model, self._dev, self._device = model, dev, device
-        self._feed = feed(train.examples, device.torch, packed=device.packs)
+        self._loader = make_loader(train.examples, device.torch, packed=device.packs)
 
     def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
-        batch = self._feed.batch(examples)
+        batch = self._loader.batch(examples)
         with self._device.autocast():
             logits = self._model(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)
         return logits[: len(examples)], batch.input_ids.numel()
 
     def dev_logits(self, report: Report) -> Tensor:
-        return predict_logits(ready_to_predict(self._model, self._device), self._dev.examples, self._device, report)
+        return predict_logits(
+            prepare_for_inference(self._model, self._device), self._dev.examples, self._device, report
+        )
 
 
 class Features:
@@ -60,7 +62,7 @@ class Features:
         self._model, self._lengths, self._device = model, train.examples.lengths, device
         path = folder / _FEATURES
         if not path.exists():
-            ready = ready_to_predict(model, device)
+            ready = prepare_for_inference(model, device)
             computed: dict[str, Tensor] = {
                 shards.split: pool_examples(
                     ready,

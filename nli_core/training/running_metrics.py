@@ -5,13 +5,13 @@ import time
 
 from torch import Tensor
 
-from nli_core.data.examples.truncate import IntArray
+from nli_core.arrays import IntArray
 
 _SHOWN_IDS = 8
 _SUMS = ("loss", "norm", "steps", "examples", "tokens", "places")
 
 
-class Window:
+class RunningMetrics:
     """Sums over the steps since the last point. Losses and norms stay on their device until the point is due.
 
     `seconds` and `examples` are those of all closed windows: only there has a GPU done what it was given.

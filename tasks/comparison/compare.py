@@ -11,7 +11,7 @@ import polars as pl
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from nli_core.data.examples.decode import spell_examples
+from nli_core.data.examples.decode import decode_examples
 from nli_core.errors import UserError, reason_of
 from nli_core.evaluation.comparison import Comparison, compare
 from nli_core.evaluation.significance import holm
@@ -19,7 +19,8 @@ from nli_core.filenames import predictions_name
 from tasks.runtime.provenance import differences
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client
-from tasks.tracking.runs import EXAMPLES_TAG, find_run, read_repeat
+from tasks.tracking.runs import find_run, read_repeat
+from tasks.tracking.tags import EXAMPLES_TAG
 
 MOST_TEXTS = 20
 _DATA_TAGS = ("nli.corpus.source", "nli.corpus.sha256", "nli.encoder.sha256")
@@ -77,7 +78,7 @@ def changed_texts(settings: Settings, first: Run, compared: Sequence[Compared]) 
     """The first examples that changed sides, by id; empty if their shards are not in the stage store (any more)."""
     packed = settings.store.load("pack", first.data.tags["nli.key.pack"])
     shown = {id_ for other in compared for id_ in other.comparison.changed["id"].head(MOST_TEXTS).to_list()}
-    return spell_examples(packed.folder, "test", shown) if packed else {}
+    return decode_examples(packed.folder, "test", shown) if packed else {}
 
 
 def publish_report(settings: Settings, first: Run, compared: Sequence[Compared], html: str) -> None:

@@ -14,11 +14,11 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from nli_core.download.corpora.registry import published_corpora
 from nli_core.errors import UserError
-from nli_core.evaluation.promotion_rules import Margins, broken_rules
+from nli_core.evaluation.promotion_rules import Margins, failed_checks
 from tasks.comparison.compare import Compared, compare_runs, read_predictions
 from tasks.comparison.report import verdict
-from tasks.runtime.progress import LOGGER
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.log_model import MODEL_NAME
@@ -27,7 +27,7 @@ from tasks.tracking.runs import find_run
 CHAMPION = "champion"
 _PAST_TAG = "nli.past_champions"
 _REASON_TAG = "nli.promotion"
-_CORPUS, _UNNAMED = "corpus.name", "file"
+_CORPUS = "corpus.name"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def promote(settings: Settings, run_name: str, *, model: str | None, reason: str
     Raises:
         UserError: there is no such run, or it was not evaluated.
     """
-    with _alone(settings):
+    with _lock(settings):
         return _promote(settings, run_name, model, reason, margins)
 
 
@@ -68,7 +68,7 @@ def _promote(settings: Settings, run_name: str, model: str | None, reason: str |
             return Promotion(name, str(before.version), promoted=False, broken=["it is champion already"])
         try:
             _, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
-            broken = broken_rules(compared.comparison, margins)
+            broken = failed_checks(compared.comparison, margins)
         except UserError as error:
             broken = [str(error)]
         if broken and reason is None:
@@ -88,7 +88,7 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
     Raises:
         UserError: there is no champion, or it is the first one.
     """
-    with _alone(settings), mlflow_client(settings) as client:
+    with _lock(settings), mlflow_client(settings) as client:
         champion = _champion(client, model)
         if champion is None:
             raise UserError(f"{model}: has no champion in the registry of {settings.shown_tracking_uri}")
@@ -115,7 +115,7 @@ def standing(settings: Settings, run_id: str) -> str:
     """
     with mlflow_client(settings) as client:
         run = client.get_run(run_id)
-        if run.data.params.get(_CORPUS) in (None, _UNNAMED):
+        if run.data.params.get(_CORPUS) not in published_corpora():
             return "no champion is known of this corpus, which has no name"
         name = _name_of(run)
         champion = _champion(client, name)
@@ -127,14 +127,14 @@ def standing(settings: Settings, run_id: str) -> str:
     return f"against the champion of {name}, version {champion.version}: {verdict(compared)}"
 
 
-def _alone(settings: Settings) -> AbstractContextManager[None]:
+def _lock(settings: Settings) -> AbstractContextManager[None]:
     """One change of a champion at a time, among all who share the store."""
-    return settings.store.alone("promotion", "promote: waiting for another promotion", LOGGER.info)
+    return settings.store.lock("promotion", "promote: waiting for another promotion")
 
 
 def _name_of(run: Run) -> str:
-    corpus = run.data.params.get(_CORPUS, _UNNAMED)
-    if corpus == _UNNAMED:
+    corpus = run.data.params.get(_CORPUS)
+    if corpus not in published_corpora():
         raise UserError(f"{run.info.run_id}: say which model this is with --model NAME; its corpus has no name")
     return f"nli-{corpus}"
 

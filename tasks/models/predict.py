@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nli_core.atomic import digests
 from nli_core.callbacks import Progress
 from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.errors import UserError
+from nli_core.hashing import folder_digests
 from nli_core.inference.predictor import Predictor
 from nli_core.inference.tables import predict_table
 from nli_core.model.saved import is_fine_tuned
@@ -42,5 +42,5 @@ def predict_file(
     if not target.parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it, or name another file")
     with fine_tuned(settings, model) as folder:
-        predictor, digest = Predictor(folder, FastTokenizer), str(sorted(digests(folder).items()))
+        predictor, digest = Predictor(folder, FastTokenizer), str(sorted(folder_digests(folder).items()))
         return predict_table(predictor, source, target, columns=columns, model=digest, progress=progress)

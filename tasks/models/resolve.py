@@ -6,8 +6,8 @@ from pathlib import Path
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from nli_core.config import PretrainedEncoder
-from nli_core.download.encoders.pretrained import MINILM_NAME, download_encoder
+from nli_core.download.encoders.pretrained import MINILM_NAME, PretrainedEncoder
+from nli_core.download.fetch import Fetcher
 from nli_core.errors import UserError, reason_of
 from tasks.models.champion import CHAMPION
 from tasks.settings import Settings
@@ -48,7 +48,7 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
         )
     out = scratch / "encoder"
     out.mkdir()
-    download_encoder(PretrainedEncoder(name=name), out=out, cache=settings.downloads, scratch=scratch)
+    PretrainedEncoder(name=name).download(out, Fetcher(settings.downloads, scratch))
     return out
 
 

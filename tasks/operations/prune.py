@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nli_core.config import STAGES
-from nli_core.store.store import PARTIAL_SUFFIX
+from nli_core.store.claim import PARTIAL_SUFFIX
 from tasks.settings import Settings
 from tasks.tracking.runs import referenced_keys
 

@@ -7,9 +7,9 @@ from itertools import islice
 from mlflow import MlflowClient
 
 from nli_core.config import STAGES, Stage
-from nli_core.store.store import PARTIAL_SUFFIX
+from nli_core.store.claim import PARTIAL_SUFFIX
 from tasks.models.champion import CHAMPION
-from tasks.runtime.liveness import alive
+from tasks.runtime.liveness import live_runs
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client
 from tasks.tracking.runs import all_runs
@@ -85,7 +85,7 @@ def overview(settings: Settings) -> Overview:
             for run in islice(all_runs(client), _LAST_RUNS)
         ]
         champions = _champions(client)
-    return Overview(alive(settings), working, stored, runs, champions)
+    return Overview(live_runs(settings), working, stored, runs, champions)
 
 
 def _champions(client: MlflowClient) -> list[Champion]:

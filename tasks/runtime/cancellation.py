@@ -1,4 +1,4 @@
-"""Being told to stop: by Ctrl-C, by SIGTERM, or by a cancellation in Prefect."""
+"""Cancellation of work: by Ctrl-C, by SIGTERM, or in Prefect."""
 
 import contextlib
 import signal
@@ -12,32 +12,34 @@ from prefect.exceptions import CancelledRun, PrefectException
 from prefect.runtime import flow_run
 
 from nli_core.callbacks import StoppedError
-from tasks.runtime.progress import LOGGER
+from nli_core.log import LOGGER
 
 _POLL_SECONDS = 2.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class StopRequest:
-    """Whether work is to end early. Call it to ask.
+class CancellationToken:
+    """Tells work to end early: call it, and it returns whether to stop.
 
-    Within its `with` block the signals are only noted, so that work can be put away first; behind the block a noted
-    signal acts as it would have acted. The second one of a kind acts at once. The SIGTERM with which a worker carries
-    out a cancellation does not act where the work ends as stopped: its flow run ends as cancelled, and not as crashed.
+    Within its `with` block a signal is only recorded, so that work can be saved first. After the block a recorded
+    signal acts as usual. The second signal of a kind acts immediately. A worker carries out a cancellation with
+    SIGTERM; that signal is dropped where the work ends as stopped, so the flow run ends Cancelled and not Crashed.
     """
 
     def __init__(self) -> None:
         self._asked, self._over = threading.Event(), threading.Event()
-        self._noted: signal.Signals | None = None
+        self._recorded: signal.Signals | None = None
         self._handlers: dict[signal.Signals, object] = {}
 
     def __call__(self) -> bool:
+        """Return whether to stop."""
         return self._asked.is_set()
 
-    def __enter__(self) -> "StopRequest":
+    def __enter__(self) -> "CancellationToken":
+        """Start recording signals and polling Prefect."""
         if threading.current_thread() is threading.main_thread():
-            heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # not by nohup
-            self._handlers = {number: signal.signal(number, self._note) for number in heeded}
+            heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup does
+            self._handlers = {number: signal.signal(number, self._record) for number in heeded}
         if flow_run.id:
             threading.Thread(target=copy_context().run, args=(self._poll,), name="cancellation", daemon=True).start()
         return self
@@ -45,24 +47,25 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Restore the handlers, and raise a recorded signal."""
         self._over.set()
         self._restore()
         if isinstance(error, StoppedError):
-            LOGGER.info("%s; the same command goes on from there", error)
+            LOGGER.info("%s; rerun the command to resume", error)
         ends = isinstance(error, StoppedError | CancelledRun)
-        if self._noted is not None and not (ends and self._noted is signal.SIGTERM and _is_cancelled()):
-            signal.raise_signal(self._noted)
+        if self._recorded is not None and not (ends and self._recorded is signal.SIGTERM and _is_cancelled()):
+            signal.raise_signal(self._recorded)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self._noted is not None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
+        if self._recorded is not None:
             self._restore()
             signal.raise_signal(number)
-        self._noted = signal.Signals(number)
+        self._recorded = signal.Signals(number)
         self._asked.set()
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() gave
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() returned
         self._handlers = {}
 
     def _poll(self) -> None:
@@ -73,7 +76,7 @@ class StopRequest:
 
 
 def _is_cancelled() -> bool:
-    """Whether Prefect says that this flow run is; a server that does not answer has cancelled nothing."""
+    """Return whether Prefect has this flow run cancelled; an unreachable server counts as no."""
     with contextlib.suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
         state = client.read_flow_run(flow_run.id).state if flow_run.id else None
         return bool(state and (state.is_cancelling() or state.is_cancelled()))

@@ -1,4 +1,4 @@
-"""Delivering to a server in the background, so that work goes on while the server is away."""
+"""Send items to a server in the background, so that work continues while the server is away."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,53 +6,49 @@ from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from nli_core.errors import reason_of
+from nli_core.log import LOGGER
 
 Item = TypeVar("Item")
 
 _LONGEST_WAIT = 15.0  # seconds before another try
 
 
-class Outbox(Generic[Item]):
-    """Hands items to `deliver` in their order, all that wait at once, and the same ones again if it raises.
+class BackgroundSender(Generic[Item]):
+    """Hands waiting items to `send` in their order, all of them together, and the same ones again if it raises.
 
-    `deliver` runs on a thread of the outbox's own, in the context of whoever made the outbox. `failing` says that it
-    raised when it was last called.
+    `send` runs on a thread of its own, in the context of whoever made the sender. `failing` says that the last call
+    raised.
     """
 
-    def __init__(
-        self, name: str, deliver: Callable[[Sequence[Item]], object], *, every: float, say: Callable[[str], object]
-    ) -> None:
-        """`name`: what `say` is to call the receiver when it begins to fail, and when it answers again.
-
-        `every`: seconds between two deliveries.
-        """
-        self._name, self._deliver, self._every, self._say = name, deliver, every, say
+    def __init__(self, name: str, send: Callable[[Sequence[Item]], object], *, every: float) -> None:
+        """`name` is the receiver in log lines; `every` is the seconds between two calls of `send`."""
+        self._name, self._send, self._every = name, send, every
         self._waiting: list[Item] = []
         self._changed = threading.Condition()
         self._urgent = self._closed = False
         self.failing = False
         context = copy_context()
-        threading.Thread(target=context.run, args=(self._work,), name=f"outbox for {name}", daemon=True).start()
+        threading.Thread(target=context.run, args=(self._work,), name=f"sender to {name}", daemon=True).start()
 
     def put(self, item: Item) -> None:
-        """Take an item; it is delivered soon."""
+        """Queue an item; it is sent soon."""
         with self._changed:
             self._waiting.append(item)
 
     def flush(self, patience: float) -> bool:
-        """Have everything delivered now, waiting `patience` seconds at most; whether it was."""
+        """Send everything now and wait `patience` seconds at most; return whether all was sent."""
         with self._changed:
             self._urgent = True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._waiting, timeout=patience)
 
     def close(self, patience: float) -> bool:
-        """Flush, and deliver nothing after that."""
-        delivered = self.flush(patience)
+        """Flush, then send nothing more."""
+        sent = self.flush(patience)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        return delivered
+        return sent
 
     def _work(self) -> None:
         wait = self._every
@@ -67,16 +63,18 @@ class Outbox(Generic[Item]):
 
     def _try(self, items: Sequence[Item]) -> bool:
         try:
-            self._deliver(items)
-        except Exception as error:  # whatever keeps the receiver from taking it, work is to go on
+            self._send(items)
+        except Exception as error:  # whatever the receiver's fault is, work continues
             if not self.failing:
-                self._say(
-                    f"{self._name} takes nothing at present ({reason_of(error)}); work goes on, and it gets all later"
+                LOGGER.warning(
+                    "%s is unavailable (%s); continuing, it gets everything when it is back",
+                    self._name,
+                    reason_of(error),
                 )
             self.failing = True
             return False
         if self.failing:
-            self._say(f"{self._name} answers again")
+            LOGGER.warning("%s is available again", self._name)
         self.failing = False
         with self._changed:
             del self._waiting[: len(items)]

@@ -1,13 +1,11 @@
-"""Which flow runs are alive, so that the dead are told apart and marked: nobody else does that for a killed process.
+"""Detect flow runs whose process died, and mark them Crashed in Prefect and KILLED in MLflow.
 
-<store>/runs/<flow run id>         locked (flock) by the flow run while it lives; the kernel frees a dead one's lock
-<store>/runs/<flow run id>.unsaid  left by a flow run that could not tell MLflow how its training ended
+<store>/runs/<flow run id>           locked (flock) by a live flow run; the kernel frees the lock of a dead one
+<store>/runs/<flow run id>.deferred  left by a flow run whose end MLflow could not be told
 """
 
 import contextlib
-import fcntl
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -18,77 +16,87 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowR
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed
 
-from tasks.runtime.progress import LOGGER
+from nli_core.locks import FileLock
+from nli_core.log import LOGGER
 from tasks.settings import Settings
 
-_UNSAID = ".unsaid"
-_DIED = "its process died; run the same again, and it goes on from where it was"
+MarkDead = Callable[[Settings, str], object]
+"""Marks what a dead flow run left RUNNING in MLflow; takes the settings and the flow run's id."""
+
+_DEFERRED = ".deferred"
+_DIED = "its process died; rerun the command to resume"
 
 
 @contextmanager
-def launching(settings: Settings) -> Iterator[None]:
-    """Begin a flow within the block: if the process dies before the flow counts as alive, it is known by its tag."""
+def register_launch(settings: Settings, mark_dead: MarkDead) -> Iterator[None]:
+    """Tag the flow that the block starts, so that a process that dies before its flow registers is found."""
     launch = f"launch-{uuid4().hex[:12]}"
-    with present(settings, launch), tags(launch):
+    with register_run(settings, launch, mark_dead), tags(launch):
         yield
 
 
 @contextmanager
-def present(settings: Settings, own: str) -> Iterator[None]:
-    """Mark the flow runs that died, and let the one of this id or tag count as alive within the block."""
-    folder = settings.store.root / "runs"
+def register_run(settings: Settings, own: str, mark_dead: MarkDead) -> Iterator[None]:
+    """Mark the flow runs that died, then count the flow run with this id or tag as alive for the block."""
+    folder = _folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.iterdir()):
         if path.name != own:
-            _mark_if_dead(path, settings)
-    handle = _locked(folder / own)
-    try:
-        yield
-    finally:
-        (folder / own).unlink(missing_ok=True)
-        os.close(handle)
+            _mark_if_dead(path, settings, mark_dead)
+    with _locked(folder / own):
+        try:
+            yield
+        finally:
+            (folder / own).unlink(missing_ok=True)
 
 
-def leave_unsaid(settings: Settings, own: str) -> None:
-    """Have the next run mark what this flow run left RUNNING in MLflow, which does not answer now."""
-    (settings.store.root / "runs" / f"{own}{_UNSAID}").touch()
+def defer_status(settings: Settings, own: str) -> None:
+    """Leave it to the next flow run to close this one's MLflow run, because MLflow is unreachable."""
+    (_folder(settings) / f"{own}{_DEFERRED}").touch()
 
 
-def _locked(path: Path) -> int:
+def live_runs(settings: Settings) -> list[str]:
+    """List the ids of the live flow runs of all who share the store."""
+    found = []
+    for path in sorted(_folder(settings).glob("*")):
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            UUID(path.name)  # neither a launch nor a deferred status
+            with FileLock(path, create=False) as lock:
+                if not lock.try_acquire():
+                    found.append(path.name)
+    return found
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.store.root / "runs"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle).st_nlink:  # nobody took it for a dead one's in between, and deleted it
-            return handle
-        os.close(handle)
+        with FileLock(path) as lock:
+            lock.acquire()
+            if lock.is_deleted:  # by a process that took it for a dead run's file
+                continue
+            yield
+            return
 
 
-def _mark_if_dead(path: Path, settings: Settings) -> None:
-    if path.name.endswith(_UNSAID):
-        own = path.name.removesuffix(_UNSAID)
-        if not path.with_name(own).exists():  # otherwise it may say it yet
-            from tasks.tracking import runs as tracking
-
-            tracking.mark_killed(settings, own)
+def _mark_if_dead(path: Path, settings: Settings, mark_dead: MarkDead) -> None:
+    if path.name.endswith(_DEFERRED):
+        own = path.name.removesuffix(_DEFERRED)
+        if not path.with_name(own).exists():  # otherwise it may still mark its MLflow run itself
+            mark_dead(settings, own)
             path.unlink(missing_ok=True)
         return
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with contextlib.suppress(FileNotFoundError), FileLock(path, create=False) as lock:
+        if not lock.try_acquire():
+            return
         with get_client(sync_client=True) as client:
             for run in client.read_flow_runs(flow_run_filter=_filter(path.name)):
                 _mark_crashed(client, run)
-                from tasks.tracking import runs as tracking
-
-                tracking.mark_killed(settings, str(run.id))
+                mark_dead(settings, str(run.id))
         path.unlink(missing_ok=True)
-    except BlockingIOError:  # alive
-        return
-    finally:
-        os.close(handle)
 
 
 def _filter(name: str) -> FlowRunFilter:
@@ -105,20 +113,3 @@ def _mark_crashed(client: SyncPrefectClient, run: FlowRun) -> None:
         if task_run.state and not task_run.state.is_final():
             client.set_task_run_state(task_run.id, Crashed(message=_DIED), force=True)
     client.set_flow_run_state(run.id, Crashed(message=_DIED), force=True)
-
-
-def alive(settings: Settings) -> list[str]:
-    """The ids of the flow runs that live at this moment, of all who share the store."""
-    folder = settings.store.root / "runs"
-    found = []
-    for path in sorted(folder.glob("*")):
-        with contextlib.suppress(ValueError, FileNotFoundError):
-            UUID(path.name)  # neither a launch nor what was left unsaid
-            handle = os.open(path, os.O_RDWR)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                found.append(path.name)
-            finally:
-                os.close(handle)
-    return found

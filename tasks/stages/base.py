@@ -1,7 +1,7 @@
-"""What all stage tasks share: claim the key, reuse or work, and end in a state that says which.
+"""What all stage tasks share: lock the key, reuse or work, and end in a state that says which.
 
-The tasks import the core's stages and MLflow where the work is done, so that a run whose stages are all cached starts
-without them, torch, matplotlib and the like.
+The tasks import the core's stages and MLflow only where the work is done. So a run whose stages are all cached starts
+without them, torch and matplotlib.
 """
 
 import time
@@ -14,22 +14,22 @@ from prefect import State
 from prefect.states import Cancelled, Completed
 
 from nli_core.callbacks import StoppedError
-from nli_core.config import RunConfig, Stage
-from nli_core.run.plan import Outputs, ingredients, stage_code
+from nli_core.config import Stage
+from nli_core.log import LOGGER
+from nli_core.run.plan import StageRequest, key_inputs, stage_code
+from nli_core.store.claim import Claim
 from nli_core.store.manifest import Output
-from nli_core.store.store import Claim
-from tasks.runtime.cancellation import StopRequest
-from tasks.runtime.progress import LOGGER
+from tasks.runtime.cancellation import CancellationToken
 from tasks.runtime.provenance import made_with
 from tasks.settings import Settings
-from tasks.tracking.sqlite_lookup import RunLink
+from tasks.tracking.tags import RunLink
 
 CACHED = "Cached"
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """A stage's output, whether it was there already, and from finetune on the run of MLflow that holds it."""
+    """A stage's output, whether it was cached, and from finetune on the MLflow run that holds it."""
 
     stage: Stage
     output: Output
@@ -39,36 +39,34 @@ class StageResult:
 
     @property
     def mlflow_run_id(self) -> str | None:
+        """The id of the MLflow run, if there is one."""
         return self.run.run_id if self.run else None
 
     @property
     def state_name(self) -> str:
+        """The name of the task run's state."""
         return CACHED if self.cached else "Completed"
 
 
 def run_stage(
     stage: Stage,
-    config: RunConfig,
-    upstream: Outputs,
-    rerun: bool,
+    request: StageRequest,
     work: Callable[[Claim, Settings], Mapping[str, Any]],
     publish: Callable[[Settings, Output], RunLink] | None = None,
 ) -> State[StageResult]:
-    """Reuse the output of these ingredients, or let `work` fill the claim's partial folder and return the facts.
+    """Reuse the output with this request's key, or let `work` fill the claim's partial folder and return the facts.
 
-    `publish` has MLflow hold the output. The state says what was done: it is named `Cached` when that was nothing, and
-    Cancelled when the work was asked to stop.
+    `publish` brings the output to MLflow. The state is named `Cached` for a reused output, and is Cancelled when the
+    work was asked to stop.
     """
     settings, started = Settings.from_environment(), time.monotonic()
-    made_from = ingredients(stage, config, upstream)
+    inputs = key_inputs(stage, request.config, request.upstream)
     try:
         with ExitStack() as stack:
-            with StopRequest() as stop:  # while another run is waited for
-                claiming = settings.store.claim(stage, made_from, force=rerun, say=LOGGER.info, should_stop=stop)
+            with CancellationToken() as stop:  # while another run holds the key
+                claiming = settings.store.claim(stage, inputs, force=request.rerun, should_stop=stop)
                 claim = stack.enter_context(claiming)
-            output = claim.done or claim.complete(
-                work(claim, settings), made_with() | {"definitions": stage_code(stage).definitions}
-            )
+            output = claim.done or claim.complete(work(claim, settings), _made_with(stage, request))
             cached, seconds = claim.done is not None, round(time.monotonic() - started, 3)
     except StoppedError as stopped:
         return Cancelled(message=str(stopped))
@@ -76,3 +74,7 @@ def run_stage(
     result = StageResult(stage, output, cached, seconds, run)
     LOGGER.info("%s: %s in %.1f s (%s)", stage, result.state_name, seconds, output.key[:12])
     return Completed(name=result.state_name, message=str(output.folder), data=result)
+
+
+def _made_with(stage: Stage, request: StageRequest) -> dict[str, Any]:
+    return made_with() | {"definitions": stage_code(stage, request.config).definitions}

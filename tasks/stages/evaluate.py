@@ -3,34 +3,34 @@
 from prefect import State, task
 from prefect.artifacts import create_markdown_artifact
 
-from nli_core.config import RunConfig
 from nli_core.evaluation.headline import headline_markdown
 from nli_core.filenames import MODEL
-from nli_core.run.plan import Outputs
+from nli_core.run.plan import StageRequest
+from nli_core.store.claim import Claim
 from nli_core.store.manifest import Output
-from nli_core.store.store import Claim
 from nli_core.training.curves import read_history
-from tasks.runtime.cancellation import StopRequest
+from tasks.runtime.cancellation import CancellationToken
 from tasks.runtime.progress import StageProgress, artifact_key
 from tasks.settings import Settings
 from tasks.stages.base import StageResult, run_stage
-from tasks.tracking.sqlite_lookup import RunLink, tracked_run
+from tasks.tracking.sqlite_lookup import tracked_run
+from tasks.tracking.tags import RunLink
 
 
 @task(name="evaluate")
-def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = False) -> State[StageResult]:
-    """Have the model's metrics, predictions and figures in the store, in its MLflow run and in a Prefect artifact."""
-    trained = upstream["finetune"]
+def evaluate(request: StageRequest) -> State[StageResult]:
+    """Bring the model's metrics, predictions and figures to the store, MLflow and a Prefect artifact."""
+    trained, packed = request.upstream["finetune"], request.upstream["pack"]
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.evaluation.evaluate import evaluate as measure
 
-        with StopRequest() as stop, StageProgress("evaluate", stop) as progress:
+        with CancellationToken() as stop, StageProgress("evaluate", stop) as progress:
             return measure(
                 trained.folder / MODEL,
-                upstream["pack"].folder,
+                packed.folder,
                 read_history(trained.folder),
-                config.evaluate,
+                request.config.evaluate,
                 out=claim.partial,
                 progress=progress,
             )
@@ -38,15 +38,17 @@ def evaluate(config: RunConfig, upstream: Outputs, recipe: str, rerun: bool = Fa
     def publish(settings: Settings, output: Output) -> RunLink:
         run = tracked_run(settings, trained, output)
         if run is None:
-            from tasks.tracking import client as connection
-            from tasks.tracking import publish as publishing
-            from tasks.tracking import runs as tracking
+            from tasks.tracking.client import mlflow_client
+            from tasks.tracking.publish import publish_evaluation
 
-            about = tracking.About(config, recipe, upstream)
-            with connection.mlflow_client(settings) as client:
-                run = publishing.publish_evaluation(client, settings, trained, output, about)
-        markdown = f"{headline_markdown(recipe, output.facts['metrics'], trained.facts)}\n\nMLflow run {run.markdown}"
-        create_markdown_artifact(markdown, key=artifact_key(recipe, "headline"), description=f"{recipe}: headline")
+            with mlflow_client(settings) as client:
+                run = publish_evaluation(client, settings, trained, output, request)
+        headline = headline_markdown(request.recipe, output.facts["metrics"], trained.facts)
+        create_markdown_artifact(
+            f"{headline}\n\nMLflow run {run.markdown}",
+            key=artifact_key(request.recipe, "headline"),
+            description=f"{request.recipe}: headline",
+        )
         return run
 
-    return run_stage("evaluate", config, upstream, rerun, work, publish)
+    return run_stage("evaluate", request, work, publish)

@@ -1,4 +1,4 @@
-"""The task of the pack stage, and the tasks that it hands its shards to."""
+"""The task of the pack stage, and the task that packs one shard."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 from prefect import State, task
 from prefect.futures import as_completed
 
-from nli_core.config import FileCorpus, RunConfig
 from nli_core.filenames import CORPUS, ENCODER
-from nli_core.run.plan import Outputs
-from nli_core.store.store import Claim
-from tasks.runtime.cancellation import StopRequest
+from nli_core.run.plan import StageRequest
+from nli_core.store.claim import Claim
+from tasks.runtime.cancellation import CancellationToken
 from tasks.runtime.progress import StageProgress
 from tasks.settings import Settings
 from tasks.stages.base import StageResult, run_stage
@@ -28,25 +27,29 @@ def pack_shard(job: "ShardJob") -> "ShardFacts":
 
 
 @task(name="pack")
-def pack(config: RunConfig, upstream: Outputs, rerun: bool = False) -> State[StageResult]:
-    """Have the corpus in the store as shards, packed in parallel by the flow's task runner."""
-    files = upstream["download"].folder
+def pack(request: StageRequest) -> State[StageResult]:
+    """Turn the corpus into shards; the flow's task runner packs them in parallel."""
+    downloaded = request.upstream["download"]
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.data.pack import pack as write_shards
 
-        # A cached download may have had its files from elsewhere.
-        given = config.corpus.files if isinstance(config.corpus, FileCorpus) else {}
-        names = upstream["download"].facts["corpus"]["files"] | given
+        # Errors must name this config's files, not those of the run that filled the cache.
+        names = downloaded.facts["corpus"]["files"] | request.config.corpus.user_files
         return write_shards(
-            files / CORPUS, files / ENCODER, config.pack, out=claim.partial, run_jobs=_run_jobs, names=names
+            downloaded.folder / CORPUS,
+            downloaded.folder / ENCODER,
+            request.config.pack,
+            out=claim.partial,
+            run_jobs=_run_jobs,
+            names=names,
         )
 
-    return run_stage("pack", config, upstream, rerun, work)
+    return run_stage("pack", request, work)
 
 
 def _run_jobs(jobs: Sequence["ShardJob"]) -> list["ShardFacts"]:
-    with StopRequest() as stop, StageProgress("pack", stop) as progress:
+    with CancellationToken() as stop, StageProgress("pack", stop) as progress:
         futures = [pack_shard.submit(job) for job in jobs]
         for done, future in enumerate(as_completed(futures), start=1):
             future.result()  # a fault in one shard need not wait for the others

@@ -3,7 +3,7 @@
 from prefect import State, task
 from prefect.states import Completed
 
-from tasks.runtime.progress import LOGGER
+from nli_core.log import LOGGER
 from tasks.settings import Settings
 
 

@@ -11,8 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 
-from nli_core.atomic import disk_is_full
-from nli_core.errors import UserError, reason_of
+from nli_core.errors import UserError, disk_is_full, reason_of
 from tasks.settings import Settings
 
 

@@ -11,32 +11,24 @@ from mlflow.exceptions import MlflowException
 
 from nli_core.evaluation.headline import headline_markdown
 from nli_core.filenames import FIGURES, METRICS, MODEL, predictions_name
+from nli_core.run.plan import StageRequest
 from nli_core.store.manifest import Output
 from nli_core.training.curves import read_history
 from nli_core.urls import is_remote
 from tasks.settings import Settings
-from tasks.tracking.runs import (
-    MOST_METRICS,
-    PAGES,
-    About,
-    TrainingRun,
-    create_run,
-    data_metrics,
-    data_tags,
-    datasets,
-    metric_name,
-    runs_of,
-)
-from tasks.tracking.sqlite_lookup import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
+from tasks.tracking.run_contents import data_metrics, data_tags, datasets, metric_name
+from tasks.tracking.runs import create_run, runs_of
+from tasks.tracking.tags import EVALUATED_TAG, MOST_METRICS, PAGES, PUBLISHED_TAG, RUN_ID_FACT, RunLink
+from tasks.tracking.training_run import TrainingRun
 
 
-def publish_training(client: MlflowClient, settings: Settings, output: Output, about: About) -> RunLink:
+def publish_training(client: MlflowClient, settings: Settings, output: Output, request: StageRequest) -> RunLink:
     """Have the finished training in a run that is FINISHED: the model, the facts, and if need be its curves."""
     run = _run_of(client, output)
     if run is not None and PUBLISHED_TAG in run.data.tags:
         return _link(settings, run)
     # Without a run, the training was tracked elsewhere.
-    run_id = run.info.run_id if run else create_run(client, settings, output.key, about)
+    run_id = run.info.run_id if run else create_run(client, settings, output.key, request)
     curves = TrainingRun(client, run_id, resumes=run is not None)
     for point in read_history(output.folder):
         curves.log_metrics(point.metrics, point.step)
@@ -49,22 +41,22 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, a
     shown = {f"nli.{name}": str(output.facts[name]) for name in ("best_epoch", "device", "precision", "parameters")}
     tags = {**shown, PUBLISHED_TAG: output.manifest.created}
     # Not before the curves: MLflow's comparison begins with the metric that was logged first.
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()], metrics=data_metrics(about))
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()], metrics=data_metrics(request))
     client.set_terminated(run_id, "FINISHED")
     return _link(settings, client.get_run(run_id))
 
 
 def publish_evaluation(
-    client: MlflowClient, settings: Settings, trained: Output, output: Output, about: About
+    client: MlflowClient, settings: Settings, trained: Output, output: Output, request: StageRequest
 ) -> RunLink:
     """Have the metrics, predictions and figures of an evaluation in the run of its training."""
     run = _run_of(client, trained)
     assert run is not None, "publish_training comes first"
     run_id = run.info.run_id
     if run.data.tags.get(EVALUATED_TAG) != output.key:
-        if data_tags(about).items() - run.data.tags.items():  # a new test set does not train anew
-            client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(about).items()])
-            client.log_inputs(run_id, datasets(about))
+        if data_tags(request).items() - run.data.tags.items():  # a new test set does not train anew
+            client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(request).items()])
+            client.log_inputs(run_id, datasets(request))
         now = int(time.time() * 1000)
         step = int(trained.facts["steps"])
         metrics = [Metric(metric_name(name), value, now, step) for name, value in output.facts["metrics"].items()]
@@ -74,7 +66,7 @@ def publish_evaluation(
         client.log_artifact(run_id, str(output.folder / METRICS))
         for split in ("dev", "test"):
             client.log_artifact(run_id, str(output.folder / predictions_name(split)), "predictions")
-        headline = headline_markdown(about.recipe, output.facts["metrics"], trained.facts)
+        headline = headline_markdown(request.recipe, output.facts["metrics"], trained.facts)
         client.set_tag(run_id, "mlflow.note.content", headline)
         client.set_tag(run_id, EVALUATED_TAG, output.key)
     return _link(settings, run)

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from nli_core.config import RunConfig, parse_config
 from nli_core.errors import UserError
+from nli_core.run.config import RunConfig, parse_config
 from tasks.recipes import read_recipes
 from tasks.settings import RECIPE_BOOK, project_root
 

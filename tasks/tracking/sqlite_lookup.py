@@ -7,32 +7,17 @@ database is asked directly; any doubt (a server, an unknown schema, a run that l
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from nli_core.store.manifest import Output
 from tasks.settings import Settings
+from tasks.tracking.tags import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 
-PUBLISHED_TAG = "nli.published.finetune"
-EVALUATED_TAG = "nli.key.evaluate"
-RUN_ID_FACT = "mlflow_run_id"
 _SQLITE = "sqlite:///"
 _TAGS_OF_RUN = (
     "SELECT tags.key, tags.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid "
     "WHERE runs.run_uuid = ? AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED'"
 )
-
-
-@dataclass(frozen=True)
-class RunLink:
-    """A run of MLflow and, where a server shows it, the address of its page."""
-
-    run_id: str
-    address: str | None
-
-    @property
-    def markdown(self) -> str:
-        return f"[{self.run_id}]({self.address})" if self.address else f"`{self.run_id}` (`make ui` shows it)"
 
 
 def tracked_run(settings: Settings, trained: Output, evaluated: Output | None = None) -> RunLink | None:

@@ -1,48 +1,28 @@
 """The run of MLflow that stands for a sweep: parent of its trainings, with their table and figure."""
 
-import hashlib
-import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
-from nli_core.config import RunConfig
 from nli_core.evaluation.figures import save_sweep
-from nli_core.evaluation.sweep import Choice, Trial, choices
+from nli_core.evaluation.sweep import Choice, Trial, choices, sweep_markdown
+from nli_core.run.sweep import UNCHANGED, Sweep
 from tasks.runtime.provenance import code_tags
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client
-from tasks.tracking.runs import FLOW_RUN_TAG, experiment_id
+from tasks.tracking.runs import experiment_id
+from tasks.tracking.tags import FLOW_RUN_TAG
 
-HEADER = ("values", "runs", "dev accuracy", "deviation", "test accuracy", "deviation")
-UNCHANGED = "as it is"  # the values of a run that tries but a seed
 _SWEEP_TAG = "nli.key.sweep"
 _PARENT_TAG = "mlflow.parentRunId"
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What is tried: the recipe's config, each field's values, and how many seeds each of their products gets."""
-
-    recipe: str
-    config: RunConfig
-    grid: Mapping[str, Sequence[Any]]
-    seeds: int
-
-    @property
-    def key(self) -> str:
-        """The same for the same sweep, so that one that goes on finds its run."""
-        asked = [self.recipe, self.config.model_dump(mode="json"), self.grid, self.seeds]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
@@ -86,41 +66,6 @@ def publish_sweep(settings: Settings, parent: str, trials: Sequence[Trial]) -> l
         best = {"dev/accuracy": found[0].dev, "test/accuracy": found[0].test}
         client.log_batch(parent, metrics=[Metric(name, value, now, 0) for name, value in best.items()])
     return found
-
-
-def sweep_markdown(found: Sequence[Choice]) -> str:
-    """The table, and which values dev chooses."""
-    lines = [f"| {' | '.join(HEADER)} |", "|---|---|---|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in sweep_rows(found)]
-    return "\n".join([*lines, "", f"{chosen(found)} Deviations are over seeds."])
-
-
-def chosen(found: Sequence[Choice]) -> str:
-    """Which values dev chooses, and whether that is clear."""
-    first, rest = found[0], found[1:]
-    reach = first.dev_deviation or 0.0
-    near = [choice.values for choice in rest if first.dev - choice.dev <= max(reach, choice.dev_deviation or 0.0)]
-    doubt = f", though no better than {'; '.join(near)} by more than a deviation" if near else ""
-    return f"Chosen by the mean on dev: {first.values}{doubt}."
-
-
-def sweep_rows(found: Sequence[Choice]) -> list[tuple[str, ...]]:
-    """As `HEADER` says."""
-    return [
-        (
-            choice.values,
-            str(choice.runs),
-            f"{choice.dev:.4f}",
-            _deviation_text(choice.dev_deviation),
-            f"{choice.test:.4f}",
-            _deviation_text(choice.test_deviation),
-        )
-        for choice in found
-    ]
-
-
-def _deviation_text(deviation: float | None) -> str:
-    return "" if deviation is None else f"{deviation:.4f}"
 
 
 def _find(client: MlflowClient, settings: Settings, sweep: Sweep) -> str | None:

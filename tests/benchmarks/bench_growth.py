@@ -67,7 +67,7 @@ def pack_rows(corpus: Path, encoder: Path) -> None:
 def train_batches(encoder: Path, batch: int, length: int) -> None:
     """Steps of training on batches of one shape for some seconds; prints tokens a second."""
     from nli_core.config import FinetuneConfig
-    from nli_core.malloc import kept_heap
+    from nli_core.malloc import keep_freed_memory
     from nli_core.model.classifier import Classifier
     from nli_core.model.device import choose_device
     from nli_core.model.weights import load_encoder
@@ -89,7 +89,7 @@ def train_batches(encoder: Path, batch: int, length: int) -> None:
         optimizer.step()
         optimizer.zero_grad()
 
-    with kept_heap():
+    with keep_freed_memory():
         step()
         steps, started = 0, time.perf_counter()
         while steps < 2 or time.perf_counter() - started < SECONDS:

@@ -24,14 +24,15 @@ Run = tuple[str, dict[str, object]]
 
 def bare(folder: Path) -> None:
     """The stages of the small run, without Prefect and MLflow."""
-    from nli_core.config import parse_config
     from nli_core.data.pack import pack, pack_shard
     from nli_core.download.stage import download
     from nli_core.evaluation.evaluate import evaluate
     from nli_core.filenames import CORPUS, ENCODER, MODEL
+    from nli_core.run.config import parse_config
+    from nli_core.run.overrides import override
     from nli_core.training.curves import read_history
     from nli_core.training.finetune import finetune
-    from tasks.recipes import find_recipe, override
+    from tasks.recipes import find_recipe
 
     recipe, settings = SMALL
     words = [f"{name}={value}" for name, value in settings.items()]

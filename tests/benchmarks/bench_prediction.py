@@ -147,12 +147,12 @@ def classifier(folder: Path, shape: str) -> Path:
     """A fine-tuned model of this shape, with random weights."""
     from nli_core.config import PackConfig
     from nli_core.model.classifier import Classifier
-    from nli_core.model.saved import export_classifier
+    from nli_core.model.saved import save_classifier
     from nli_core.model.weights import load_encoder
 
     encoder, out = prepare(folder, shape), folder / f"model-{shape}"
     model = Classifier(load_encoder(encoder)[0], LABELS)
-    export_classifier(model, encoder, encoder, out, pack=PackConfig(), pairs=True)
+    save_classifier(model, encoder, encoder, out, pack=PackConfig(), pairs=True)
     return out
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from reporting import DATA, accuracy, run_recipe, table, write_page
 
-from nli_core.config import D2lEncoder
+from nli_core.download.encoders.d2l import D2lEncoder
 from nli_core.model.initialization import BERT_DEVIATION
 
 NEWS = {"corpus.source": DATA / "ag_news_csv", "corpus.train": "train_subset.csv"}

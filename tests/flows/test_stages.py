@@ -5,8 +5,8 @@ import pytest
 
 from flows import stages
 from flows.pipeline import RunSummary
-from nli_core.config import RunConfig
 from nli_core.errors import UserError
+from nli_core.run.config import RunConfig
 
 
 @pytest.mark.usefixtures("prefect_server", "workplace")

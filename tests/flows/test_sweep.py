@@ -33,7 +33,7 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
 ) -> None:
     words = ["sweep", "sample", *tiny_settings, "--grid", "finetune.learning_rate=1e-6,3e-3", "--seeds", "2", "--json"]
     words += ["--set", "corpus.pairs=900", "--set", "finetune.epochs=6"]
-    done = nli(*words, "--at-once", "2")
+    done = nli(*words, "--jobs", "2")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert [choice["values"] for choice in told["choices"]] == [

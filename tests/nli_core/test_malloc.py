@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from nli_core.malloc import kept_heap
+from nli_core.malloc import keep_freed_memory
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is another C library")
 SMALL, LARGE = 48, 200  # MiB: what a block leaves free has no room for a large one
@@ -25,7 +25,7 @@ def _warm_up() -> None:
 
 
 def test_within_the_block_freed_memory_is_used_again() -> None:
-    with kept_heap():
+    with keep_freed_memory():
         _warm_up()
         assert _faults(SMALL) < 100
     assert _faults(LARGE) > 4 * 100
@@ -35,14 +35,14 @@ def test_the_outermost_of_overlapping_blocks_counts() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with kept_heap():
+        with keep_freed_memory():
             inside.set()
             leave.wait()
 
     thread = threading.Thread(target=hold, daemon=True)
     thread.start()
     inside.wait()
-    with kept_heap(), kept_heap():
+    with keep_freed_memory(), keep_freed_memory():
         _warm_up()
     assert _faults(SMALL) < 100
     leave.set()

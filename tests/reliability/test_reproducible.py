@@ -7,8 +7,8 @@ import pytest
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.pipeline import RunSummary, pipeline
-from nli_core.config import RunConfig
 from nli_core.filenames import CHECKPOINTS
+from nli_core.run.config import RunConfig
 from nli_core.store.manifest import MANIFEST_NAME
 
 

@@ -125,7 +125,7 @@ def test_a_cancellation_is_heeded_while_another_training_is_waited_for(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
 ) -> None:
     settings = Settings.from_environment()
-    with settings.store.alone(settings.training_lock, "", print), training("finetune/*.partial") as running:
+    with settings.store.lock(settings.training_lock, ""), training("finetune/*.partial") as running:
         told = _cancel(running, workplace)
     assert "waiting for another training on this device" in told
     assert "Traceback" not in told

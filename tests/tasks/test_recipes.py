@@ -6,9 +6,10 @@ import jsonschema
 import pytest
 import yaml
 
-from nli_core.config import RunConfig, parse_config
 from nli_core.errors import UserError
-from tasks.recipes import find_recipe, override, read_recipes
+from nli_core.run.config import RunConfig, parse_config
+from nli_core.run.overrides import override
+from tasks.recipes import find_recipe, read_recipes
 
 
 def _deployments(project: Path) -> list[dict[str, object]]:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from nli_core.arrays import IntArray
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.shards import ShardSet
-from nli_core.data.examples.truncate import IntArray
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.filenames import TOKENIZER
 
 
-def spell_examples(packed: Path, split: Split, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
+def decode_examples(packed: Path, split: Split, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
     """The text, or the premise and the hypothesis, of examples by id; `packed` is the folder that pack left.
 
     Raises:

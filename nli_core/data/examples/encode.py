@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from nli_core.config import PackConfig
-from nli_core.data.examples.join import Piece, Ragged, Repeated
+from nli_core.data.examples.join import Fill, Join, Part, Segment, join_parts
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.examples.truncate import STRATEGIES
 from nli_core.data.tokenize.tokenizer import Tokenizer
@@ -38,8 +38,12 @@ class EncodedTexts:
     truncated_tokens: int
 
 
-def encode_texts(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig) -> EncodedTexts:
+def encode_texts(
+    tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig, *, join: Join = join_parts
+) -> EncodedTexts:
     """Tokenize, truncate to `config.max_length` tokens (special ones included) and add the special tokens.
+
+    `join` is `join_parts`, or a faster equivalent.
 
     Raises:
         UserError: hypotheses for a tokenizer that has no token to put between two texts.
@@ -49,7 +53,7 @@ def encode_texts(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None
     ones = np.ones_like(premise_lengths)
     if hypotheses is None:
         kept = np.minimum(premise_lengths, config.max_length - len(specials))
-        middle: list[Piece] = [Ragged(premise_ids, premise_lengths, kept)]
+        middle: list[Part] = [Segment(premise_ids, premise_lengths, kept)]
         cut = premise_lengths - kept
     else:
         if len(specials) < 2:
@@ -57,18 +61,18 @@ def encode_texts(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None
         hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses.raw, hypotheses.parses)
         budget = config.max_length - len(specials) - 1
         kept, hypothesis_kept = STRATEGIES[config.truncation](premise_lengths, hypothesis_lengths, budget)
-        middle = [Ragged(premise_ids, premise_lengths, kept), Repeated(specials[1], ones)]
-        middle.append(Ragged(hypothesis_ids, hypothesis_lengths, hypothesis_kept))
+        middle = [Segment(premise_ids, premise_lengths, kept), Fill(specials[1], ones)]
+        middle.append(Segment(hypothesis_ids, hypothesis_lengths, hypothesis_kept))
         cut = premise_lengths - kept + hypothesis_lengths - hypothesis_kept
     if specials:
-        pieces = [Repeated(specials[0], ones), *middle, Repeated(specials[1], ones)]
+        parts = [Fill(specials[0], ones), *middle, Fill(specials[1], ones)]
     else:
         # Nothing may be left of a text of punctuation alone, and an encoder needs a token to pool.
-        pieces = [*middle, Repeated(tokenizer.unknown_id, (kept == 0).astype(np.int64))]
+        parts = [*middle, Fill(tokenizer.unknown_id, (kept == 0).astype(np.int64))]
     if config.fill:
-        lengths = np.sum([piece.kept for piece in pieces], axis=0)
-        pieces.append(Repeated(tokenizer.pad_id, config.max_length - lengths))
-    input_ids, lengths = tokenizer.join(pieces)
+        lengths = np.sum([part.kept for part in parts], axis=0)
+        parts.append(Fill(tokenizer.pad_id, config.max_length - lengths))
+    input_ids, lengths = join(parts)
     # Of a single text everything belongs to the first text; of a pair, padding that is filled in to the second.
     boundaries = lengths if hypotheses is None else kept + len(specials)
     examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id)

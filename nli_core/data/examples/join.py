@@ -1,16 +1,16 @@
-"""What an example is joined from: texts' ids, cut to what is kept of them, and special tokens between them."""
+"""Join the segments of examples: ids of texts, cut to what is kept of them, and special tokens between them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nli_core.data.examples.truncate import IntArray
+from nli_core.arrays import IntArray
 
 
 @dataclass(frozen=True)
-class Ragged:
-    """A ragged array, flat, of which the first `kept` values of every row are used."""
+class Segment:
+    """A flat ragged array, of which the first `kept` [rows] values of every row are used."""
 
     values: IntArray
     lengths: IntArray
@@ -18,30 +18,31 @@ class Ragged:
 
 
 @dataclass(frozen=True)
-class Repeated:
-    """One value, `kept` times in each row."""
+class Fill:
+    """One value, `kept` [rows] times in each row."""
 
     value: int
     kept: IntArray
 
 
-Piece = Ragged | Repeated
+Part = Segment | Fill
+Join = Callable[[Sequence[Part]], tuple[IntArray, IntArray]]
 
 
-def join_pieces(pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
-    """Row by row, the kept values of every piece in turn, flat; and the length of each row."""
-    lengths = np.sum([piece.kept for piece in pieces], axis=0)
+def join_parts(parts: Sequence[Part]) -> tuple[IntArray, IntArray]:
+    """Return the kept values of every part in turn, row by row and flat, and the length of each row [rows]."""
+    lengths = np.sum([part.kept for part in parts], axis=0)
     row_ends = np.cumsum(lengths)
     out = np.empty(int(row_ends[-1]) if len(row_ends) else 0, dtype=np.int64)
-    place = row_ends - lengths
-    for piece in pieces:
-        first_kept = np.cumsum(piece.kept) - piece.kept
-        within = np.arange(int(piece.kept.sum())) - np.repeat(first_kept, piece.kept)
-        targets = np.repeat(place, piece.kept) + within
-        if isinstance(piece, Repeated):
-            out[targets] = piece.value
+    start = row_ends - lengths
+    for part in parts:
+        first_kept = np.cumsum(part.kept) - part.kept
+        within = np.arange(int(part.kept.sum())) - np.repeat(first_kept, part.kept)
+        targets = np.repeat(start, part.kept) + within
+        if isinstance(part, Fill):
+            out[targets] = part.value
         else:
-            source_starts = np.cumsum(piece.lengths) - piece.lengths
-            out[targets] = piece.values[np.repeat(source_starts, piece.kept) + within]
-        place = place + piece.kept
+            source_starts = np.cumsum(part.lengths) - part.lengths
+            out[targets] = part.values[np.repeat(source_starts, part.kept) + within]
+        start = start + part.kept
     return out, lengths

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nli_core.data.examples.truncate import IntArray
+from nli_core.arrays import IntArray
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from nli_core.arrays import IntArray
 from nli_core.config import PackConfig
 from nli_core.data.corpus.layout import Split
-from nli_core.data.examples.encode import EncodedTexts
 from nli_core.data.examples.ragged import RaggedExamples
-from nli_core.data.examples.truncate import IntArray
 from nli_core.errors import UserError
 
 _METADATA_KEY = b"nli"
@@ -48,18 +47,18 @@ def shard_name(split: Split, index: int) -> str:
     return f"{split}-{index:05d}.arrow"
 
 
-def write_shard(path: Path, ids: IntArray, labels: IntArray, encoded: EncodedTexts, metadata: ShardMetadata) -> None:
+def write_shard(path: Path, ids: IntArray, labels: IntArray, examples: RaggedExamples, metadata: ShardMetadata) -> None:
     """Write one shard. Its bytes depend on the arguments alone."""
     id_type = np.uint16 if metadata.vocabulary_size <= 2**16 else np.uint32
     boundary_type = np.uint8 if metadata.config.max_length < 2**8 else np.uint16
-    offsets = np.concatenate([[0], np.cumsum(encoded.examples.lengths)]).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(examples.lengths)]).astype(np.int32)
     label_type = np.uint8 if len(metadata.labels) <= 2**8 else np.uint16
     steps = np.diff(ids.astype(np.int64), prepend=metadata.first_id)
     step_type = np.uint8 if steps.max(initial=0) < 2**8 else np.uint32
     columns: dict[str, pa.Array[Any]] = {
         "id_step": pa.array(steps.astype(step_type)),
-        "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(encoded.examples.input_ids.astype(id_type))),
-        "boundary": pa.array(encoded.examples.boundaries.astype(boundary_type)),
+        "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(examples.input_ids.astype(id_type))),
+        "boundary": pa.array(examples.boundaries.astype(boundary_type)),
         "label": pa.array(labels.astype(label_type)),
     }
     batch = pa.RecordBatch.from_pydict(columns)

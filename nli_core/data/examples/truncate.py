@@ -4,13 +4,12 @@ Every strategy takes the lengths of premises and hypotheses and gives those that
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
+from nli_core.arrays import IntArray
 from nli_core.config import Truncation
 
-IntArray = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 Strategy = Callable[[IntArray, IntArray, int], tuple[IntArray, IntArray]]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nli_core.data.examples.truncate import IntArray
+from nli_core.arrays import IntArray
 
 _POOL_BATCHES = 50  # as in group-by-length samplers: enough to make batches even, few enough to stay shuffled
 
@@ -53,7 +53,7 @@ def evaluation_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
     return batches
 
 
-def few_sizes(places: IntArray, full: int) -> IntArray:
+def pad_to_power_of_two(places: IntArray, full: int) -> IntArray:
     """The places of a batch, some of them again behind it where it is not `full`, up to a power of two of them.
 
     So the last batch of many calls comes in few sizes, and a single example stays single.

@@ -13,20 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nli_core.arrays import IntArray
 from nli_core.data.examples.ragged import Batch, RaggedExamples
-from nli_core.data.examples.truncate import IntArray
 
 TOKEN_STEP = 1024  # the tokens of a packed batch are a multiple of it
 
 
-class Feed(Protocol):
+class Loader(Protocol):
     """Makes batches of a corpus."""
 
     def batch(self, places: IntArray) -> Batch:
         """The examples at these places; a packed batch has further ones behind them."""
 
 
-class PaddedFeed:
+class PaddedLoader:
     """Pads each batch to its longest example, or to the longest of `padded`, a length for each example."""
 
     def __init__(self, examples: RaggedExamples, device: torch.device, padded: IntArray | None) -> None:
@@ -37,7 +37,7 @@ class PaddedFeed:
         return self._examples.batch(places, int(self._padded[places].max())).to(self._device)
 
 
-class PackedFeed:
+class PackedLoader:
     """Keeps the whole corpus on the device."""
 
     def __init__(self, examples: RaggedExamples, device: torch.device) -> None:
@@ -77,6 +77,8 @@ class PackedFeed:
         return sent.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else sent
 
 
-def feed(examples: RaggedExamples, device: torch.device, *, packed: bool, padded: IntArray | None = None) -> Feed:
+def make_loader(
+    examples: RaggedExamples, device: torch.device, *, packed: bool, padded: IntArray | None = None
+) -> Loader:
     """Batches of these examples for a device that computes them packed, or padded, to the lengths `padded` if given."""
-    return PackedFeed(examples, device) if packed else PaddedFeed(examples, device, padded)
+    return PackedLoader(examples, device) if packed else PaddedLoader(examples, device, padded)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tokenizers
 
-from nli_core.data.tokenize.kernels import ALONE, BREAK, DROP, HARD, WORD, Bytes
+from nli_core.arrays import Bytes
+from nli_core.data.tokenize.kernels import ALONE, BREAK, DROP, HARD, WORD
 from nli_core.data.tokenize.word_level import learn_words
 
 _ASCII_PUNCTUATION = (*range(33, 48), *range(58, 65), *range(91, 97), *range(123, 127))

@@ -5,7 +5,6 @@ Texts that are not plain ASCII go through it whole.
 """
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,10 +13,9 @@ import numpy as np
 import pyarrow as pa
 import tokenizers
 
-from nli_core.data.examples.join import Piece, Repeated
-from nli_core.data.examples.truncate import IntArray
+from nli_core.arrays import Bytes, Int32s, IntArray, Ints
 from nli_core.data.tokenize.ascii_pretokenizer import AsciiRules, ascii_rules
-from nli_core.data.tokenize.kernels import HARD_TEXT, Bytes, Ints, Longs, copy_rows, repeat_value, scan, spell_out
+from nli_core.data.tokenize.kernels import HARD_TEXT, gather_ids, split_and_lookup
 from nli_core.data.tokenize.tokenizer import Tokenizer
 
 _FIRST_SLOTS = 1 << 16
@@ -26,14 +24,14 @@ _MOST_WORDS = 1 << 18  # more are not remembered from one call to the next
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """Words met so far, in the form that `scan` takes, and the ids that they stand for."""
+    """Words met so far, in the form that `split_and_lookup` takes, and the ids that they stand for."""
 
-    slots: Ints
+    slots: Int32s
     pool: Bytes
-    pool_ends: Longs
+    pool_ends: Ints
     known: int
-    ids: Ints
-    id_starts: Longs
+    ids: Int32s
+    id_starts: Ints
 
     @classmethod
     def empty(cls) -> "_Vocabulary":
@@ -55,9 +53,11 @@ class WordMemory:
         """As `Tokenizer.encode`."""
         known = self._vocabulary
         offsets, data = _buffers(texts)
-        # `scan` writes into the vocabulary that it is given, and other threads read this one.
+        # `split_and_lookup` writes into the vocabulary that it is given, and other threads read this one.
         own = known.slots.copy(), known.pool.copy(), known.pool_ends.copy()
-        words, counts, grown = scan(data, offsets, self._rules.classes, self._rules.becomes, *own, known.known)
+        words, counts, grown = split_and_lookup(
+            data, offsets, self._rules.classes, self._rules.becomes, *own, known.known
+        )
         vocabulary = self._spell(known, *grown)
         hard = np.flatnonzero(counts == HARD_TEXT)
         if len(hard):
@@ -66,10 +66,10 @@ class WordMemory:
             places = np.cumsum(counts, dtype=np.int64)[hard]
             words = np.insert(words, places, np.arange(vocabulary.known, vocabulary.known + len(hard)))
             counts[hard] = 1
-            return spell_out(words, counts, vocabulary_ids, id_starts)
-        return spell_out(words, counts, vocabulary.ids, vocabulary.id_starts)
+            return gather_ids(words, counts, vocabulary_ids, id_starts)
+        return gather_ids(words, counts, vocabulary.ids, vocabulary.id_starts)
 
-    def _spell(self, before: _Vocabulary, slots: Ints, pool: Bytes, pool_ends: Longs, known: int) -> _Vocabulary:
+    def _spell(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
         """The vocabulary with the ids of its new words; remembered unless another thread was quicker."""
         if known == before.known:
             return before
@@ -96,18 +96,6 @@ class FastTokenizer(Tokenizer):
             return self._parses.encode(self.words(texts, parses))
         return self._texts.encode(texts) if self._texts else super().encode(texts)
 
-    def join(self, pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
-        """As `join_pieces`."""
-        lengths = np.sum([piece.kept for piece in pieces], axis=0)
-        places = np.cumsum(lengths) - lengths
-        out = np.empty(int(lengths.sum()), np.int32)
-        for piece in pieces:
-            if isinstance(piece, Repeated):
-                repeat_value(piece.value, piece.kept, out, places)
-            else:
-                copy_rows(piece.values, piece.lengths, piece.kept, out, places)
-        return out, lengths
-
     @cached_property
     def _texts(self) -> WordMemory | None:
         rules = ascii_rules(self._tokenizer)
@@ -126,7 +114,7 @@ def shared_tokenizer(folder: Path) -> FastTokenizer:
     return FastTokenizer(folder)
 
 
-def _append(vocabulary: _Vocabulary, rows: list[list[int]]) -> tuple[Ints, Longs]:
+def _append(vocabulary: _Vocabulary, rows: list[list[int]]) -> tuple[Int32s, Ints]:
     """The vocabulary's ids with those of further words behind them."""
     lengths = np.fromiter(map(len, rows), np.int64, count=len(rows))
     flat = np.fromiter((id_ for row in rows for id_ in row), np.int32, count=int(lengths.sum()))
@@ -134,7 +122,7 @@ def _append(vocabulary: _Vocabulary, rows: list[list[int]]) -> tuple[Ints, Longs
     return np.concatenate([vocabulary.ids, flat]), np.concatenate([vocabulary.id_starts, ends])
 
 
-def _buffers(texts: pa.LargeStringArray) -> tuple[Longs, Bytes]:
+def _buffers(texts: pa.LargeStringArray) -> tuple[Ints, Bytes]:
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     return ends, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)

@@ -5,10 +5,10 @@ cover the tokenizers that this project has, as long as a text is plain ASCII. A 
 `HARD` is left to the tokenizer itself. All loops run without Python's lock, so that threads use all cores.
 """
 
-from typing import Any
-
 import numpy as np
 from numba import njit
+
+from nli_core.arrays import Bytes, Int32s, Ints
 
 WORD, BREAK, ALONE, DROP, HARD = range(5)
 """A byte of a word; one between words; a word of its own; one that is passed by; one that the rules do not cover."""
@@ -16,10 +16,7 @@ WORD, BREAK, ALONE, DROP, HARD = range(5)
 HARD_TEXT = -1
 """Stands for the number of words of a text that has a byte of the class `HARD`, or is very long."""
 
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-Longs = np.ndarray[Any, np.dtype[np.int64]]
-Ints = np.ndarray[Any, np.dtype[np.int32]]
-Vocabulary = tuple[Ints, Bytes, Longs, int]
+Vocabulary = tuple[Int32s, Bytes, Ints, int]
 
 _OFFSET_BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a
 _HALF, _ONE = np.uint64(32), np.uint64(1)
@@ -29,9 +26,9 @@ _LONGEST_TEXT = 1 << 14  # bytes; a longer one is left to the tokenizer, so that
 
 
 @njit(nogil=True, cache=True)
-def scan(
-    data: Bytes, offsets: Longs, classes: Bytes, becomes: Bytes, slots: Ints, pool: Bytes, pool_ends: Longs, known: int
-) -> tuple[Ints, Ints, Vocabulary]:
+def split_and_lookup(
+    data: Bytes, offsets: Ints, classes: Bytes, becomes: Bytes, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int
+) -> tuple[Int32s, Int32s, Vocabulary]:
     """Split texts into words and look each word up, adding those that are new.
 
     `data` and `offsets` [texts + 1] are an Arrow string column's buffers. The vocabulary is `known` words one after the
@@ -57,29 +54,29 @@ def scan(
             pool_ends = np.concatenate((pool_ends, np.empty(len(pool_ends) + most, np.int64)))
         while 2 * (known + most) > len(slots):
             slots = _rehash(slots, pool, pool_ends, known)
-        found, known = _scan_some(
+        found, known = _split_some(
             data, offsets, first, last, classes, becomes, slots, pool, pool_ends, known, words, found, counts
         )
     return words[:found], counts, (slots, pool, pool_ends, known)
 
 
 @njit(nogil=True, cache=True)
-def _scan_some(
+def _split_some(
     data: Bytes,
-    offsets: Longs,
+    offsets: Ints,
     first: int,
     last: int,
     classes: Bytes,
     becomes: Bytes,
-    slots: Ints,
+    slots: Int32s,
     pool: Bytes,
-    pool_ends: Longs,
+    pool_ends: Ints,
     known: int,
-    words: Ints,
+    words: Int32s,
     found: int,
-    counts: Ints,
+    counts: Int32s,
 ) -> tuple[int, int]:
-    """`scan` for some texts, whose words are known to fit into the vocabulary's arrays.
+    """`split_and_lookup` for some texts, whose words are known to fit into the vocabulary's arrays.
 
     A word is written behind the known ones in the pool while it is read; if it turns out to be new, it stays there.
     """
@@ -144,7 +141,7 @@ def _scan_some(
 
 
 @njit(nogil=True, cache=True)
-def _rehash(slots: Ints, pool: Bytes, pool_ends: Longs, known: int) -> Ints:
+def _rehash(slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> Int32s:
     """A hash table of twice the size."""
     larger = np.full(2 * len(slots), _EMPTY, np.int32)
     mask = np.uint64(len(larger) - 1)
@@ -162,7 +159,7 @@ def _rehash(slots: Ints, pool: Bytes, pool_ends: Longs, known: int) -> Ints:
 
 
 @njit(nogil=True, cache=True)
-def spell_out(words: Ints, counts: Ints, ids: Ints, id_starts: Longs) -> tuple[Ints, Longs]:
+def gather_ids(words: Int32s, counts: Int32s, ids: Int32s, id_starts: Ints) -> tuple[Int32s, Ints]:
     """The ids of texts whose words stand in `words`, `counts[i]` of them in text i, and how many ids each text has.
 
     Word number w stands for `ids[id_starts[w] : id_starts[w + 1]]`.
@@ -182,23 +179,3 @@ def spell_out(words: Ints, counts: Ints, ids: Ints, id_starts: Longs) -> tuple[I
             word += 1
         lengths[text] = written - before
     return out, lengths
-
-
-@njit(nogil=True, cache=True)
-def copy_rows(values: Ints, lengths: Longs, kept: Longs, out: Ints, places: Longs) -> None:
-    """Copy the first `kept[i]` of the `lengths[i]` values of each row to `out` from `places[i]` on, moving `places`."""
-    start = 0
-    for row in range(len(lengths)):
-        for place in range(kept[row]):
-            out[places[row] + place] = values[start + place]
-        places[row] += kept[row]
-        start += lengths[row]
-
-
-@njit(nogil=True, cache=True)
-def repeat_value(value: int, times: Longs, out: Ints, places: Longs) -> None:
-    """Write `value` `times[i]` times to `out` from `places[i]` on, moving `places`."""
-    for row in range(len(times)):
-        for place in range(times[row]):
-            out[places[row] + place] = value
-        places[row] += times[row]

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -14,12 +14,11 @@ from tokenizers.models import WordLevel, WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from nli_core import atomic
-from nli_core.data.examples.join import Piece, join_pieces
-from nli_core.data.examples.truncate import IntArray
+from nli_core.arrays import IntArray
 from nli_core.data.tokenize.word_level import BOOK_SPECIALS, learn_words, parsed_words
 from nli_core.errors import UserError
 from nli_core.filenames import TOKENIZER_FILES, WORDS_TO_LEARN
+from nli_core.hashing import file_sha256
 
 _BERT_SPECIALS = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
 _SPECIAL_TOKENS = (*_BERT_SPECIALS, "[MASK]")
@@ -70,10 +69,6 @@ class Tokenizer:
         flat = np.fromiter((id_ for row in rows for id_ in row), dtype=np.int64, count=int(lengths.sum()))
         return flat, lengths
 
-    def join(self, pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
-        """As `join_pieces`."""
-        return join_pieces(pieces)
-
     def words(self, texts: pa.LargeStringArray, parses: pa.LargeStringArray) -> pa.LargeStringArray:
         """The parses, and where one is empty the words that the tokenizer itself finds in the text."""
         if parses.null_count == 0 and compute.min(compute.binary_length(parses)).as_py() != 0:
@@ -114,7 +109,7 @@ def learn_tokenizer(texts: Iterable[str], vocabulary_size: int, out: Path) -> No
 
 def tokenizer_sha256(folder: Path) -> str:
     """Digest of the file that decides how the tokenizer splits text."""
-    return atomic.file_sha256(next(folder / name for name in TOKENIZER_FILES if (folder / name).exists()))
+    return file_sha256(next(folder / name for name in TOKENIZER_FILES if (folder / name).exists()))
 
 
 def _load(folder: Path) -> tokenizers.Tokenizer:

@@ -10,22 +10,26 @@ loader partly ignores. The pickle is read without running anything that it asks 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from nli_core import atomic
-from nli_core.config import D2lEncoder
-from nli_core.data.tokenize.word_level import BOOK_SPECIALS, book_tokenizer
+from pydantic import Field, model_validator
+
+from nli_core.config.base import NOT_IN_KEY, Float, Int, Sha256
 from nli_core.download import archives
-from nli_core.download.fetch import fetch
+from nli_core.download.encoders.base import CONFIG_NAME, Encoder
 from nli_core.download.origin import Origin
+from nli_core.download.source import Source
 from nli_core.errors import UserError
+from nli_core.hashing import file_sha256
 from nli_core.urls import is_remote, without_password
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from nli_core.download.fetch import Fetcher
 
 # The book names http addresses under the same host, and SHA-1 digests.
 D2L_ADDRESS = "https://d2l-data.s3-accelerate.amazonaws.com"
@@ -41,54 +45,94 @@ _LAYER_NORM_EPSILON = 1e-5
 _REMEDY = "point encoder.source=... at a good copy of the archive"
 
 
-def d2l_identity(config: D2lEncoder) -> dict[str, Any]:
-    """What decides the encoder's files: the archive's digest, and the sizes that it is read with."""
-    identity = config.result_fields()
-    identity["sha256"] = _expected_digest(config)
-    if identity["sha256"] is None and config.source is not None:
-        remote = is_remote(config.source)
-        identity["archive"] = without_password(config.source) if remote else atomic.file_sha256(_existing(config))
-    return identity
+class D2lEncoder(Encoder):
+    """A pretrained BERT in the format of Dive into Deep Learning, 16.7.1. Empty sizes are those of the name."""
 
+    name: Literal["d2l:bert.small", "d2l:bert.base"]
+    source: str | None = Field(
+        None,
+        min_length=1,
+        description="http(s) address or local path of the archive; empty: the published one",
+        json_schema_extra=NOT_IN_KEY,
+    )
+    sha256: Sha256 | None = Field(None, description="digest that the archive of `source` must have; empty: unverified")
+    hidden_size: Int = Field(256, ge=1, le=65_536, description="width of the hidden states")
+    intermediate_size: Int = Field(512, ge=1, le=262_144, description="width of the feed-forward networks")
+    heads: Int = Field(4, ge=1, le=1024, description="attention heads; the tensors do not tell")
+    layers: Int = Field(2, ge=1, le=1000, description="transformer blocks")
+    positions: Int = Field(512, ge=1, le=65_536, description="the longest input that the encoder has positions for")
+    dropout: Float = Field(0.1, ge=0, lt=1, description="dropout after attention weights, attention and feed-forward")
 
-def download_d2l(config: D2lEncoder, *, out: Path, cache: Path, scratch: Path) -> Origin:
-    """Leave `config.json`, `model.safetensors` and `tokenizer.json` in the folder `out`.
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_of_the_name(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name") == "d2l:bert.base":
+            return {"hidden_size": 768, "intermediate_size": 3072, "heads": 12, "layers": 12, **values}
+        return values
 
-    Raises:
-        UserError: the archive cannot be had, is damaged, or holds another architecture than the config says.
-    """
-    digest = _expected_digest(config)
-    address = config.source or f"{D2L_ADDRESS}/{config.name.removeprefix('d2l:')}.torch.zip"
-    archive = fetch(address, digest=digest, cache=cache, scratch=scratch, remedy=_REMEDY)
-    archives.extract(archive, (_VOCABULARY, _WEIGHTS), scratch, remedy=_REMEDY)
-    vocabulary = _read_vocabulary(scratch / _VOCABULARY, archive)
-    tensors = _read_tensors(scratch / _WEIGHTS, archive)
-    left_out = sorted(name for name in tensors if name.startswith(_PRETRAINING))
-    converted = _convert(tensors, config, len(vocabulary), archive)
-    from safetensors.torch import save_file
+    @model_validator(mode="after")
+    def _whole_heads(self) -> "D2lEncoder":
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
+        return self
 
-    save_file(dict(sorted(converted.items())), out / "model.safetensors", metadata={"format": "pt"})
-    book_tokenizer(vocabulary).save(str(out / "tokenizer.json"))
-    described = describe(config, len(vocabulary))
-    (out / "config.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    sha256 = atomic.file_sha256(archive)
-    return Origin(without_password(address), sha256, verified=digest is not None, left_out=left_out)
+    @classmethod
+    def claims(cls, name: str) -> bool:
+        return name.startswith("d2l:")
 
+    def identity(self) -> dict[str, Any]:
+        identity = self.result_fields()
+        identity["sha256"] = self._expected_digest()
+        if identity["sha256"] is None and self.source is not None:
+            remote = is_remote(self.source)
+            identity["archive"] = without_password(self.source) if remote else file_sha256(self._existing())
+        return identity
 
-def _expected_digest(config: D2lEncoder) -> str | None:
-    return D2L_SHA1[config.name] if config.source is None and config.sha256 is None else config.sha256
+    def sources(self) -> Iterator[Source]:
+        yield Source(self.name, self._address(), "encoder.source")
 
+    def download(self, out: Path, fetcher: "Fetcher") -> Origin:
+        """Leave `config.json`, `model.safetensors` and `tokenizer.json` in the folder `out`.
 
-def _existing(config: D2lEncoder) -> Path:
-    path = Path(config.source or "").expanduser()
-    if not path.is_file():
-        raise UserError(
-            f"encoder.source: there is no file {path}; give the path or address of {config.name[4:]}.torch.zip"
-        )
-    return path
+        Raises:
+            UserError: the archive cannot be fetched, is damaged, or holds another architecture than the config says.
+        """
+        digest, address = self._expected_digest(), self._address()
+        archive = fetcher.fetch(address, digest=digest, remedy=_REMEDY)
+        archives.extract(archive, (_VOCABULARY, _WEIGHTS), fetcher.scratch, remedy=_REMEDY)
+        vocabulary = _read_vocabulary(fetcher.scratch / _VOCABULARY, archive)
+        tensors = _read_tensors(fetcher.scratch / _WEIGHTS, archive)
+        left_out = sorted(name for name in tensors if name.startswith(_PRETRAINING))
+        converted = _convert(tensors, self, len(vocabulary), archive)
+        from safetensors.torch import save_file
+
+        from nli_core.data.tokenize.word_level import book_tokenizer
+
+        save_file(dict(sorted(converted.items())), out / "model.safetensors", metadata={"format": "pt"})
+        book_tokenizer(vocabulary).save(str(out / "tokenizer.json"))
+        described = describe(self, len(vocabulary))
+        (out / CONFIG_NAME).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        sha256 = file_sha256(archive)
+        return Origin(without_password(address), sha256, verified=digest is not None, left_out=left_out)
+
+    def _address(self) -> str:
+        return self.source or f"{D2L_ADDRESS}/{self.name.removeprefix('d2l:')}.torch.zip"
+
+    def _expected_digest(self) -> str | None:
+        return D2L_SHA1[self.name] if self.source is None and self.sha256 is None else self.sha256
+
+    def _existing(self) -> Path:
+        path = Path(self.source or "").expanduser()
+        if not path.is_file():
+            raise UserError(
+                f"encoder.source: there is no file {path}; give the path or address of {self.name[4:]}.torch.zip"
+            )
+        return path
 
 
 def _read_vocabulary(path: Path, archive: Path) -> list[str]:
+    from nli_core.data.tokenize.word_level import BOOK_SPECIALS
+
     try:
         vocabulary = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -7,11 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nli_core.config import PackConfig, SampleCorpus, SnliCorpus
+from nli_core.config import PackConfig
 from nli_core.data.corpus.layout import CorpusLayout
 from nli_core.data.examples.shards import ShardSet
 from nli_core.data.pack import ShardFacts, ShardJob, pack, pack_shard
-from nli_core.download.corpora.registry import download_corpus
+from nli_core.download.corpora.sample import SampleCorpus
+from nli_core.download.corpora.snli import SnliCorpus
+from nli_core.download.fetch import Fetcher
 from nli_core.errors import UserError
 
 
@@ -28,7 +30,7 @@ def _on_threads_backwards(jobs: Sequence[ShardJob]) -> list[ShardFacts]:
 def corpus(tmp_path: Path) -> Path:
     out = tmp_path / "corpus"
     out.mkdir()
-    download_corpus(SampleCorpus(pairs=360), out=out, cache=tmp_path, scratch=tmp_path)
+    SampleCorpus(pairs=360).download(out, Fetcher(tmp_path, tmp_path))
     return out
 
 
@@ -114,7 +116,7 @@ def test_the_real_counts_of_snli(tmp_path: Path, shared_data: Path, tiny_encoder
     source = SnliCorpus(source=str(shared_data / "snli_1.0_subset.zip"))
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    download_corpus(source, out=corpus, cache=tmp_path, scratch=tmp_path)
+    source.download(corpus, Fetcher(tmp_path, tmp_path))
     facts = _pack(corpus, tiny_encoder, tmp_path / "out", max_length=128)["splits"]
     assert {split: known["rows"] for split, known in facts.items()} == {"train": 21_638, "dev": 9_842, "test": 9_824}
     assert {split: known["dropped"] for split, known in facts.items()} == {

@@ -13,9 +13,10 @@ pytestmark = pytest.mark.slow
 SCRIPT = r"""
 import resource, sys
 from pathlib import Path
-from nli_core.config import FileCorpus, PackConfig
+from nli_core.download.corpora.files import FileCorpus
+from nli_core.config import PackConfig
 from nli_core.data.pack import pack, pack_shard
-from nli_core.download.corpora.registry import download_corpus
+from nli_core.download.fetch import Fetcher
 rows, folder, encoder = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 words = "a girl in a blue dress plays on the lawn beside two dogs and an old man"
 with (folder / "train.csv").open("w") as file:
@@ -24,7 +25,7 @@ with (folder / "train.csv").open("w") as file:
 corpus, out = folder / "corpus", folder / "out"
 corpus.mkdir(), out.mkdir()
 config = FileCorpus(train=str(folder / "train.csv"), labels=("no", "yes"))
-download_corpus(config, out=corpus, cache=folder, scratch=folder)
+config.download(corpus, Fetcher(folder, folder))
 facts = pack(corpus, encoder, PackConfig(max_length=64, rows_per_shard=50_000), out=out,
              run_jobs=lambda jobs: [pack_shard(job) for job in jobs])
 assert sum(facts["splits"][split]["rows"] for split in ("train", "dev", "test")) == rows

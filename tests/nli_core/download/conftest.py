@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nli_core.config import EncoderConfig
-from nli_core.download.encoders.pretrained import download_encoder
+from nli_core.download.encoders.registry import EncoderConfig
+from nli_core.download.fetch import Fetcher
 from nli_core.download.origin import Origin
 
 
@@ -86,6 +86,6 @@ def download(out: Path, tmp_path: Path) -> Callable[[EncoderConfig], Origin]:
     def run(config: EncoderConfig) -> Origin:
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
-        return download_encoder(config, out=out, cache=tmp_path / "cache", scratch=scratch)
+        return config.download(out, Fetcher(tmp_path / "cache", scratch))
 
     return run

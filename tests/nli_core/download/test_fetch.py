@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nli_core.download.fetch import fetch
+from nli_core.download.fetch import Fetcher
 from nli_core.errors import UserError
 from nli_core.urls import without_password
 
@@ -17,13 +17,13 @@ REMEDY = "set corpus.source=..."
 
 @pytest.fixture(autouse=True)
 def _no_waiting_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)
+    monkeypatch.setattr("nli_core.download.fetch.time.sleep", lambda _: None)
 
 
 def _fetch(address: str, folder: Path, sha256: str | None = SHA256) -> Path:
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
-    return fetch(address, digest=sha256, cache=folder / "cache", scratch=scratch, remedy=REMEDY)
+    return Fetcher(folder / "cache", scratch).fetch(address, digest=sha256, remedy=REMEDY)
 
 
 def _refusal(address: str, folder: Path, sha256: str | None = SHA256) -> str:
@@ -92,7 +92,7 @@ def test_a_server_that_stays_down_is_named_with_its_status(server, tmp_path: Pat
 
 
 def test_a_server_that_goes_silent_is_given_up(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nli_core.download.fetch._TIMEOUT_SECONDS", (10, 0.2))
+    monkeypatch.setattr("nli_core.download.fetch._SILENT_SECONDS", 0.2)
     (server.folder / "corpus.zip").write_bytes(BODY)
     server.faults["/corpus.zip"] = "stall"
     assert "went silent" in _refusal(f"{server.address}/corpus.zip", tmp_path)

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from nli_core.evaluation.comparison import compare
-from nli_core.evaluation.promotion_rules import Margins, broken_rules
+from nli_core.evaluation.promotion_rules import Margins, failed_checks
 
 OTHER = {"a": "b", "b": "a"}
 
@@ -37,7 +37,7 @@ def _predictions(right: dict[str, int], each: int = 500, overconfidence: float =
 )
 def test_what_speaks_against_a_promotion(right: dict[str, int], overconfidence: float, expected: list[str]) -> None:
     second = _predictions(right, overconfidence=overconfidence)
-    broken = broken_rules(compare(_predictions({"a": 400, "b": 400}), second), Margins())
+    broken = failed_checks(compare(_predictions({"a": 400, "b": 400}), second), Margins())
     assert len(broken) == len(expected)
     for found, words in zip(broken, expected, strict=True):
         assert words in found
@@ -46,6 +46,6 @@ def test_what_speaks_against_a_promotion(right: dict[str, int], overconfidence: 
 def test_a_fall_that_could_be_chance_is_none() -> None:
     """5 of 60 examples are 8 points, and p is 0.0625; 6 are not chance any more."""
     first = _predictions({"a": 0, "b": 60}, each=60)
-    assert broken_rules(compare(first, _predictions({"a": 60, "b": 55}, each=60)), Margins(calibration=1)) == []
-    (rule,) = broken_rules(compare(first, _predictions({"a": 60, "b": 54}, each=60)), Margins(calibration=1))
+    assert failed_checks(compare(first, _predictions({"a": 60, "b": 55}, each=60)), Margins(calibration=1)) == []
+    (rule,) = failed_checks(compare(first, _predictions({"a": 60, "b": 54}, each=60)), Margins(calibration=1))
     assert "it falls by 10.00 points on label b" in rule

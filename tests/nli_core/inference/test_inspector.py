@@ -9,7 +9,7 @@ from nli_core.errors import UserError
 from nli_core.evaluation.figures import save_attention
 from nli_core.inference.inspector import Inspector
 from nli_core.model.classifier import Classifier
-from nli_core.model.saved import export_classifier
+from nli_core.model.saved import save_classifier
 from nli_core.model.weights import load_encoder
 
 
@@ -28,7 +28,7 @@ def test_an_example_is_shown_with_its_tokens(tiny_encoder: Path) -> None:
 def test_a_fine_tuned_model_is_inspected_as_it_was_trained(tmp_path: Path, tiny_encoder: Path) -> None:
     model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
     pack = PackConfig(max_length=8, truncation="premise_first")
-    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=pack, pairs=True)
+    save_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=pack, pairs=True)
     inspected = Inspector(tmp_path / "model").inspect("a b c d e", "a b c")
     assert inspected.tokens == ["[CLS]", "a", "b", "[SEP]", "a", "b", "c", "[SEP]"]
 

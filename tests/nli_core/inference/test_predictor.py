@@ -8,7 +8,7 @@ from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.inference.predictor import Predictor
 from nli_core.model.classifier import Classifier
-from nli_core.model.saved import export_classifier
+from nli_core.model.saved import save_classifier
 from nli_core.model.weights import load_encoder
 
 LABELS = ("entailment", "contradiction", "neutral")
@@ -19,7 +19,7 @@ HYPOTHESES = ["Somebody makes music.", "Nothing moves.", "y" * 200, "A child is 
 @pytest.fixture
 def model(tiny_encoder: Path, tmp_path: Path) -> Path:
     classifier = Classifier(load_encoder(tiny_encoder)[0], LABELS)
-    export_classifier(
+    save_classifier(
         classifier, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64), pairs=True
     )
     return tmp_path / "model"

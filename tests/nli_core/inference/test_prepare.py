@@ -9,7 +9,7 @@ import torch
 
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.inference.logits import pool_examples, predict_logits
-from nli_core.inference.prepare import ready_to_predict
+from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.architecture import Activation
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
@@ -39,7 +39,7 @@ def examples(model: Classifier) -> RaggedExamples:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_predictions_are_those_of_the_model_itself(model: Classifier, examples: RaggedExamples, precision: str) -> None:
     device = Device(torch.device("cpu"), precision, "as configured")
-    ready = ready_to_predict(model, device)
+    ready = prepare_for_inference(model, device)
     logits = predict_logits(ready, examples, device)
     pooled = pool_examples(ready, examples, device, lambda _done, _total: None)
     model.eval()
@@ -57,7 +57,7 @@ def test_predictions_are_those_of_the_model_itself(model: Classifier, examples: 
 def test_the_model_itself_stays_as_it_was(model: Classifier, examples: RaggedExamples) -> None:
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     device = Device(torch.device("cpu"), "bf16", "as configured")
-    predict_logits(ready_to_predict(model, device), examples, device)
+    predict_logits(prepare_for_inference(model, device), examples, device)
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad
         assert parameter.dtype == torch.float32

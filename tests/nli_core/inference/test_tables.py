@@ -13,7 +13,7 @@ from nli_core.errors import UserError
 from nli_core.inference.predictor import Predictor
 from nli_core.inference.tables import predict_table
 from nli_core.model.classifier import Classifier
-from nli_core.model.saved import export_classifier
+from nli_core.model.saved import save_classifier
 from nli_core.model.weights import load_encoder
 
 COLUMNS = ("premise", "hypothesis")
@@ -24,7 +24,7 @@ PAIRS = [{"premise": f"a child number {'so ' * (row % 9)}{row}", "hypothesis": "
 def predictor(tiny_encoder: Path, tmp_path: Path) -> Predictor:
     torch.manual_seed(0)
     model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
-    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64), pairs=True)
+    save_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(max_length=64), pairs=True)
     return Predictor(tmp_path / "model")
 
 
@@ -105,7 +105,7 @@ def single(tiny_encoder: Path, tmp_path: Path) -> Predictor:
     """A predictor of single texts."""
     model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
     pack = PackConfig(max_length=64)
-    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "single", pack=pack, pairs=False)
+    save_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "single", pack=pack, pairs=False)
     return Predictor(tmp_path / "single")
 
 

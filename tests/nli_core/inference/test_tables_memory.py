@@ -8,7 +8,7 @@ import pytest
 
 from nli_core.config import PackConfig
 from nli_core.model.classifier import Classifier
-from nli_core.model.saved import export_classifier
+from nli_core.model.saved import save_classifier
 from nli_core.model.weights import load_encoder
 
 # Peak resident memory, in MiB, of predicting the given number of pairs of texts.
@@ -34,7 +34,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 @pytest.mark.timeout(600)
 def test_memory_stays_flat_as_rows_grow(tmp_path: Path, tiny_encoder: Path) -> None:
     model = Classifier(load_encoder(tiny_encoder)[0], ("no", "yes"))
-    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(), pairs=True)
+    save_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PackConfig(), pairs=True)
     peaks: dict[int, int] = {}
     for rows in (200_000, 1_000_000):
         command = [sys.executable, "-c", SCRIPT, str(rows), str(tmp_path), str(tmp_path / "model")]

@@ -7,9 +7,9 @@ import torch
 from torch.nn import functional
 from transformers import BertForSequenceClassification, BertModel
 
-from nli_core.config import PretrainedEncoder
 from nli_core.data.examples.ragged import Batch
-from nli_core.download.encoders.pretrained import download_encoder
+from nli_core.download.encoders.pretrained import PretrainedEncoder
+from nli_core.download.fetch import Fetcher
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
 from nli_core.model.weights import load_encoder
@@ -53,7 +53,7 @@ def test_logits_equal_those_of_transformers(shared_data: Path) -> None:
 
 @pytest.mark.slow
 def test_logits_of_minilm_equal_those_of_transformers(tmp_path: Path) -> None:
-    download_encoder(PretrainedEncoder(name="minilm-l6"), out=tmp_path, cache=tmp_path, scratch=tmp_path)
+    PretrainedEncoder(name="minilm-l6").download(tmp_path, Fetcher(tmp_path, tmp_path))
     _assert_equal_logits(tmp_path)
 
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nli_core.config import PackConfig, TransformerEncoder
-from nli_core.download.encoders.pretrained import download_encoder
+from nli_core.config import PackConfig
+from nli_core.download.encoders.scratch import TransformerEncoder
+from nli_core.download.fetch import Fetcher
 from nli_core.errors import UserError
 from nli_core.model.classifier import Classifier
-from nli_core.model.export import export_as
-from nli_core.model.saved import export_classifier, load_classifier, read_pack_config
+from nli_core.model.export import export_model
+from nli_core.model.saved import load_classifier, read_pack_config, save_classifier
 from nli_core.model.weights import load_encoder
 
 LABELS = ("no", "yes")
@@ -26,7 +27,7 @@ Answer = Callable[[dict[str, Tensor]], Tensor]
 def _exported(encoder: Path, out: Path) -> Path:
     torch.manual_seed(0)
     model = Classifier(load_encoder(encoder)[0], LABELS, head_dropout=0.3)
-    export_classifier(model, encoder, encoder, out, pack=PackConfig(max_length=64), pairs=True)
+    save_classifier(model, encoder, encoder, out, pack=PackConfig(max_length=64), pairs=True)
     return out
 
 
@@ -46,7 +47,7 @@ def model(request: pytest.FixtureRequest, tmp_path: Path, tiny_encoder: Path) ->
             name="transformer", vocabulary_size=50, hidden_size=16, heads=2, head_size=12, intermediate_size=24
         )
         folder.mkdir()
-        download_encoder(config, out=folder, cache=tmp_path, scratch=tmp_path)
+        config.download(folder, Fetcher(tmp_path, tmp_path))
     else:
         _with_family(tiny_encoder, folder, request.param)
     return _exported(folder, tmp_path / "model")
@@ -89,20 +90,20 @@ def _check(folder: Path, answer: Answer) -> None:
 
 
 def test_plain_torch_computes_the_same(model: Path, tmp_path: Path) -> None:
-    _check(model, _of_torch(export_as(model, tmp_path / "out" / "torch", form="torch")))
+    _check(model, _of_torch(export_model(model, tmp_path / "out" / "torch", form="torch")))
     assert (tmp_path / "out" / "torch" / "config.json").exists()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["torch"]
 
 
 def test_onnxruntime_computes_the_same(model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        _check(model, _of_onnx(export_as(model, tmp_path / "onnx", form="onnx")))
+        _check(model, _of_onnx(export_model(model, tmp_path / "onnx", form="onnx")))
     assert caplog.text == ""
 
 
 def test_transformers_computes_the_same(tiny_encoder: Path, tmp_path: Path) -> None:
     model = _exported(tiny_encoder, tmp_path / "model")
-    _check(model, _of_transformers(export_as(model, tmp_path / "huggingface", form="huggingface")))
+    _check(model, _of_transformers(export_model(model, tmp_path / "huggingface", form="huggingface")))
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "huggingface")
@@ -112,14 +113,14 @@ def test_transformers_computes_the_same(tiny_encoder: Path, tmp_path: Path) -> N
 def test_the_book_s_architecture_is_not_expressed_in_transformers(tiny_encoder: Path, tmp_path: Path) -> None:
     model = _exported(_with_family(tiny_encoder, tmp_path / "encoder", "d2l_bert"), tmp_path / "model")
     with pytest.raises(UserError, match="transformers cannot express this architecture"):
-        export_as(model, tmp_path / "huggingface", form="huggingface")
+        export_model(model, tmp_path / "huggingface", form="huggingface")
     assert not (tmp_path / "huggingface").exists()
 
 
 def test_what_is_there_stays(tiny_encoder: Path, tmp_path: Path) -> None:
     model = _exported(tiny_encoder, tmp_path / "model")
     with pytest.raises(UserError, match="is there already"):
-        export_as(model, tmp_path / "model", form="torch")
+        export_model(model, tmp_path / "model", form="torch")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        export_as(model, tmp_path / "file" / "out", form="torch")
+        export_model(model, tmp_path / "file" / "out", form="torch")

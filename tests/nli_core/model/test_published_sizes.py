@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nli_core.config import D2lEncoder, TransformerEncoder
-from nli_core.download.encoders.d2l import describe
-from nli_core.download.encoders.pretrained import download_encoder
+from nli_core.download.encoders.d2l import D2lEncoder, describe
+from nli_core.download.encoders.scratch import TransformerEncoder
+from nli_core.download.fetch import Fetcher
 from nli_core.model.architecture import Architecture
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder, Layer
@@ -59,7 +59,7 @@ def test_bert_base_uncased() -> None:
 
 
 def test_the_transformer_of_the_lesson(tmp_path: Path) -> None:
-    download_encoder(TransformerEncoder(name="transformer"), out=tmp_path, cache=tmp_path, scratch=tmp_path)
+    TransformerEncoder(name="transformer").download(tmp_path, Fetcher(tmp_path, tmp_path))
     model = Classifier(Encoder(Architecture.from_folder(tmp_path)), NEWS)
     (layer,) = model.encoder.layers
     assert isinstance(layer, Layer)

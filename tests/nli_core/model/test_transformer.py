@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from nli_core.config import TransformerEncoder
-from nli_core.download.encoders.pretrained import download_encoder
+from nli_core.download.encoders.scratch import TransformerEncoder
+from nli_core.download.fetch import Fetcher
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder, Layer
 from nli_core.model.weights import load_encoder
@@ -29,7 +29,7 @@ def keras() -> Any:
 @pytest.fixture
 def encoder(tmp_path: Path) -> Encoder:
     config = TransformerEncoder(name="transformer", positions=10, pooled_size=6, **SIZES)
-    download_encoder(config, out=tmp_path, cache=tmp_path, scratch=tmp_path)
+    config.download(tmp_path, Fetcher(tmp_path, tmp_path))
     torch.manual_seed(0)
     return load_encoder(tmp_path)[0].eval()
 

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from nli_core.config import PackConfig
 from nli_core.errors import UserError
 from nli_core.model.classifier import Classifier
-from nli_core.model.saved import export_classifier, load_classifier, read_labels, read_pack_config
+from nli_core.model.saved import load_classifier, read_labels, read_pack_config, save_classifier
 from nli_core.model.weights import load_encoder
 
 pytestmark = pytest.mark.faults("inputs tried")
@@ -160,7 +160,7 @@ def test_what_the_encoder_cannot_do_is_refused(folder: Path, field: str, value: 
 def test_an_exported_model_loads_in_transformers_with_equal_logits(tmp_path: Path, tiny_encoder: Path) -> None:
     torch.manual_seed(0)
     ours = Classifier(load_encoder(tiny_encoder)[0], LABELS).eval()
-    export_classifier(ours, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PACK, pairs=True)
+    save_classifier(ours, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PACK, pairs=True)
     theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model", attn_implementation="eager").eval()
     assert theirs.config.id2label == dict(enumerate(LABELS))
     encoded = AutoTokenizer.from_pretrained(tmp_path / "model")(
@@ -175,7 +175,7 @@ def test_an_exported_model_loads_in_transformers_with_equal_logits(tmp_path: Pat
 def test_an_exported_model_comes_back_whole(tmp_path: Path, tiny_encoder: Path) -> None:
     torch.manual_seed(0)
     model = Classifier(load_encoder(tiny_encoder)[0], LABELS)
-    export_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PACK, pairs=True)
+    save_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PACK, pairs=True)
     again = load_classifier(tmp_path / "model")
     assert _same(model, again)
     assert again.labels == read_labels(tmp_path / "model") == LABELS
@@ -188,7 +188,7 @@ def test_transformers_refuses_a_family_that_it_does_not_know(tmp_path: Path, tin
     shutil.copytree(tiny_encoder, tmp_path / "encoder")
     (tmp_path / "encoder" / "config.json").write_text(json.dumps({**described, "model_type": "d2l_bert"}))
     model = Classifier(load_encoder(tmp_path / "encoder")[0], LABELS)
-    export_classifier(model, tmp_path / "encoder", tiny_encoder, tmp_path / "model", pack=PACK, pairs=True)
+    save_classifier(model, tmp_path / "encoder", tiny_encoder, tmp_path / "model", pack=PACK, pairs=True)
     with pytest.raises(ValueError, match="d2l_bert"):
         AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
     assert _same(model, load_classifier(tmp_path / "model"))

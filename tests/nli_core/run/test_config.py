@@ -7,21 +7,16 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from nli_core.config import (
-    AgNewsCorpus,
-    D2lEncoder,
-    EvaluateConfig,
-    FileCorpus,
-    FinetuneConfig,
-    PackConfig,
-    PretrainedEncoder,
-    RunConfig,
-    SampleCorpus,
-    SnliCorpus,
-    TransformerEncoder,
-    parse_config,
-)
+from nli_core.config import EvaluateConfig, FinetuneConfig, PackConfig
+from nli_core.download.corpora.ag_news import AgNewsCorpus
+from nli_core.download.corpora.files import FileCorpus
+from nli_core.download.corpora.sample import SampleCorpus
+from nli_core.download.corpora.snli import SnliCorpus
+from nli_core.download.encoders.d2l import D2lEncoder
+from nli_core.download.encoders.pretrained import PretrainedEncoder
+from nli_core.download.encoders.scratch import TransformerEncoder
 from nli_core.errors import UserError
+from nli_core.run.config import RunConfig, parse_config
 
 pytestmark = pytest.mark.faults("inputs tried")
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from nli_core.callbacks import Watch
-from nli_core.config import FinetuneConfig, PackConfig, SampleCorpus
+from nli_core.callbacks import TrainingCallbacks
+from nli_core.config import FinetuneConfig, PackConfig
 from nli_core.data.pack import pack, pack_shard
-from nli_core.download.corpora.registry import download_corpus
+from nli_core.download.corpora.sample import SampleCorpus
+from nli_core.download.fetch import Fetcher
 from nli_core.training.finetune import finetune
 
 Finetune = Callable[..., dict[str, Any]]
@@ -16,7 +17,7 @@ Finetune = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
     corpus, out = tmp_path_factory.mktemp("corpus"), tmp_path_factory.mktemp("shards")
-    download_corpus(SampleCorpus(pairs=360), out=corpus, cache=corpus, scratch=corpus)
+    SampleCorpus(pairs=360).download(corpus, Fetcher(corpus, corpus))
     pack(corpus, tiny_encoder, PackConfig(max_length=64), out=out, run_jobs=lambda jobs: list(map(pack_shard, jobs)))
     return out
 
@@ -30,11 +31,11 @@ def run_finetune(shards: Path, tiny_encoder: Path) -> Finetune:
         *,
         encoder: Path = tiny_encoder,
         shards: Path = shards,
-        watch: Watch | None = None,
+        callbacks: TrainingCallbacks | None = None,
         **fields: Any,
     ) -> dict[str, Any]:
         out.mkdir(exist_ok=True)
         values = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32", **fields}
-        return finetune(shards, encoder, FinetuneConfig(**values), out=out, watch=watch)
+        return finetune(shards, encoder, FinetuneConfig(**values), out=out, callbacks=callbacks)
 
     return run

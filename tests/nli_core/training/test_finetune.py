@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nli_core.callbacks import StoppedError, Watch
+from nli_core.callbacks import StoppedError, TrainingCallbacks
 from nli_core.data.examples.shards import ShardSet
 from nli_core.errors import UserError
 from nli_core.filenames import CHECKPOINTS, MODEL
@@ -61,7 +61,7 @@ def test_packed_batches_train_as_well(tmp_path: Path, run_finetune: Finetune, mo
             raise _StopError
 
     with pytest.raises(_StopError):
-        run_finetune(tmp_path / "cut", checkpoint_every=5, watch=Watch(log_metrics=stop))
+        run_finetune(tmp_path / "cut", checkpoint_every=5, callbacks=TrainingCallbacks(log_metrics=stop))
     run_finetune(tmp_path / "cut", checkpoint_every=5)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
@@ -74,12 +74,12 @@ def test_a_training_asked_to_stop_does_so_at_a_checkpoint(
     run_finetune(tmp_path / "whole", log_every=1)
     for stop in stops:
         done = [0]
-        watch = Watch(
+        callbacks = TrainingCallbacks(
             log_metrics=lambda _metrics, step, done=done: done.append(step),
             should_stop=lambda stop=stop, done=done: done[-1] >= stop,
         )
         with pytest.raises(StoppedError, match=f"after step {stop} of 30"):
-            run_finetune(tmp_path / "cut", log_every=1, watch=watch)
+            run_finetune(tmp_path / "cut", log_every=1, callbacks=callbacks)
     run_finetune(tmp_path / "cut", log_every=1)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
@@ -92,9 +92,9 @@ def test_a_training_stops_while_it_reads_dev(tmp_path: Path, run_finetune: Finet
         asked_at_the_end[0] += done[-1] == 15
         return asked_at_the_end[0] > 1  # the first time is before dev
 
-    watch = Watch(log_metrics=lambda _metrics, step: done.append(step), should_stop=should_stop)
+    callbacks = TrainingCallbacks(log_metrics=lambda _metrics, step: done.append(step), should_stop=should_stop)
     with pytest.raises(StoppedError, match="after step 15 of 30"):
-        run_finetune(tmp_path / "cut", log_every=1, watch=watch)
+        run_finetune(tmp_path / "cut", log_every=1, callbacks=callbacks)
     assert not [point for point in read_history(tmp_path / "cut") if "dev/loss" in point.metrics]
     run_finetune(tmp_path / "cut", log_every=1)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
@@ -102,7 +102,7 @@ def test_a_training_stops_while_it_reads_dev(tmp_path: Path, run_finetune: Finet
 
 @pytest.mark.parametrize("damaged", ["model", "optimizer", "history", "position", "digests", "best"])
 def test_a_damaged_checkpoint_is_named_and_not_used(
-    tmp_path: Path, run_finetune: Finetune, damaged: str, flip_byte: Callable[[Path], None]
+    tmp_path: Path, run_finetune: Finetune, damaged: str, flip_byte: Callable[[Path], None], logged: list[str]
 ) -> None:
     run_finetune(tmp_path / "whole", checkpoint_every=5)
 
@@ -111,28 +111,27 @@ def test_a_damaged_checkpoint_is_named_and_not_used(
             raise _StopError
 
     with pytest.raises(_StopError):
-        run_finetune(tmp_path / "cut", checkpoint_every=5, watch=Watch(log_metrics=stop))
+        run_finetune(tmp_path / "cut", checkpoint_every=5, callbacks=TrainingCallbacks(log_metrics=stop))
     (checkpoint,) = (tmp_path / "cut" / CHECKPOINTS).iterdir()
     paths = [*checkpoint.glob(f"{damaged}.*"), *checkpoint.glob(f"{damaged}/*")]
-    said: list[str] = []
     for path in paths:
         flip_byte(path)
-    facts = run_finetune(tmp_path / "cut", checkpoint_every=5, watch=Watch(say=said.append))
+    facts = run_finetune(tmp_path / "cut", checkpoint_every=5)
     assert facts["resumed_at_step"] == 0
-    (line,) = said
+    (line,) = logged
     assert str(checkpoint) in line
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
 
 def test_a_finished_model_that_was_damaged_before_it_was_stored_is_made_again(
-    tmp_path: Path, run_finetune: Finetune, flip_byte: Callable[[Path], None]
+    tmp_path: Path, run_finetune: Finetune, flip_byte: Callable[[Path], None], logged: list[str]
 ) -> None:
     run_finetune(tmp_path)
-    whole, said = _bytes(tmp_path), []
+    whole = _bytes(tmp_path)
     flip_byte(tmp_path / MODEL / "model.safetensors")
-    run_finetune(tmp_path, watch=Watch(say=said.append))
+    run_finetune(tmp_path)
     assert _bytes(tmp_path) == whole
-    assert len(said) == 1
+    assert len(logged) == 1
 
 
 class _StopError(Exception):
@@ -148,7 +147,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, run_finetun
             raise _StopError
 
     with pytest.raises(_StopError):
-        run_finetune(tmp_path / "cut", checkpoint_every=5, watch=Watch(log_metrics=stop))
+        run_finetune(tmp_path / "cut", checkpoint_every=5, callbacks=TrainingCallbacks(log_metrics=stop))
     facts = run_finetune(tmp_path / "cut", checkpoint_every=5)
     assert facts["resumed_at_step"] == (stop_at - 1) // 5 * 5
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
@@ -158,14 +157,14 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from nli_core.config import FinetuneConfig
-from nli_core.callbacks import Watch
+from nli_core.callbacks import TrainingCallbacks
 from nli_core.training.finetune import finetune
 shards, encoder, out, fields = sys.argv[1:]
 def kill(metrics, step):
     if step == 20:
         os.kill(os.getpid(), signal.SIGKILL)
 finetune(Path(shards), Path(encoder), FinetuneConfig.model_validate_json(fields), out=Path(out),
-         watch=Watch(log_metrics=kill))
+         callbacks=TrainingCallbacks(log_metrics=kill))
 """
 
 
@@ -190,7 +189,10 @@ def test_one_checkpoint_is_left_and_no_partial_one(tmp_path: Path, run_finetune:
 
 def test_the_curves_arrive_by_their_names(tmp_path: Path, run_finetune: Finetune) -> None:
     logged: list[tuple[dict[str, float], int]] = []
-    run_finetune(tmp_path / "out", watch=Watch(log_metrics=lambda metrics, step: logged.append((dict(metrics), step))))
+    run_finetune(
+        tmp_path / "out",
+        callbacks=TrainingCallbacks(log_metrics=lambda metrics, step: logged.append((dict(metrics), step))),
+    )
     train = [(metrics, step) for metrics, step in logged if "train/loss" in metrics]
     dev = [(metrics, step) for metrics, step in logged if "dev/loss" in metrics]
     assert [step for _, step in train] == [4, 8, 12, 15, 16, 20, 24, 28, 30]  # an epoch has 15 steps
@@ -221,7 +223,9 @@ def test_the_exported_epoch_is_the_best_on_dev(tmp_path: Path, run_finetune: Fin
         epochs=4,
         best_by="loss",
         learning_rate=0.02,
-        watch=Watch(log_metrics=lambda metrics, _step: dev.append(metrics) if "dev/loss" in metrics else None),
+        callbacks=TrainingCallbacks(
+            log_metrics=lambda metrics, _step: dev.append(metrics) if "dev/loss" in metrics else None
+        ),
     )
     losses = [metrics["dev/loss"] for metrics in dev]
     assert facts["best_epoch"] == losses.index(min(losses)) + 1
@@ -287,14 +291,13 @@ def test_test_examples_are_not_even_there(
 
 
 def test_layers_that_the_description_leaves_out_are_named(
-    tmp_path: Path, run_finetune: Finetune, tiny_encoder: Path
+    tmp_path: Path, run_finetune: Finetune, tiny_encoder: Path, logged: list[str]
 ) -> None:
     encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
     described = json.loads((encoder / "config.json").read_text())
     (encoder / "config.json").write_text(json.dumps({**described, "num_hidden_layers": 1}))
-    said: list[str] = []
-    run_finetune(tmp_path / "out", encoder=encoder, epochs=1, watch=Watch(say=said.append))
-    (line,) = said
+    run_finetune(tmp_path / "out", encoder=encoder, epochs=1)
+    (line,) = logged
     assert "leaves 16 tensors of the encoder unused, such as encoder.layer.1." in line
 
 
@@ -355,7 +358,9 @@ def test_an_interrupted_frozen_training_goes_on_bit_for_bit(tmp_path: Path, run_
             raise _StopError
 
     with pytest.raises(_StopError):
-        run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True, watch=Watch(log_metrics=stop))
+        run_finetune(
+            tmp_path / "cut", checkpoint_every=5, freeze_encoder=True, callbacks=TrainingCallbacks(log_metrics=stop)
+        )
     run_finetune(tmp_path / "cut", checkpoint_every=5, freeze_encoder=True)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 

@@ -19,13 +19,13 @@ from nli_core.errors import UserError
 from nli_core.inference.logits import predict_logits
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device
-from nli_core.inference.prepare import ready_to_predict
+from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.weights import load_encoder
 from nli_core.training.finetune import finetune
 
 work, shards, encoder, out = sys.argv[1], *map(Path, sys.argv[2:])
 train, device = ShardSet(shards, "train"), choose_device("fp32")
-model = ready_to_predict(Classifier(load_encoder(encoder)[0], train.labels), device)
+model = prepare_for_inference(Classifier(load_encoder(encoder)[0], train.labels), device)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20,) * 2)
 try:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nli_core.config import RunConfig, parse_config
 from nli_core.errors import UserError
-from tasks.operations.sources import sources
+from nli_core.run.config import RunConfig, parse_config
+from tasks.operations.sources import check_source, sources
 from tasks.recipes import read_recipes
 
 
@@ -36,28 +36,28 @@ def _config(source: str) -> RunConfig:
 def test_a_mirror_is_asked_for_the_very_file(mirror: str, tmp_path: Path) -> None:
     for place in (f"{mirror}/snli.zip", str(tmp_path / "snli.zip")):
         (source,) = sources(_config(place))
-        source.check()
+        check_source(source)
 
 
 @pytest.mark.parametrize(
     ("place", "message"),
     [
         ("{mirror}/other.zip", "{mirror}/other.zip: the server answers HTTP 404"),
-        ("http://me:secret@127.0.0.1:9/snli.zip", "http://127.0.0.1:9/snli.zip: no connection (ConnectionError)"),
+        ("http://me:secret@127.0.0.1:9/snli.zip", "http://127.0.0.1:9/snli.zip: no connection (ConnectError)"),
         ("/nowhere/snli.zip", "there is no /nowhere/snli.zip"),
     ],
 )
 def test_what_cannot_be_had_is_named(mirror: str, place: str, message: str) -> None:
     (source,) = sources(_config(place.format(mirror=mirror)))
     with pytest.raises(UserError) as raised:
-        source.check()
+        check_source(source)
     assert str(raised.value) == message.format(mirror=mirror)
 
 
 def test_sources_are_what_download_would_fetch(project: Path, tiny_config: Callable[..., RunConfig]) -> None:
     assert list(sources(tiny_config())) == []
     found = {
-        source.place: source.field
+        source.address: source.field
         for recipe in read_recipes(project / "prefect.yaml").values()
         for source in sources(parse_config(recipe.config))
     }

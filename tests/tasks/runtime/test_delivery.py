@@ -1,7 +1,7 @@
 import threading
 from collections.abc import Sequence
 
-from tasks.runtime.delivery import Outbox
+from tasks.runtime.delivery import BackgroundSender
 
 
 class _Receiver:
@@ -20,40 +20,40 @@ class _Receiver:
         self.items.extend(items)
 
 
-def test_items_arrive_once_and_in_order() -> None:
-    receiver, said = _Receiver(), []
-    outbox = Outbox("MLflow", receiver.take, every=0.001, say=said.append)
+def test_items_arrive_once_and_in_order(logged: list[str]) -> None:
+    receiver = _Receiver()
+    sender = BackgroundSender("MLflow", receiver.take, every=0.001)
     for item in range(200):
-        outbox.put(item)
-    assert outbox.close(10)
+        sender.put(item)
+    assert sender.close(10)
     assert receiver.items == list(range(200))
-    assert said == []
+    assert logged == []
 
 
-def test_what_a_receiver_refuses_waits_for_it() -> None:
-    receiver, said = _Receiver(), []
-    outbox = Outbox("MLflow", receiver.take, every=0.001, say=said.append)
+def test_what_a_receiver_refuses_waits_for_it(logged: list[str]) -> None:
+    receiver = _Receiver()
+    sender = BackgroundSender("MLflow", receiver.take, every=0.001)
     receiver.up.clear()
-    outbox.put(1)
+    sender.put(1)
     assert receiver.refused.wait(10)
-    outbox.put(2)
-    assert not outbox.flush(0.1)
-    assert outbox.failing
+    sender.put(2)
+    assert not sender.flush(0.1)
+    assert sender.failing
     receiver.up.set()
-    assert outbox.flush(10)
+    assert sender.flush(10)
     assert receiver.items == [1, 2]
-    assert not outbox.failing
-    assert said == [
-        "MLflow takes nothing at present (refused); work goes on, and it gets all later",
-        "MLflow answers again",
+    assert not sender.failing
+    assert logged == [
+        "MLflow is unavailable (refused); continuing, it gets everything when it is back",
+        "MLflow is available again",
     ]
-    assert outbox.close(0)
+    assert sender.close(0)
 
 
 def test_nothing_is_delivered_after_the_end() -> None:
     receiver = _Receiver()
-    outbox = Outbox("MLflow", receiver.take, every=0.001, say=print)
-    assert outbox.close(10)
-    outbox.put(1)
-    assert not outbox.flush(0.1)
+    sender = BackgroundSender("MLflow", receiver.take, every=0.001)
+    assert sender.close(10)
+    sender.put(1)
+    assert not sender.flush(0.1)
     assert receiver.items == []

@@ -17,9 +17,9 @@ import requests
 
 from flows.local.servers import free_port
 from flows.pipeline import RunSummary, pipeline
-from nli_core.config import RunConfig
 from nli_core.filenames import MODEL
 from nli_core.inference.predictor import Predictor
+from nli_core.run.config import RunConfig
 
 LABELS = ["entailment", "contradiction", "neutral"]
 PAIR = {"premise": "A girl in a red shirt is playing chess.", "hypothesis": "A child is playing a board game."}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nli_core.config import parse_config
-from tasks.recipes import find_recipe, override
+from nli_core.run.config import parse_config
+from nli_core.run.overrides import override
+from tasks.recipes import find_recipe
 from tasks.tracking.run_names import run_title
 
 

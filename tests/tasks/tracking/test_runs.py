@@ -14,9 +14,10 @@ from mlflow import MlflowClient
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from flows.pipeline import RunSummary, pipeline
-from nli_core.config import RunConfig
+from nli_core.run.config import RunConfig
 from tasks.settings import Settings
-from tasks.tracking.runs import TrainingRun, metric_name
+from tasks.tracking.run_contents import metric_name
+from tasks.tracking.training_run import TrainingRun
 
 LABELS = ["entailment", "contradiction", "neutral"]
 

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.pipeline import pipeline
-from nli_core.config import RunConfig
+from nli_core.run.config import RunConfig
 from nli_core.store.manifest import Output
 from tasks.settings import Settings
 from tasks.tracking.sqlite_lookup import EVALUATED_TAG, PUBLISHED_TAG, RunLink, tracked_run

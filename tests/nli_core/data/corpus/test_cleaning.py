@@ -216,7 +216,7 @@ def test_a_table_without_rows_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_snli_rows_are_read_raw_with_their_parses(shared_data: Path, tmp_path: Path) -> None:
-    from nli_core.download.corpora.registry import SNLI_LAYOUT
+    from nli_core.download.corpora.snli import SNLI_LAYOUT
 
     release = shared_data / "snli_release_fixtures" / "snli_1.0_dev.partA.txt"
     (tmp_path / "snli_1.0_train.txt").write_bytes(release.read_bytes())

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nli_core.data.loading.batching import evaluation_batches, few_sizes, padded_lengths, training_batches
+from nli_core.data.loading.batching import evaluation_batches, pad_to_power_of_two, padded_lengths, training_batches
 
 LENGTHS = np.random.default_rng(0).integers(5, 60, size=5_003)
 
@@ -71,6 +71,6 @@ def test_lengths_to_pad_to_are_few_and_within_the_positions() -> None:
 
 
 def test_a_batch_that_is_not_full_comes_in_few_sizes() -> None:
-    sizes = {len(few_sizes(np.arange(size), 100)) for size in range(1, 101)}
+    sizes = {len(pad_to_power_of_two(np.arange(size), 100)) for size in range(1, 101)}
     assert sizes == {1, 2, 4, 8, 16, 32, 64, 100}
-    np.testing.assert_array_equal(few_sizes(np.array([5, 9, 3]), 100), [5, 9, 3, 5])
+    np.testing.assert_array_equal(pad_to_power_of_two(np.array([5, 9, 3]), 100), [5, 9, 3, 5])

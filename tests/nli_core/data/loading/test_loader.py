@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nli_core.data.examples.ragged import RaggedExamples
-from nli_core.data.loading.loader import TOKEN_STEP, feed
+from nli_core.data.loading.loader import TOKEN_STEP, make_loader
 
 CPU = torch.device("cpu")
 
@@ -21,8 +21,8 @@ def _corpus(longest: int, *, examples: int = 400) -> RaggedExamples:
 def test_a_packed_batch_has_the_tokens_of_the_padded_one(longest: int) -> None:
     corpus = _corpus(longest)
     places = np.random.default_rng(0).permutation(len(corpus))[:31]
-    padded = feed(corpus, CPU, packed=False).batch(places)
-    packed = feed(corpus, CPU, packed=True).batch(places)
+    padded = make_loader(corpus, CPU, packed=False).batch(places)
+    packed = make_loader(corpus, CPU, packed=True).batch(places)
     inside = torch.arange(padded.input_ids.shape[1]) < padded.lengths[:, None]
     tokens = int(padded.lengths.sum())
     assert torch.equal(packed.lengths[:31], padded.lengths)
@@ -34,7 +34,7 @@ def test_a_packed_batch_has_the_tokens_of_the_padded_one(longest: int) -> None:
 def test_shapes_change_by_steps_of_tokens_alone(longest: int) -> None:
     """A captured or compiled step needs few shapes: the examples are always as many, the tokens a multiple."""
     corpus = _corpus(longest)
-    packed = feed(corpus, CPU, packed=True)
+    packed = make_loader(corpus, CPU, packed=True)
     random = np.random.default_rng(0)
     counts = set()
     for _ in range(100):
@@ -49,11 +49,11 @@ def test_shapes_change_by_steps_of_tokens_alone(longest: int) -> None:
 
 def test_a_corpus_of_one_token_can_be_packed() -> None:
     corpus = RaggedExamples(np.array([7]), np.array([1]), np.array([1]), pad_id=0)
-    assert int(feed(corpus, CPU, packed=True).batch(np.array([0])).input_ids[0]) == 7
+    assert int(make_loader(corpus, CPU, packed=True).batch(np.array([0])).input_ids[0]) == 7
 
 
 def test_no_examples_are_no_fault() -> None:
     """A served model may be asked about nothing."""
     nothing = np.zeros(0, np.int64)
     for packed in (False, True):
-        feed(RaggedExamples(nothing, nothing, nothing, pad_id=0), CPU, packed=packed)
+        make_loader(RaggedExamples(nothing, nothing, nothing, pad_id=0), CPU, packed=packed)

@@ -7,17 +7,13 @@ from typing import Any
 
 import pytest
 
-from nli_core.config import AgNewsCorpus, FileCorpus, SampleCorpus, SnliCorpus
 from nli_core.data.corpus.layout import CorpusLayout
-from nli_core.download.corpora.registry import (
-    AG_NEWS_ADDRESS,
-    AG_NEWS_SHA256,
-    SNLI_ADDRESS,
-    SNLI_SHA256,
-    corpus_identity,
-    download_corpus,
-)
+from nli_core.download.corpora.ag_news import AG_NEWS_ADDRESS, AG_NEWS_SHA256, AgNewsCorpus
+from nli_core.download.corpora.files import FileCorpus
+from nli_core.download.corpora.sample import SampleCorpus
+from nli_core.download.corpora.snli import SNLI_ADDRESS, SNLI_SHA256, SnliCorpus
 from nli_core.download.encoders.d2l import D2L_ADDRESS
+from nli_core.download.fetch import Fetcher
 from nli_core.errors import UserError
 
 pytestmark = pytest.mark.faults("inputs tried")
@@ -31,7 +27,7 @@ def download(tmp_path: Path) -> Callable[[Any], Path]:
         out, scratch = tmp_path / "out", tmp_path / "scratch"
         out.mkdir()
         scratch.mkdir()
-        download_corpus(config, out=out, cache=tmp_path / "cache", scratch=scratch)
+        config.download(out, Fetcher(tmp_path / "cache", scratch))
         return out
 
     return run
@@ -61,20 +57,20 @@ def test_snli_comes_from_a_server_with_its_digest_checked(
 
 
 def test_the_release_is_known_by_its_digest_wherever_it_comes_from(tmp_path: Path) -> None:
-    assert corpus_identity(SnliCorpus())["sha256"] == SNLI_SHA256
+    assert SnliCorpus().identity()["sha256"] == SNLI_SHA256
     mirrored = SnliCorpus(source="https://mirror.example/snli.zip", sha256=SNLI_SHA256)
-    assert corpus_identity(mirrored) == corpus_identity(SnliCorpus())
+    assert mirrored.identity() == SnliCorpus().identity()
 
 
 def test_a_local_archive_is_known_by_its_contents(tmp_path: Path) -> None:
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
     one.write_bytes(b"same")
     two.write_bytes(b"same")
-    assert corpus_identity(SnliCorpus(source=str(one))) == corpus_identity(SnliCorpus(source=str(two)))
+    assert SnliCorpus(source=str(one)).identity() == SnliCorpus(source=str(two)).identity()
     two.write_bytes(b"other")
-    assert corpus_identity(SnliCorpus(source=str(one))) != corpus_identity(SnliCorpus(source=str(two)))
+    assert SnliCorpus(source=str(one)).identity() != SnliCorpus(source=str(two)).identity()
     with pytest.raises(UserError, match=r"corpus\.source: there is no file"):
-        corpus_identity(SnliCorpus(source=str(tmp_path / "none.zip")))
+        SnliCorpus(source=str(tmp_path / "none.zip")).identity()
 
 
 @pytest.mark.parametrize("member", ["../snli_1.0_train.txt", "/etc/snli_1.0_train.txt", "a\\..\\snli_1.0_train.txt"])
@@ -138,7 +134,7 @@ def test_the_same_bytes_are_another_corpus_where_the_name_says_compressed(tmp_pa
     paths = [tmp_path / "rows.csv", tmp_path / "rows.csv.gz"]
     for path in paths:
         path.write_bytes(gzip.compress(b"text,class\n"))
-    plain, packed = (corpus_identity(_file_corpus(path)) for path in paths)
+    plain, packed = (_file_corpus(path).identity() for path in paths)
     assert plain != packed
 
 
@@ -151,15 +147,15 @@ def test_a_truncated_gzip_is_refused(tmp_path: Path, download: Callable[[Any], P
 
 def test_user_files_are_known_by_contents_and_not_by_path(write_rows: Callable[..., Path]) -> None:
     one, two = write_rows("one.csv", ROWS), write_rows("two.csv", ROWS)
-    assert corpus_identity(_file_corpus(one)) == corpus_identity(_file_corpus(two))
-    assert corpus_identity(_file_corpus(one)) != corpus_identity(_file_corpus(write_rows("three.csv", ROWS[:9])))
+    assert _file_corpus(one).identity() == _file_corpus(two).identity()
+    assert _file_corpus(one).identity() != _file_corpus(write_rows("three.csv", ROWS[:9])).identity()
 
 
 def test_user_files_that_cannot_be_read_are_named(write_rows: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"corpus\.train: there is no file"):
-        corpus_identity(_file_corpus(tmp_path / "none.csv"))
+        _file_corpus(tmp_path / "none.csv").identity()
     with pytest.raises(UserError, match="its name must end in"):
-        corpus_identity(_file_corpus(write_rows("rows.txt", ROWS)))
+        _file_corpus(write_rows("rows.txt", ROWS)).identity()
 
 
 @pytest.fixture
@@ -183,7 +179,7 @@ def test_ag_news_comes_from_a_folder_or_a_server(server, news: Path, download: C
 
 
 def test_ag_news_is_known_by_its_contents(news: Path) -> None:
-    published = corpus_identity(AgNewsCorpus())
+    published = AgNewsCorpus().identity()
     assert {published["train_sha256"], published["test_sha256"]} == set(AG_NEWS_SHA256.values())
     mirrored = AgNewsCorpus(
         source="https://mirror.example",
@@ -191,25 +187,25 @@ def test_ag_news_is_known_by_its_contents(news: Path) -> None:
         train_sha256=AG_NEWS_SHA256["train"],
         test_sha256=AG_NEWS_SHA256["test"],
     )
-    assert corpus_identity(mirrored) == published
+    assert mirrored.identity() == published
     (news / "copy.csv").write_bytes((news / "train.csv").read_bytes())
-    ours = corpus_identity(AgNewsCorpus(source=str(news)))
-    assert ours == corpus_identity(AgNewsCorpus(source=str(news), train="copy.csv"))
+    ours = AgNewsCorpus(source=str(news)).identity()
+    assert ours == AgNewsCorpus(source=str(news), train="copy.csv").identity()
 
 
 def test_the_genuine_test_file_of_ag_news_counts_as_verified(shared_data: Path, tmp_path: Path) -> None:
     config = AgNewsCorpus(
         source=str(shared_data / "ag_news_csv"), train="test.csv", train_sha256=AG_NEWS_SHA256["test"]
     )
-    assert download_corpus(config, out=tmp_path, cache=tmp_path, scratch=tmp_path).verified
+    assert config.download(tmp_path, Fetcher(tmp_path, tmp_path)).verified
     subset = AgNewsCorpus(source=str(shared_data / "ag_news_csv"), train="train_subset.csv")
-    assert not download_corpus(subset, out=tmp_path, cache=tmp_path, scratch=tmp_path).verified
+    assert not subset.download(tmp_path, Fetcher(tmp_path, tmp_path)).verified
 
 
 def test_a_missing_file_of_ag_news_is_one_line_that_says_how_to_supply_it(news: Path) -> None:
     (news / "test.csv").unlink()
     with pytest.raises(UserError, match=r"corpus\.test: there is no file .*news/test\.csv"):
-        corpus_identity(AgNewsCorpus(source=str(news)))
+        AgNewsCorpus(source=str(news)).identity()
 
 
 def test_nothing_is_fetched_over_plain_http() -> None:
@@ -220,4 +216,4 @@ def test_the_source_of_ag_news_is_a_folder(news: Path) -> None:
     with pytest.raises(
         UserError, match=r"corpus\.source: there is no folder .*train\.csv; give one with train\.csv and"
     ):
-        corpus_identity(AgNewsCorpus(source=str(news / "train.csv")))
+        AgNewsCorpus(source=str(news / "train.csv")).identity()

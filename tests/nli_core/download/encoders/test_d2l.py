@@ -14,10 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nli_core.config import D2lEncoder, EncoderConfig, PackConfig
+from nli_core.config import PackConfig
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.tokenize.tokenizer import Tokenizer
-from nli_core.download.encoders.d2l import D2L_SHA1, d2l_identity
+from nli_core.download.encoders.d2l import D2L_SHA1, D2lEncoder
+from nli_core.download.encoders.registry import EncoderConfig
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
 from nli_core.model.classifier import Classifier
@@ -172,8 +173,8 @@ def test_weights_that_were_saved_on_a_gpu_load_without_one(
 
 
 def test_the_published_archives_are_known_by_their_digests() -> None:
-    assert d2l_identity(D2lEncoder(name="d2l:bert.small"))["sha256"] == D2L_SHA1["d2l:bert.small"]
-    assert d2l_identity(D2lEncoder(name="d2l:bert.base"))["sha256"] == "225d66f04cae318b841a13d32af3acc165f253ac"
+    assert D2lEncoder(name="d2l:bert.small").identity()["sha256"] == D2L_SHA1["d2l:bert.small"]
+    assert D2lEncoder(name="d2l:bert.base").identity()["sha256"] == "225d66f04cae318b841a13d32af3acc165f253ac"
 
 
 def test_an_archive_comes_from_a_server_and_is_checked_before_it_is_read(
@@ -192,7 +193,7 @@ def test_an_archive_that_cannot_be_had_is_one_line_that_names_it(download: Downl
     with pytest.raises(UserError, match=r"bert\.base\.torch\.zip.*HTTP 404.*encoder\.source"):
         download(D2lEncoder(name="d2l:bert.base", source=f"{server.address}/bert.base.torch.zip"))
     with pytest.raises(UserError, match=r"there is no file /nowhere.*bert\.small\.torch\.zip"):
-        d2l_identity(D2lEncoder(name="d2l:bert.small", source="/nowhere"))
+        D2lEncoder(name="d2l:bert.small", source="/nowhere").identity()
 
 
 def test_an_archive_that_would_write_elsewhere_is_refused(archive: Path, out: Path, download: Download) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nli_core.config import EncoderConfig, PretrainedEncoder
-from nli_core.download.encoders.pretrained import MINILM_SHA256, encoder_identity
+from nli_core.download.encoders.pretrained import MINILM_SHA256, PretrainedEncoder
+from nli_core.download.encoders.registry import EncoderConfig
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
 
@@ -86,11 +86,11 @@ def test_a_local_folder_is_unverified_unless_a_digest_is_given(
 
 def test_a_local_folder_is_known_by_its_contents(tmp_path: Path, tiny_encoder: Path) -> None:
     copied = shutil.copytree(tiny_encoder, tmp_path / "copy")
-    same = encoder_identity(PretrainedEncoder(name=str(copied)))
-    assert same == encoder_identity(PretrainedEncoder(name=str(tiny_encoder)))
+    same = PretrainedEncoder(name=str(copied)).identity()
+    assert same == PretrainedEncoder(name=str(tiny_encoder)).identity()
     with (copied / "vocab.txt").open("a") as file:
         file.write("more\n")
-    assert same != encoder_identity(PretrainedEncoder(name=str(copied)))
+    assert same != PretrainedEncoder(name=str(copied)).identity()
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "vocab.txt"])
@@ -98,7 +98,7 @@ def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path, tiny_encoder: Pat
     copied = shutil.copytree(tiny_encoder, tmp_path / "copy")
     (copied / missing).unlink()
     with pytest.raises(UserError, match=missing):
-        encoder_identity(PretrainedEncoder(name=str(copied)))
+        PretrainedEncoder(name=str(copied)).identity()
 
 
 def test_the_hub_is_asked_for_what_is_needed(download: Download, hub: str, out: Path, tiny_encoder: Path) -> None:
@@ -124,12 +124,12 @@ def test_a_hub_out_of_reach_is_one_line(download: Download, out: Path) -> None:
 @pytest.mark.parametrize("name", ["hf:bert-base-uncased", "hf:owner/name", "hf:owner/name@"])
 def test_a_hub_name_without_a_revision_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="hf:OWNER/NAME@REVISION"):
-        encoder_identity(PretrainedEncoder(name=name))
+        PretrainedEncoder(name=name).identity()
 
 
 def test_a_name_that_means_nothing_is_refused() -> None:
     with pytest.raises(UserError, match=r"none of minilm-l6, .*d2l:bert\.small, .*transformer, or a folder"):
-        encoder_identity(PretrainedEncoder(name="bert-large"))
+        PretrainedEncoder(name="bert-large").identity()
 
 
 def test_a_local_folder_can_stand_in_for_the_hub(download: Download, out: Path, tiny_encoder: Path) -> None:
@@ -148,12 +148,12 @@ def test_a_hub_that_answers_with_another_commit_is_refused(hub: str, download: D
 def test_what_a_mirror_serves_is_its_own_unless_a_digest_vouches_for_it() -> None:
     name = f"hf:{REPOSITORY}@{COMMIT}"
     mirror = "https://hub.mirror.example"
-    identity = encoder_identity(PretrainedEncoder(name=name))
-    assert encoder_identity(PretrainedEncoder(name=name, source=mirror)) != identity
-    known = encoder_identity(PretrainedEncoder(name=name, sha256="0" * 64))
-    assert encoder_identity(PretrainedEncoder(name=name, sha256="0" * 64, source=mirror)) == known
+    identity = PretrainedEncoder(name=name).identity()
+    assert PretrainedEncoder(name=name, source=mirror).identity() != identity
+    known = PretrainedEncoder(name=name, sha256="0" * 64).identity()
+    assert PretrainedEncoder(name=name, sha256="0" * 64, source=mirror).identity() == known
 
 
 def test_a_missing_folder_is_named_by_its_field() -> None:
     with pytest.raises(UserError, match=r"encoder\.source: there is no folder /nowhere; give one with config\.json"):
-        encoder_identity(PretrainedEncoder(name="minilm-l6", source="/nowhere"))
+        PretrainedEncoder(name="minilm-l6", source="/nowhere").identity()

@@ -1,0 +1,97 @@
+"""What a run did: for the terminal, for `--json`, and as an artifact in Prefect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
+
+from nli_core.config import Stage
+from nli_core.errors import UserError
+from nli_core.evaluation.headline import accuracy_text
+from tasks.runtime.progress import artifact_key
+from tasks.settings import Settings
+from tasks.stages.base import StageResult
+
+Results = Mapping[Stage, StageResult]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did: its stages in order, its metrics, and where to find it."""
+
+    recipe: str
+    flow_run_id: str
+    mlflow_run_id: str | None
+    tracking_uri: str
+    stages: dict[Stage, StageResult]
+    metrics: dict[str, float]
+    promotion: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary as plain values."""
+        return {
+            "recipe": self.recipe,
+            "status": "Completed",
+            "flow_run_id": self.flow_run_id,
+            "mlflow_run_id": self.mlflow_run_id,
+            "tracking_uri": self.tracking_uri,
+            "stages": {
+                stage: {
+                    "key": result.output.key,
+                    "state": result.state_name,
+                    "seconds": result.seconds,
+                    "path": str(result.output.folder),
+                }
+                for stage, result in self.stages.items()
+            },
+            "metrics": self.metrics,
+            "promotion": self.promotion,
+        }
+
+
+def summarize(recipe: str, results: Results, promotion: str | None = None) -> RunSummary:
+    """Summarize the stages of a run, and leave the summary in Prefect too."""
+    _leave_artifact(recipe, results, promotion)
+    runs = [result.mlflow_run_id for result in results.values() if result.mlflow_run_id]
+    measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
+    return RunSummary(
+        recipe=recipe,
+        flow_run_id=str(flow_run.id),
+        mlflow_run_id=runs[-1] if runs else None,
+        tracking_uri=Settings.from_environment().shown_tracking_uri,
+        stages=dict(results),
+        metrics=measured,
+        promotion=promotion,
+    )
+
+
+def _leave_artifact(recipe: str, results: Results, promotion: str | None) -> None:
+    """Show which stages ran, which were cached, where their outputs are, and how the run compares to the champion.
+
+    `promotion` replaces the comparison for a run that was to become champion.
+    """
+    lines = [f"## {recipe}", ""]
+    if all(result.cached for result in results.values()):
+        lines += ["Nothing changed: every stage was cached.", ""]
+    lines += ["| stage | state | seconds | output |", "|---|---|---|---|"]
+    for stage, result in results.items():
+        lines.append(f"| {stage} | {result.state_name} | {result.seconds:.1f} | `{result.output.folder}` |")
+    if evaluated := results.get("evaluate"):
+        metrics = evaluated.output.facts["metrics"]
+        lines += ["", *(f"- {split} accuracy {accuracy_text(metrics, split)}" for split in ("dev", "test"))]
+        if evaluated.run:
+            lines.append(f"- MLflow run {evaluated.run.markdown}")
+        if promotion or not evaluated.cached:
+            lines.append(f"- {promotion or _against_champion(evaluated)}")
+    create_markdown_artifact("\n".join(lines), key=artifact_key(recipe, "run"), description=f"{recipe}: summary")
+
+
+def _against_champion(evaluated: StageResult) -> str:
+    from tasks.models.champion import standing  # imports MLflow, which a cached run does without
+
+    try:
+        return standing(Settings.from_environment(), str(evaluated.mlflow_run_id))
+    except UserError as error:  # the run itself is complete
+        return f"not compared with the champion: {error}"

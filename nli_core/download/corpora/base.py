@@ -1,0 +1,71 @@
+"""What every corpus offers. A corpus is one file beside this one, and one line in `registry`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nli_core.config.base import Section
+from nli_core.data.corpus.layout import Split
+from nli_core.download.origin import Origin
+from nli_core.download.source import Source
+from nli_core.errors import UserError
+from nli_core.hashing import file_sha256
+from nli_core.urls import is_remote, without_password
+
+if TYPE_CHECKING:
+    from nli_core.download.fetch import Fetcher
+
+
+class Corpus(Section, ABC):
+    """A config section that knows its files: their identity, their sources, and how to fetch them."""
+
+    is_published: ClassVar[bool] = True  # and so has a name of its own, unlike a user's files
+    name: str
+
+    @property
+    @abstractmethod
+    def has_pairs(self) -> bool:
+        """Whether an example is a premise and a hypothesis, or a single text."""
+
+    @property
+    def user_files(self) -> dict[Split, str]:
+        """The paths of the user's own files, by split."""
+        return {}
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the corpus' contents, for the key: digests of local files and never their paths.
+
+        Raises:
+            UserError: a local file is missing.
+        """
+
+    @abstractmethod
+    def sources(self) -> Iterator[Source]:
+        """Yield what `download` fetches or copies."""
+
+    @abstractmethod
+    def download(self, out: Path, fetcher: "Fetcher") -> Origin:
+        """Leave the tables and their `layout.json` in the folder `out`.
+
+        Raises:
+            UserError: a file cannot be fetched or has another digest.
+        """
+
+
+def existing_file(path: str, field: str) -> Path:
+    """Return the path of a user's file.
+
+    Raises:
+        UserError: there is no such file; names the field.
+    """
+    expanded = Path(path).expanduser()
+    if not expanded.is_file():
+        raise UserError(f"corpus.{field}: there is no file {path} (looked in {Path.cwd()}); give the path of one")
+    return expanded
+
+
+def contents_of(address: str, field: str) -> str:
+    """Return what stands for a file's contents in the key: its digest, or the address of one not fetched yet."""
+    return without_password(address) if is_remote(address) else file_sha256(existing_file(address, field))

@@ -1,0 +1,128 @@
+"""The user's own files as a corpus."""
+
+import gzip
+import shutil
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from nli_core.config.base import NOT_IN_KEY, Fraction, Int
+from nli_core.data.corpus.layout import CorpusLayout, Split, format_of
+from nli_core.download.corpora.base import Corpus, existing_file
+from nli_core.download.origin import Origin
+from nli_core.download.source import Source
+from nli_core.errors import UserError
+from nli_core.hashing import file_sha256
+
+if TYPE_CHECKING:
+    from nli_core.download.fetch import Fetcher
+
+_PACKED = ".gz"
+
+
+class FileCorpus(Corpus):
+    """The user's own CSV, TSV, JSONL or Parquet files, plain or gzipped."""
+
+    is_published: ClassVar[bool] = False
+    name: Literal["file"] = "file"
+    train: str = Field(description="path of the training examples", json_schema_extra=NOT_IN_KEY)
+    dev: str | None = Field(
+        None, description="path of the dev examples; empty: carved from train", json_schema_extra=NOT_IN_KEY
+    )
+    test: str | None = Field(
+        None, description="path of the test examples; empty: carved from train", json_schema_extra=NOT_IN_KEY
+    )
+    premise: str = Field("premise", description="column of the premise, or of the only text")
+    hypothesis: str | None = Field("hypothesis", description="column of the hypothesis; null for single texts")
+    label: str = Field("label", description="column of the label")
+    labels: tuple[str, ...] = Field(
+        min_length=2,
+        max_length=65_536,
+        description="the label names as they stand in the files, in order of class number",
+    )
+    drop_labels: tuple[str, ...] = Field(
+        (), description="values in the label column whose rows are dropped and counted"
+    )
+    dev_fraction: Fraction = Field(0.05, description="part of train, by class, that becomes dev where no file is given")
+    test_fraction: Fraction = Field(
+        0.1, description="part of train, by class, that becomes test where no file is given"
+    )
+    carve_seed: Int = Field(0, ge=0, lt=2**32, description="seed of the choice of carved examples")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "FileCorpus":
+        columns = [name for name in (self.premise, self.hypothesis, self.label) if name is not None]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"premise, hypothesis, label: {columns} name one column more than once")
+        if repeated := {name for name in self.labels if self.labels.count(name) > 1}:
+            raise ValueError(f"labels: {sorted(repeated)} named more than once")
+        if both := set(self.labels) & set(self.drop_labels):
+            raise ValueError(f"drop_labels: {sorted(both)} also stand in labels")
+        carved = {"dev": (self.dev, self.dev_fraction), "test": (self.test, self.test_fraction)}
+        for split, (path, fraction) in carved.items():
+            if path is None and fraction == 0:
+                raise ValueError(f"{split}: give a file, or a {split}_fraction above 0 to carve it from train")
+        if sum(fraction for path, fraction in carved.values() if path is None) >= 1:
+            raise ValueError("dev_fraction and test_fraction leave nothing of train")
+        return self
+
+    @property
+    def has_pairs(self) -> bool:
+        return self.hypothesis is not None
+
+    @property
+    def user_files(self) -> dict[Split, str]:
+        given: dict[Split, str | None] = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {split: path for split, path in given.items() if path is not None}
+
+    def identity(self) -> dict[str, Any]:
+        identity = self.result_fields()
+        for split, path in self._paths().items():
+            identity[split] = [format_of(path), path.suffix == _PACKED, file_sha256(path)]
+        return identity
+
+    def sources(self) -> Iterator[Source]:
+        yield from (Source(f"file, {split}", path, f"corpus.{split}") for split, path in self.user_files.items())
+
+    def download(self, out: Path, fetcher: "Fetcher") -> Origin:
+        paths = self._paths()
+        formats = {format_of(path) for path in paths.values()}
+        if len(formats) > 1:
+            raise UserError(f"corpus: the files of one corpus must have one format, not {', '.join(sorted(formats))}")
+        format_ = formats.pop()
+        files: dict[Split, str] = {}
+        for split, path in paths.items():
+            files[split] = f"{split}.{format_}"
+            _copy_plain(path, out / files[split])
+        fractions: dict[Split, float] = {"dev": self.dev_fraction, "test": self.test_fraction}
+        CorpusLayout(
+            format=format_,
+            files=files,
+            premise=(self.premise,),
+            hypothesis=self.hypothesis,
+            label=self.label,
+            labels=self.labels,
+            drop_labels=self.drop_labels,
+            carve={split: fraction for split, fraction in fractions.items() if split not in files},
+            carve_seed=self.carve_seed,
+            named_by_user=True,
+        ).save(out)
+        names = {split: str(path) for split, path in paths.items()}
+        return Origin(source=str(paths["train"].resolve().parent), sha256=None, verified=False, files=names)
+
+    def _paths(self) -> dict[Split, Path]:
+        return {split: existing_file(path, split) for split, path in self.user_files.items()}
+
+
+def _copy_plain(path: Path, target: Path) -> None:
+    if path.suffix != _PACKED:
+        shutil.copyfile(path, target)
+        return
+    try:
+        with gzip.open(path) as source, target.open("wb") as plain:
+            shutil.copyfileobj(source, plain, length=1 << 20)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{path}: is not an intact gzip file ({error}); compress it again") from None

@@ -1,0 +1,5 @@
+"""The project's one logger. A command or a worker decides where its lines go."""
+
+import logging
+
+LOGGER = logging.getLogger("nli")

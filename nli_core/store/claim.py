@@ -1,0 +1,73 @@
+"""The right to work on one key, and how finished work becomes an output."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nli_core import atomic
+from nli_core.config import Stage
+from nli_core.hashing import file_sha256
+from nli_core.store.manifest import MANIFEST_NAME, FileRecord, KeyInputs, Manifest, Output
+
+PARTIAL_SUFFIX = ".partial"
+DISCARDED_SUFFIX = ".discarded"
+_MIB = 2**20
+
+
+class Claim:
+    """A locked key. `done` is its finished output; without one, `partial` is the folder to fill.
+
+    The `with` block of `Store.claim` holds the lock.
+    """
+
+    def __init__(self, folder: Path, stage: Stage, key: str, inputs: KeyInputs, done: Output | None) -> None:
+        self.folder = folder
+        self.stage = stage
+        self.key = key
+        self.done = done
+        self.partial = folder.with_name(folder.name + PARTIAL_SUFFIX)
+        self._inputs = dict(inputs)
+        self._started = time.monotonic()
+
+    def complete(self, facts: Mapping[str, Any], made_with: Mapping[str, Any] | None = None) -> Output:
+        """Flush the partial folder to the disk, write its manifest and rename it to the finished output.
+
+        `made_with` describes code, versions and hardware, for whoever repeats the work.
+        """
+        files = {
+            str(path.relative_to(self.partial)): FileRecord(size=path.stat().st_size, sha256=file_sha256(path))
+            for path in sorted(self.partial.rglob("*"))
+            if path.is_file()
+        }
+        manifest = Manifest(
+            stage=self.stage,
+            key=self.key,
+            ingredients=self._inputs,
+            files=files,
+            facts=dict(facts),
+            made_with=dict(made_with or {}),
+            seconds=round(time.monotonic() - self._started, 3),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        ).sealed()
+        atomic.sync_tree(self.partial)
+        atomic.write_text(self.partial / MANIFEST_NAME, manifest.model_dump_json(indent=1, by_alias=True))
+        discarded = self.folder.with_name(self.folder.name + DISCARDED_SUFFIX)
+        if self.folder.exists():
+            self.folder.rename(discarded)
+        self.partial.rename(self.folder)
+        atomic.sync(self.folder.parent)
+        shutil.rmtree(discarded, ignore_errors=True)
+        return Output(self.folder, manifest)
+
+    def full_disk_message(self) -> str:
+        """Describe a full disk: how much is free, how much this claim holds, and what to do."""
+        held = sum(path.stat().st_size for path in self.partial.rglob("*") if path.is_file()) / _MIB
+        free = shutil.disk_usage(self.partial).free / _MIB
+        return (
+            f"{self.stage}: the disk of {self.partial} is full: {free:,.0f} MiB are free, and this output holds "
+            f"{held:,.0f} MiB so far; free some space (`nli store prune` lists what may go), then rerun the command to "
+            "resume"
+        )

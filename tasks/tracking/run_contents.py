@@ -1,0 +1,85 @@
+"""What a training's MLflow run holds besides curves: tags, parameters, data facts and data sets."""
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+
+from nli_core.data.corpus.layout import SPLITS
+from nli_core.run.config import RunConfig
+from nli_core.run.plan import StageRequest
+from nli_core.urls import without_password
+from tasks.tracking.tags import EXAMPLES_TAG
+
+
+def metric_name(name: str) -> str:
+    """Replace the characters that MLflow refuses in a metric's name."""
+    return re.sub(r"[^\w\-. /:]", "_", name)
+
+
+def data_tags(request: StageRequest) -> dict[str, str]:
+    """What the files are and where they came from, and the keys of their stages."""
+    facts = request.upstream["download"].facts
+    return {
+        "nli.key.download": request.upstream["download"].key,
+        "nli.key.pack": request.upstream["pack"].key,
+        "nli.corpus.source": facts["corpus"]["source"],
+        "nli.corpus.sha256": facts["corpus"]["sha256"] or request.upstream["download"].digest("corpus/"),
+        "nli.corpus.verified": _verified(facts["corpus"]),
+        EXAMPLES_TAG: request.upstream["pack"].facts["examples_sha256"]["test"],
+        "nli.encoder.sha256": facts["encoder"]["sha256"] or request.upstream["download"].digest("encoder/"),
+        "nli.encoder.verified": _verified(facts["encoder"]),
+    }
+
+
+def _verified(origin: Mapping[str, Any]) -> str:
+    return "verified" if origin["verified"] else "unverified"
+
+
+def flat_config(config: RunConfig) -> dict[str, Any]:
+    """Every field by its dotted name: `finetune.learning_rate`. Addresses are without user names and passwords."""
+    sections = shown_config(config).items()
+    return {f"{section}.{name}": value for section, fields in sections for name, value in fields.items()}
+
+
+def shown_config(config: RunConfig) -> dict[str, dict[str, Any]]:
+    return {
+        section: {name: without_password(value) if isinstance(value, str) else value for name, value in fields.items()}
+        for section, fields in config.model_dump(mode="json").items()
+    }
+
+
+def data_metrics(request: StageRequest) -> list[Metric]:
+    """The facts of packing as metrics, so that runs can be compared and charted by them."""
+    facts, now = request.upstream["pack"].facts, int(time.time() * 1000)
+    values: dict[str, float] = {}
+    for split, known in facts["splits"].items():
+        for name in ("rows", "tokens", "truncated_examples", "truncated_tokens"):
+            values[f"pack/{split}/{name}"] = known[name]
+        values |= {f"pack/{split}/length_p{place}": length for place, length in known["length_percentiles"].items()}
+        values |= {f"pack/{split}/label/{label}": count for label, count in known["labels"].items()}
+        values |= {f"pack/{split}/dropped/{reason}": count for reason, count in known["dropped"].items()}
+    for split, count in facts["examples_in_earlier_split"].items():
+        values[f"pack/{split}/examples_in_earlier_split"] = count
+    return [Metric(metric_name(name), float(value), now, 0) for name, value in values.items()]
+
+
+def datasets(request: StageRequest) -> list[DatasetInput]:
+    """The splits, for MLflow's list of data sets."""
+    download, packed = request.upstream["download"], request.upstream["pack"]
+    contexts = {"train": "training", "dev": "validation", "test": "testing"}
+    return [
+        DatasetInput(
+            Dataset(
+                name=f"{request.config.corpus.name}-{split}",
+                digest=packed.digest(f"{split}-")[:16],
+                source_type="local",
+                source=f'{{"uri": "{download.facts["corpus"]["source"]}"}}',
+                profile=f'{{"num_rows": {packed.facts["splits"][split]["rows"]}}}',
+            ),
+            [InputTag("mlflow.data.context", contexts[split])],
+        )
+        for split in SPLITS
+    ]

@@ -1,0 +1,26 @@
+"""Names in MLflow: the experiment, the tags by which runs are found, and the link to a run."""
+
+from dataclasses import dataclass
+
+EXPERIMENT = "nli"
+KEY_TAG = "nli.key.finetune"
+EVALUATED_TAG = "nli.key.evaluate"
+PUBLISHED_TAG = "nli.published.finetune"
+EXAMPLES_TAG = "nli.test_examples.sha256"  # of texts and labels, however they are tokenized
+FLOW_RUN_TAG = "nli.flow_run_id"
+RUN_ID_FACT = "mlflow_run_id"
+PAGES = "?workflowType=machine_learning"  # without it MLflow shows pages for language models and their prompts
+MOST_METRICS = 500  # in one request; MLflow takes 1,000
+
+
+@dataclass(frozen=True)
+class RunLink:
+    """An MLflow run and, where a server shows it, the address of its page."""
+
+    run_id: str
+    address: str | None
+
+    @property
+    def markdown(self) -> str:
+        """The link as Markdown."""
+        return f"[{self.run_id}]({self.address})" if self.address else f"`{self.run_id}` (`make ui` shows it)"
