@@ -33,7 +33,7 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
             stage = _unfinished_stage(client, flow_run)
             client.create_artifact(_end_artifact(flow_run, recipe, name, message, stage))
     except (httpx.HTTPError, PrefectException) as error:  # the webhook is notified all the same
-        LOGGER.warning("Prefect could not be told how this run ended (%s)", reason_of(error))
+        LOGGER.warning("Prefect was not notified of how this run ended (%s)", reason_of(error))
     message_ = {"recipe": recipe, "state": name, "stage": stage, "message": message}
     notify({**message_, "flow_run_id": str(flow_run.id)})
 

@@ -23,5 +23,5 @@ FIGURES = "figures"
 
 
 def predictions_name(split: str) -> str:
-    """The Parquet file with the predictions for a split."""
+    """Return the name of the Parquet file with the predictions for a split."""
     return f"predictions-{split}.parquet"

@@ -1,7 +1,7 @@
-"""The C library's heap, told to keep what it is given back.
+"""Let the C library keep freed memory.
 
-By default glibc maps large blocks anew for every tensor and returns them to the kernel when they are freed, so that
-each step of a training on a CPU faults in all of its pages again: 10 to 20 % of a small model's step.
+By default glibc maps new blocks for every large tensor, and returns them to the kernel when they are freed. Each step
+of a training on a CPU then faults in all of its pages again: 10 to 20 % of a small model's step.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ _keepers = 0
 
 @contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """Within the block freed memory stays with the process; where the C library is not glibc, nothing changes.
+    """Keep freed memory in the process for the block; without glibc, do nothing.
 
     Blocks may be nested and may overlap in threads; after the last one the memory goes back as it is freed.
     """

@@ -23,7 +23,7 @@ class Recipe:
 
 
 def read_recipes(book: Path) -> dict[str, Recipe]:
-    """All deployments of the pipeline in a `prefect.yaml`, by name.
+    """Read all deployments of the pipeline in a `prefect.yaml`, by name.
 
     Raises:
         UserError: the file is missing or is not valid YAML.
@@ -44,7 +44,7 @@ def read_recipes(book: Path) -> dict[str, Recipe]:
 
 
 def find_recipe(book: Path, name: str) -> Recipe:
-    """One recipe by name.
+    """Find one recipe by name.
 
     Raises:
         UserError: there is none of this name; names those that there are.
@@ -56,7 +56,7 @@ def find_recipe(book: Path, name: str) -> Recipe:
 
 
 def recipe_names() -> list[str]:
-    """The names of all recipes, for a shell that completes one; none where there is no recipe book."""
+    """List the names of all recipes for a shell's completion; none without a recipe book."""
     try:
         return list(read_recipes(project_root() / RECIPE_BOOK))
     except UserError:

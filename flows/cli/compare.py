@@ -1,4 +1,4 @@
-"""`nli compare`: runs side by side on the same test examples."""
+"""`nli compare`: MLflow runs on the same test examples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +17,14 @@ _SHOWN_CHANGES = 5
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN...", help="Ids of MLflow runs, or how they begin; the first is the measure."),
+        typer.Argument(metavar="RUN RUN...", help="MLflow run IDs or unique prefixes; the first is the baseline."),
     ],
     report: Annotated[
         Path | None, typer.Option(help="Write the whole report to this file, .html (with figures) or .md.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare runs on the same test examples: what differs between them, and whether a difference could be chance.
+    """Compare runs on the same test examples: what differs, and whether a difference in accuracy could be chance.
 
     Example: nli compare 3f2a9c1e 77b0d5aa --report comparison.html
     """
@@ -56,7 +56,7 @@ def compare(
         header = ("part", "examples", "first", "second", "difference, points", "p")
         _print(header, comparison_report.short_part_rows(other))
         _print(comparison_report.CHANGES, comparison_report.changed_rows(other, spelled, _SHOWN_CHANGES))
-    echo(f"All of it: {report}" if report else "--report FILE.html writes all of it, with figures.")
+    echo(f"report: {report}" if report else "For the whole report with figures, add --report FILE.html.")
 
 
 def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

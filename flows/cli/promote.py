@@ -1,4 +1,4 @@
-"""`nli promote` and `nli rollback`: which model is champion."""
+"""`nli promote` and `nli rollback`: change which model is champion."""
 
 from typing import Annotated
 
@@ -11,26 +11,24 @@ from tasks.settings import Settings
 
 
 def promote(
-    run: Annotated[str, typer.Argument(help="The id of an MLflow run, or how it begins.")],
-    model: Annotated[
-        str | None, typer.Option(help="Name in the registry; without it, that of the corpus: nli-snli.")
-    ] = None,
+    run: Annotated[str, typer.Argument(help="An MLflow run ID or a unique prefix.")],
+    model: Annotated[str | None, typer.Option(help="Name in the registry. [default: nli-CORPUS]")] = None,
     margin: Annotated[float, typer.Option(help="Points by which a class or a slice may fall.")] = 1.0,
     calibration_margin: Annotated[float, typer.Option(help="By how much the calibration error may rise.")] = 0.01,
     force: Annotated[
-        str | None, typer.Option(metavar="REASON", help="Promote whatever the rules say; the reason is recorded.")
+        str | None, typer.Option(metavar="REASON", help="Promote even if a check fails; the reason is recorded.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make a run's model champion if it beats the current one on the same test examples.
 
-    It must be better by McNemar's test, fall on no class and no slice by more than the margin, and be calibrated about
-    as well. Exit status 2 if a rule stops it.
+    The run must be better by McNemar's test. No class or slice may drop significantly by more than the margin, and
+    the calibration error may not rise by more than its margin. Exit status 2 if a check fails.
 
     Example: nli promote 3f2a9c1e
     """
     if force is not None and not force.strip():
-        raise UserError("--force: give a reason; it is recorded with the model")
+        raise UserError("--force: give a reason, which is recorded with the model")
     if not (margin >= 0 and calibration_margin >= 0):
         raise UserError("--margin and --calibration-margin: give numbers that are not below 0")
     set_library_defaults()
@@ -41,16 +39,16 @@ def promote(
     margins = Margins(part_points=margin, calibration=calibration_margin)
     done = promotion.promote(Settings.from_environment(), run, model=model, reason=force, margins=margins)
     if json:
-        print_json({"model": done.model, "champion": done.champion, "promoted": done.promoted, "broken": done.broken})
+        print_json({"model": done.model, "champion": done.champion, "promoted": done.promoted, "failed": done.failed})
     else:
         if done.compared:
             echo(f"{comparison_report.run_name(done.compared.run)} {comparison_report.verdict(done.compared)}")
-        for rule in done.broken:
-            echo(f"against it: {rule}")
+        for check in done.failed:
+            echo(f"failed check: {check}")
     if not done.promoted:
-        raise UserError(f"{done.model}: version {done.champion} stays champion; rules against it: {len(done.broken)}")
+        raise UserError(f"{done.model}: version {done.champion} stays champion; failed checks: {len(done.failed)}")
     if not json:
-        echo(promotion.told(done))
+        echo(done.sentence)
 
 
 def rollback(
@@ -67,4 +65,4 @@ def rollback(
     if json:
         print_json({"model": model, "champion": now, "before": before})
     else:
-        echo(f"{model}: version {now} is champion again, version {before} is not")
+        echo(f"{model}: version {now} is champion again, in place of version {before}")

@@ -39,7 +39,7 @@ def local_session() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _prefect_api() -> Iterator[None]:
-    """The configured Prefect server, or else a temporary one over the same database.
+    """Use the configured Prefect server, or else a temporary one over the same database.
 
     Prefect would start a temporary one by itself, but only when the flow begins, and would import the whole server into
     this process too. Started here, it comes up while MLflow is imported: a cached run takes a third less time.

@@ -1,4 +1,4 @@
-"""Servers that live as long as a command: started in the background, waited for when needed, stopped with it."""
+"""Servers that live as long as a command: started in the background, awaited when needed, stopped at its end."""
 
 import contextlib
 import ctypes
@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 @dataclass(frozen=True)
 class Server:
-    """A running server process and the address that it answers at once it is up."""
+    """A running server process and its address."""
 
     name: str
     address: str
@@ -42,10 +42,10 @@ class Server:
                 if self.process.poll() is None:
                     return
             time.sleep(0.1)
-        raise UserError(f"{self.name} did not start at {self.address}; is the port in use? Choose another")
+        raise UserError(f"{self.name} did not start at {self.address}; is the port in use? Choose another port")
 
     def stop(self) -> None:
-        """End the server and its own children, which live in a session of their own."""
+        """Stop the server and its own children, which live in a session of their own."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
         try:
@@ -63,7 +63,7 @@ def running(
     health_path: str,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """A server started as `python -m ...` on loopback; not yet healthy when the block begins.
+    """Start a server as `python -m ...` on loopback; it may not be healthy yet when the block starts.
 
     `environment` is what it finds in its environment besides this process'.
     """
@@ -86,7 +86,7 @@ def running(
 
 @contextlib.contextmanager
 def prefect_server(*options: str, port: int | None = None) -> Iterator[Server]:
-    """A Prefect server over the user's own Prefect database, at a free port unless one is named."""
+    """Start a Prefect server over the user's own Prefect database; without `port`, at a free port."""
     Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser().mkdir(parents=True, exist_ok=True)
     arguments, port = ["prefect", "server", "start", *options], port or free_port()
     its_own = {"PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api"}  # its pages ask port 4200 otherwise
@@ -95,18 +95,18 @@ def prefect_server(*options: str, port: int | None = None) -> Iterator[Server]:
 
 
 def _die_with_parent() -> None:
-    """In the child: ask the kernel for SIGTERM once the parent is gone, even if it was killed with SIGKILL."""
+    """Ask the kernel, in the child, for SIGTERM once the parent is dead, even if SIGKILL ended it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Find a port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         return int(free.getsockname()[1])
 
 
 def port_is_taken(port: int) -> bool:
-    """Whether somebody listens on this port of loopback."""
+    """Return whether somebody listens on this port of loopback."""
     with socket.socket() as asking:
         return asking.connect_ex((HOST, port)) == 0

@@ -1,7 +1,7 @@
-"""The runs of a sweep, in processes of their own: several can go on at once, and one that dies takes no other along.
+"""The trials of a sweep, in processes of their own: they run concurrently, and a dead one does not stop the others.
 
-`python -m flows.local.trial_worker` is such a process: each line that it reads is a run, each line that it writes what
-became of it.
+`python -m flows.local.trial_worker` is such a process. Each line that it reads is a trial, and each line that it writes
+is the result of one.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ from nli_core.run.config import RunConfig, parse_config
 
 _POLL_SECONDS = 0.2
 _STOP = "stop\n"
-_ENGINE = "PREFECT__"  # begins the variables by which a worker leads the process of one flow run
+_ENGINE = "PREFECT__"  # prefix of the variables by which a worker controls the process of one flow run
 
 
 class TrialProcess:
-    """Runs one pipeline after the other in one place. The process begins with the first, and anew after one died."""
+    """Runs one trial after the other on one device. The process starts with the first, and again after it died."""
 
     def __init__(self, slot: DeviceSlot, *, has_terminal: bool) -> None:
-        """A process that has not the terminal to itself puts the run's title before each of its lines."""
+        """Without the terminal, the process prefixes each of its lines with the run's title."""
         self._slot = {**slot, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
         self._has_terminal = has_terminal
         self._process: subprocess.Popen[str] | None = None
@@ -54,12 +54,12 @@ class TrialProcess:
         self._title = ""
 
     def run(self, asked: dict[str, Any], title: str, should_stop: Callable[[], bool]) -> dict[str, Any]:
-        """The state and the message of the run's end, and its summary; ask it once to stop if `should_stop`."""
+        """Return the state, message and summary of the run's end. Tell it once to stop if `should_stop`."""
         self._title = title
         process = self._process = self._process or self._start()
         assert process.stdin
         assert process.stdout
-        with contextlib.suppress(BrokenPipeError):  # it died, and the answer says so
+        with contextlib.suppress(BrokenPipeError):  # it died, and the result says so
             process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()
         asked_to_stop = False
@@ -72,11 +72,11 @@ class TrialProcess:
         if answer := process.stdout.readline():
             return dict(json.loads(answer))
         self.close()
-        message = f"its process ended with status {process.returncode}; the same command goes on from there"
+        message = f"its process ended with status {process.returncode}; rerun the command to resume"
         return {"state": "CANCELLED" if asked_to_stop else "CRASHED", "message": message}
 
     def close(self) -> None:
-        """End the process, which runs nothing now."""
+        """Stop the process, which runs nothing now."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -118,7 +118,7 @@ def run_trial(
     parent: str,
     should_stop: Callable[[], bool],
 ) -> Trial:
-    """Run the pipeline in a free process, as a flow run below the `parent`.
+    """Run the pipeline in a free process, as a child of the flow run `parent`.
 
     Raises:
         CancelledRun: it was asked to stop.
@@ -143,7 +143,7 @@ def run_trial(
 
 
 class _Child:
-    """The process' side: runs the lines that come, and has a run cancelled in Prefect when the line says stop."""
+    """The process' side: runs what the lines say, and cancels a run in Prefect when the line says stop."""
 
     def __init__(self) -> None:
         self._lines: SimpleQueue[str] = SimpleQueue()
@@ -152,7 +152,7 @@ class _Child:
         threading.Thread(target=copy_context().run, args=(self._read,), daemon=True).start()
 
     def run_all(self, answer: Callable[[str], object]) -> None:
-        """Run and answer line by line until there are no more."""
+        """Run line by line and write each result, until there are no more lines."""
         while line := self._lines.get():
             ended = _plain(self._run(json.loads(line)))
             self._flow_run_id = None
@@ -160,7 +160,7 @@ class _Child:
             answer(json.dumps(ended))
 
     def _read(self) -> None:
-        """Hand the lines on. If they end while a run goes on, the sweep was killed, and so are its runs."""
+        """Queue the lines. If they end during a run, the sweep was killed, and this process kills itself."""
         for line in sys.stdin:
             if line == _STOP:
                 self._stop()
@@ -178,13 +178,13 @@ class _Child:
                     client.set_flow_run_state(self._flow_run_id, Cancelling())
                 return
         except (httpx.HTTPError, PrefectException) as error:
-            LOGGER.warning("Prefect was not told that this run is to stop (%s)", reason_of(error))
+            LOGGER.warning("Prefect did not take the cancellation of this run (%s)", reason_of(error))
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _run(self, asked: dict[str, Any]) -> State[RunSummary]:
         config, recipe = parse_config(asked["config"]), str(asked["recipe"])
         with get_client(sync_client=True) as client:
-            # What Prefect itself does for a flow that is called within a flow of the same process.
+            # Prefect does the same for a flow that is called within a flow of the same process.
             below = Task(pipeline.fn, name=pipeline.name)
             task_run = client.create_task_run(below, UUID(asked["parent"]), dynamic_key=uuid4().hex, name=asked["name"])
             flow_run = client.create_flow_run(
@@ -207,9 +207,9 @@ def _plain(state: State[RunSummary]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run what the lines of the input say until there are no more."""
+    """Run what the lines of the input say, until there are no more lines."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no result
     with local_session():
         _Child().run_all(lambda line: print(line, file=answers, flush=True))
 

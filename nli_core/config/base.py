@@ -13,7 +13,7 @@ NOT_IN_KEY: JsonDict = {"changes_result": False}
 
 
 def _no_truth(value: object) -> object:
-    """pydantic takes `true` for 1; whoever writes it means another field."""
+    """Refuse `true`, which pydantic takes for 1: whoever writes it means another field."""
     if isinstance(value, bool):
         raise ValueError("should be a number")
     return value
@@ -31,7 +31,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 
     def result_fields(self) -> dict[str, Any]:
-        """The fields that change this section's result, as JSON-ready values."""
+        """Return the fields that change this section's result, as JSON-ready values."""
         fields = type(self).model_fields
         places = {name for name, field in fields.items() if field.json_schema_extra == NOT_IN_KEY}
         return self.model_dump(mode="json", exclude=places)

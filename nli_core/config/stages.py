@@ -1,4 +1,4 @@
-"""What the stages after download are told."""
+"""The config sections of the stages after download."""
 
 from typing import Literal, get_args
 

@@ -176,7 +176,7 @@ def _arrow(column: pl.Series) -> pa.LargeStringArray:
 
 
 def _premises(table: CleanTable) -> Iterator[str]:
-    """Every premise of a table, a part of the file at a time."""
+    """Yield every premise of a table, reading a part of the file at a time."""
     for batch in table.batches():
         yield from batch["premise"].to_pylist()
 

@@ -1,4 +1,4 @@
-"""Two classifiers side by side on the same examples: all of them, parts of them, and those that changed sides."""
+"""Compare two classifiers on the same examples: all of them, parts of them, and those that changed sides."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class Comparison:
 
     `first_ece` and `second_ece` are the calibration errors of both, over equal bins.
     `changed` has the columns id, label, first, second (what each predicts), and certainty, the second's probability of
-    its answer; what the second got wrong stands first, the most certain on top.
+    its answer; errors of the second come first, the most certain on top.
     """
 
     parts: list[Part]

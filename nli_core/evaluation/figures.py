@@ -16,7 +16,7 @@ _MOST_INCHES = 20.0
 
 
 def save_confusion_matrix(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> None:
-    """Counts [true label, predicted label]; the shade is the share of the true label."""
+    """Draw counts [true label, predicted label]; the shade is the share of the true label."""
     side = max(4.0, 1.1 * len(labels) + 2)
     figure = Figure(figsize=(side, side * 0.85), layout="constrained")
     axes = figure.subplots()
@@ -34,7 +34,7 @@ def save_confusion_matrix(counts: Ints, labels: tuple[str, ...], title: str, pat
 
 
 def save_reliability_diagram(confidence: Floats, accuracy: Floats, share: Floats, title: str, path: Path) -> None:
-    """Accuracy against confidence [bins], with the share of examples in each bin below."""
+    """Draw accuracy against confidence [bins], with the share of examples in each bin below."""
     figure = Figure(figsize=(5, 5.4), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
     above.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, label="calibrated")
@@ -64,7 +64,7 @@ def save_learning_curves(
 
 
 def save_attention(weights: Floats, tokens: Sequence[str], title: str, path: Path) -> None:
-    """Attention weights [token that attends, token that is attended to], with the tokens on both axes."""
+    """Draw attention weights [token that attends, token that is attended to], with the tokens on both axes."""
     inches = min(0.28, _MOST_INCHES / len(tokens))  # of one token
     side = max(4.0, inches * len(tokens) + 1.5)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
@@ -79,7 +79,7 @@ def save_attention(weights: Floats, tokens: Sequence[str], title: str, path: Pat
 
 
 def save_differences(parts: Sequence[tuple[str, Paired]], path: Path) -> None:
-    """The difference in accuracy on each named part with its interval, in points; on the right the second is better.
+    """Draw the difference in accuracy on each part, in points, with its interval; to the right, the second is better.
 
     What could be chance (McNemar's test) is grey.
     """
@@ -99,7 +99,7 @@ def save_differences(parts: Sequence[tuple[str, Paired]], path: Path) -> None:
 
 
 def save_sweep(accuracies: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Accuracies on dev by the values that were tried: a dot for each run, a bar at their mean; the first on top."""
+    """Draw dev accuracies by the values tried: a dot for each run, a bar at their mean; the first on top."""
     figure = Figure(figsize=(8, 0.45 * len(accuracies) + 1.4), layout="constrained")
     axes = figure.subplots()
     for row, runs in enumerate(accuracies.values()):

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def headline_markdown(recipe: str, metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
-    """A table of dev and test, and what the training was."""
+    """Render a table of dev and test, and how the model was trained."""
     rows = [
         f"| {split} | {accuracy_text(metrics, split)} | {metrics[f'{split}/macro_f1']:.4f} "
         f"| {metrics[f'{split}/nll']:.4f} | {metrics[f'{split}/ece']:.4f} | {metrics[f'{split}/examples']:,.0f} |"
@@ -26,6 +26,6 @@ def headline_markdown(recipe: str, metrics: Mapping[str, float], training: Mappi
 
 
 def accuracy_text(metrics: Mapping[str, float], split: str) -> str:
-    """Accuracy of a split with its interval: `0.8123 [0.8044, 0.8199]`."""
+    """Format the accuracy of a split with its interval: `0.8123 [0.8044, 0.8199]`."""
     name = f"{split}/accuracy"
     return f"{metrics[name]:.4f} [{metrics[f'{name}_low']:.4f}, {metrics[f'{name}_high']:.4f}]"

@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 def classification_metrics(
     probabilities: Floats, label_ids: Ints, labels: tuple[str, ...], *, bins: int
 ) -> dict[str, float]:
-    """Accuracy with its interval, macro-F1, NLL and ECE, and precision, recall and F1 of each class.
+    """Compute accuracy with its interval, macro-F1, NLL and ECE, and precision, recall and F1 of each class.
 
     `probabilities` [examples, labels] has rows that sum to 1; `label_ids` [examples] are places in `labels`. A class
     that is never predicted has precision 0, and one without examples recall 0.
@@ -42,19 +42,19 @@ def classification_metrics(
 
 
 def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion after Wilson (1927), which stays within [0, 1] and suits small samples."""
+    """Compute the 95 % interval of a proportion (Wilson, 1927), which stays within [0, 1] and suits small samples."""
     interval = stats.binomtest(correct, examples).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def confusion(probabilities: Floats, label_ids: Ints, labels: tuple[str, ...]) -> Ints:
-    """Counts [true label, predicted label]."""
+    """Count examples [true label, predicted label]."""
     counts: Ints = confusion_matrix(label_ids, probabilities.argmax(axis=1), labels=np.arange(len(labels)))
     return counts
 
 
 def calibration_bins(probabilities: Floats, label_ids: Ints, *, bins: int) -> tuple[Floats, Floats, Floats]:
-    """Mean confidence, accuracy and share of examples [bins] over equal bins of confidence; NaN in empty bins."""
+    """Compute mean confidence, accuracy and share of examples [bins] over equal bins of confidence; NaN if empty."""
     confidence = probabilities.max(axis=1)
     correct = (probabilities.argmax(axis=1) == label_ids).astype(float)
     places = np.minimum((confidence * bins).astype(np.int64), bins - 1)
@@ -66,6 +66,6 @@ def calibration_bins(probabilities: Floats, label_ids: Ints, *, bins: int) -> tu
 
 
 def calibration_error(probabilities: Floats, label_ids: Ints, *, bins: int) -> float:
-    """Expected calibration error (Guo et al., 2017): how far confidence and accuracy lie apart, weighted by bins."""
+    """Compute the expected calibration error (Guo et al., 2017): the mean gap of confidence and accuracy over bins."""
     confidence, accuracy, share = calibration_bins(probabilities, label_ids, bins=bins)
     return float(np.nansum(np.abs(confidence - accuracy) * share))

@@ -56,13 +56,13 @@ def paired_difference(first: Bools, second: Bools, *, seed: int = 0) -> Paired:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """p value of the exact two-sided test that the two are right equally often."""
+    """Compute the p value of the exact two-sided test that the two are right equally often."""
     unequal = only_first + only_second
     return float(stats.binomtest(only_first, unequal).pvalue) if unequal else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values of several tests, so that the chance of any false alarm stays what it is for one (Holm, 1979)."""
+    """Adjust the p values of several tests, to keep the chance of any false alarm at that of one (Holm, 1979)."""
     order = np.argsort(p_values, kind="stable")
     steps = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
     adjusted = np.empty(len(p_values))

@@ -18,19 +18,19 @@ _OVERLAPS = (1 / 3, 2 / 3)
 
 
 def text_lengths(examples: RaggedExamples) -> IntArray:
-    """Tokens of each example [examples] without padding that packing filled in."""
+    """Count the tokens of each example [examples] without padding that packing filled in."""
     rows = np.repeat(np.arange(len(examples)), examples.lengths)
     lengths: IntArray = np.bincount(rows[examples.input_ids != examples.pad_id], minlength=len(examples))
     return lengths
 
 
 def overlap(examples: RaggedExamples) -> Floats:
-    """The share of the hypothesis' tokens that stand in the premise too [examples]; special tokens do not count."""
+    """Compute the share of the hypothesis' tokens that the premise has too [examples], without special tokens."""
     rows = np.repeat(np.arange(len(examples)), examples.lengths)
     positions = np.arange(len(rows)) - np.repeat(np.cumsum(examples.lengths) - examples.lengths, examples.lengths)
     second = positions >= examples.boundaries[rows]
     inside = second & (positions < text_lengths(examples)[rows] - 1)  # the last token of the text is [SEP]
-    # One number for a token within its example, so that all examples are looked up at once.
+    # One number per token and example, so that one lookup serves all examples.
     tokens = rows * (int(examples.input_ids.max(initial=0)) + 1) + examples.input_ids
     shared = np.isin(tokens[inside], tokens[~second])
     count = len(examples)
@@ -40,7 +40,7 @@ def overlap(examples: RaggedExamples) -> Floats:
 
 
 def slices(predictions: pl.DataFrame) -> dict[str, Bools]:
-    """Which rows belong to each part [rows], by the part's name; parts without a row are left out."""
+    """Select the rows of each part [rows], by the part's name; leave out parts without a row."""
     found = {f"label {label}": _rows(predictions["label"] == label) for label in predictions["label"].unique().sort()}
     if "tokens" in predictions.columns:
         found |= _bands(predictions["tokens"].to_numpy(), _LENGTHS, "{low:.0f} to {high:.0f} tokens", whole=True)
@@ -55,7 +55,7 @@ def _rows(chosen: Any) -> Bools:
 
 
 def _bands(values: "np.ndarray[Any, Any]", ends: tuple[float, ...], name: str, *, whole: bool) -> dict[str, Bools]:
-    """Rows by the band that their value is in: above the band's lower end, and not above its upper one."""
+    """Select rows by the band of their value: above the band's lower end, and not above its upper one."""
     highest = float(max(values.max(initial=0), 1))
     edges = [0.0, *(end for end in ends if end < highest), highest]
     bands: dict[str, Bools] = {}

@@ -31,7 +31,7 @@ class Choice:
 
 
 def choices(trials: Sequence[Trial]) -> list[Choice]:
-    """The values that were tried, the best mean accuracy on dev first; equals stay in their order."""
+    """Group trials by values, the best mean accuracy on dev first; ties keep their order."""
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.values, []).append(trial)
@@ -48,14 +48,14 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 
 def sweep_markdown(found: Sequence[Choice]) -> str:
-    """The table, and which values dev chooses."""
+    """Render the table, and which values dev chooses."""
     lines = [f"| {' | '.join(HEADER)} |", "|---|---|---|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in sweep_rows(found)]
     return "\n".join([*lines, "", f"{chosen(found)} Deviations are over seeds."])
 
 
 def chosen(found: Sequence[Choice]) -> str:
-    """Which values dev chooses, and whether that is clear."""
+    """Say which values dev chooses, and whether that is clear."""
     first, rest = found[0], found[1:]
     reach = first.dev_deviation or 0.0
     near = [choice.values for choice in rest if first.dev - choice.dev <= max(reach, choice.dev_deviation or 0.0)]
@@ -64,7 +64,7 @@ def chosen(found: Sequence[Choice]) -> str:
 
 
 def sweep_rows(found: Sequence[Choice]) -> list[tuple[str, ...]]:
-    """As `HEADER` says."""
+    """Return the table's rows, in the columns of `HEADER`."""
     return [
         (
             choice.values,

@@ -102,7 +102,7 @@ class _Reader:
         return deep.hexdigest(), alone.hexdigest()
 
     def _used(self, module: str, node: ast.AST, scope: Scope) -> tuple[str, str] | None:
-        """The digest and the name of what a name stands for; None for a node that is no name."""
+        """Return the digest and the name of what a name refers to; None for a node that is no name."""
         if isinstance(node, ast.Name):
             if local := scope.local(node.id):
                 return local, local
@@ -114,7 +114,7 @@ class _Reader:
         return None
 
     def _resolve(self, module: str, name: str) -> tuple[str, str]:
-        """What `name` means in `module`: a definition, something imported, or a builtin."""
+        """Resolve `name` in `module`: a definition, something imported, or a builtin."""
         if module.startswith(_LEFT_OUT):
             return name, name
         known = _module(module)
@@ -172,7 +172,7 @@ def _defined(statement: ast.stmt) -> Iterator[str]:
 
 
 def _is_inert(statement: ast.stmt) -> bool:
-    """Whether a statement only imports, documents, or serves type checkers."""
+    """Return whether a statement only imports, documents, or serves type checkers."""
     if isinstance(statement, ast.If):
         return isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
     documents = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
@@ -181,7 +181,7 @@ def _is_inert(statement: ast.stmt) -> bool:
 
 @cache
 def _source_path(module: str) -> Path | None:
-    """The file of a core module, found without importing anything; None for anything else."""
+    """Find the file of a core module without importing anything; return None for anything else."""
     package, *parts = module.split(".")
     if package != _PACKAGE:
         return None

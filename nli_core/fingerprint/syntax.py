@@ -1,7 +1,7 @@
 """Decide which parts of a Python syntax tree can change a result.
 
-Docstrings, annotations and messages cannot. Messages are the arguments of `raise`, of logging and of progress calls,
-the keyword arguments named in `_MESSAGE_KEYWORDS`, and local variables that nothing but a message reads.
+Docstrings, annotations and messages cannot. Messages are the arguments of `raise`, logging and progress calls, and of
+the keywords in `_MESSAGE_KEYWORDS`. So are local variables that nothing but a message reads.
 """
 
 import ast
@@ -26,7 +26,7 @@ class Scope:
         self._find_messages()
 
     def local(self, name: str) -> str | None:
-        """A number instead of a local name, in order of appearance; the definition's own name counts as one."""
+        """Replace a local name by a number in order of appearance; the definition's own name is local."""
         if name not in self._locals:
             return None
         return self._numbers.setdefault(name, f"local {len(self._numbers)}")
@@ -53,7 +53,7 @@ class Scope:
 
 
 def counted_fields(node: ast.AST, scope: Scope) -> Iterator[tuple[str, object]]:
-    """The fields of a node that can change a result, without those that are empty."""
+    """Yield the fields of a node that can change a result, without empty ones."""
     for name, value in ast.iter_fields(node):
         if value is None or value == [] or not _counts(node, name, scope):
             continue
@@ -76,13 +76,13 @@ def _counts(node: ast.AST, name: str, scope: Scope) -> bool:
 
 
 def _is_executed(definition: ast.stmt) -> bool:
-    """Whether annotations are code: pydantic validates by those of its models."""
+    """Return whether annotations are code: pydantic validates by those of its models."""
     bases = definition.bases if isinstance(definition, ast.ClassDef) else []
     return any(isinstance(base, ast.Name) and base.id == "BaseModel" for base in bases)
 
 
 def _is_silent(statement: ast.stmt, scope: Scope) -> bool:
-    """Whether a statement is a docstring, a message, or an import; imports count by the names that are used."""
+    """Return whether a statement is a docstring, a message, or an import; imports count by the names that are used."""
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant) or _is_message(statement.value)
     if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -99,7 +99,7 @@ def _is_message(call: ast.expr) -> bool:
 
 
 def _chain(function: ast.expr) -> Iterator[ast.Name | ast.Attribute]:
-    """The parts of a dotted name, the last one first."""
+    """Yield the parts of a dotted name, the last one first."""
     while isinstance(function, ast.Attribute):
         yield function
         function = function.value
@@ -108,7 +108,7 @@ def _chain(function: ast.expr) -> Iterator[ast.Name | ast.Attribute]:
 
 
 def _assigned_text(statement: ast.AST) -> str | None:
-    """The local name that a statement sets to a value whose computation has no effects."""
+    """Return the local name that a statement sets to a value whose computation has no effects."""
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         target: ast.expr = statement.targets[0]
     elif isinstance(statement, ast.AugAssign | ast.AnnAssign) and statement.value is not None:
@@ -132,7 +132,7 @@ def _is_harmless(value: ast.expr) -> bool:
 
 
 def _local_names(definition: ast.stmt) -> set[str]:
-    """Names that are set within functions of a definition, but for parameters, which callers may name."""
+    """Collect the names set within a definition's functions, except parameters, which callers may name."""
     names: set[str] = {definition.name} if isinstance(definition, *[(*_FUNCTIONS, ast.ClassDef)]) else set()
     if isinstance(definition, ast.Assign | ast.AnnAssign):
         targets = definition.targets if isinstance(definition, ast.Assign) else [definition.target]
@@ -156,7 +156,7 @@ def _local_names(definition: ast.stmt) -> set[str]:
 
 
 def _walk(node: ast.AST, scope: Scope) -> Iterator[ast.AST]:
-    """All nodes below `node` that count."""
+    """Yield `node` and all nodes below it that count."""
     yield node
     for _, value in counted_fields(node, scope):
         for child in value if isinstance(value, list) else [value]:

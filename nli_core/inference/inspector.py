@@ -26,7 +26,7 @@ class Inspected:
     outputs: EncoderOutputs
 
     def attention(self, layer: int | None = None, head: int | None = None) -> Tensor:
-        """Attention weights [L, L] of a layer and head, both from 1: the last layer and the mean of heads by default.
+        """Return attention weights [L, L] of a layer and head, from 1; by default of the last layer, mean over heads.
 
         Raises:
             UserError: there is no such layer or head.

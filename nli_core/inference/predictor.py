@@ -32,7 +32,7 @@ class Predictor:
     def probabilities(
         self, premises: Sequence[str], hypotheses: Sequence[str] | None = None
     ) -> "np.ndarray[Any, np.dtype[np.float64]]":
-        """Probabilities [texts, labels] in the order of the texts; columns are in the order of `labels`.
+        """Compute probabilities [texts, labels], with columns in the order of `labels`.
 
         Raises:
             UserError: the model is for pairs and there are no hypotheses, or the other way round.

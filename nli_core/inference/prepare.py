@@ -1,4 +1,4 @@
-"""A classifier made ready for forward passes alone: its linear layers are cast, and on a CPU laid out, once.
+"""Prepare a classifier for forward passes alone: cast its linear layers, and lay them out on a CPU, once.
 
 Under autocast weights are cast at every batch, and a linear layer of bf16 on a CPU writes its bias before it
 multiplies. oneDNN adds it, and applies the activation, on the way where the weights have its own layout.
@@ -26,7 +26,7 @@ class _LaidOutLinear(nn.Module):
     """A bf16 linear layer in oneDNN's layout, as torch's compiler makes them; `weight` serves who needs a part."""
 
     def __init__(self, linear: nn.Linear, activation: tuple[str, str]) -> None:
-        """`activation` is oneDNN's name of what to apply to the outputs, and how it is to be computed."""
+        """`activation` is oneDNN's name of what to apply to the outputs, and its algorithm."""
         super().__init__()
         self._activation, self._algorithm = activation
         self.weight = linear.weight
@@ -41,9 +41,9 @@ class _LaidOutLinear(nn.Module):
 
 
 def prepare_for_inference(model: Classifier, device: Device) -> Classifier:
-    """A copy of the model on the device, in eval mode, for use under `device.autocast()`.
+    """Copy the model to the device, in eval mode, for use under `device.autocast()`.
 
-    It shares the embeddings of a model that is there already, so that a model in training can be measured cheaply.
+    It shares the embeddings of a model on the same device, so that measuring a model in training is cheap.
     """
     model.eval()
     embeddings = model.encoder.embeddings

@@ -1,4 +1,4 @@
-"""Predicting a table some rows at a time, so that it need not fit the memory, and a killed prediction goes on.
+"""Predict a table in parts: it need not fit into memory, and a killed prediction resumes.
 
 <output>.parts/plan.json       what is predicted, from which file, with which model
 <output>.parts/000000.parquet  the predictions for the first rows
@@ -91,7 +91,7 @@ def _plain_format(source: Path) -> TableFormat:
 
 
 def _checked_rows(source: Source, table: Table, columns: Sequence[str]) -> int:
-    """How many rows the file has, each of which has text in every column."""
+    """Count the rows of a file, each of which has text in every column."""
     rows = 0
     try:
         for part in read_parts(source, table):
@@ -100,7 +100,7 @@ def _checked_rows(source: Source, table: Table, columns: Sequence[str]) -> int:
             if len(empty):
                 place = position_of(source, table, rows + int(empty[0]))
                 raise UserError(
-                    f"{source.name}, {place}: has no text in {' or '.join(columns)}; mend the row or drop it"
+                    f"{source.name}, {place}: has no text in {' or '.join(columns)}; fix the row or drop it"
                 )
             rows += part.height
     except OSError as error:
@@ -115,7 +115,7 @@ def _checked_rows(source: Source, table: Table, columns: Sequence[str]) -> int:
 
 @contextmanager
 def _parts_of(target: Path, plan: str) -> Iterator[Path]:
-    """The folder of parts, for this process alone; what was predicted by another plan is gone.
+    """Lock the folder of parts; delete those that another plan predicted.
 
     Raises:
         UserError: another process holds it, or the disk does not take what the block writes.
@@ -133,7 +133,7 @@ def _parts_of(target: Path, plan: str) -> Iterator[Path]:
             atomic.discard_partial_files(parts)
             yield parts
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({reason_of(error)}); mend it, and the same goes on") from None
+        raise UserError(f"{target}: cannot be written ({reason_of(error)}); fix it, then rerun to resume") from None
 
 
 def _predict(predictor: Predictor, window: pl.DataFrame, columns: Sequence[str], first_row: int) -> pl.DataFrame:
@@ -150,7 +150,7 @@ def _predict(predictor: Predictor, window: pl.DataFrame, columns: Sequence[str],
 
 
 def _join(parts: Sequence[Path], target: Path) -> None:
-    """One file out of all parts, some of them in memory at a time."""
+    """Join all parts to one file, with some of them in memory at a time."""
     for stale in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):  # of a killed process: we hold the lock
         stale.unlink()
     with atomic.replacing(target) as partial, pq.ParquetWriter(partial, pq.read_schema(parts[0])) as writer:

@@ -1,6 +1,6 @@
 """The shape of an encoder, as the `config.json` beside its weights describes it.
 
-Three families, told apart by `model_type`:
+`model_type` names one of three families:
 
     bert         the original (Devlin et al., 2019), as the Hugging Face hub has it
     d2l_bert     Dive into Deep Learning's (15.8): embeddings are neither normalised nor dropped out
@@ -59,10 +59,12 @@ class Architecture:
 
     @property
     def normalises_embeddings(self) -> bool:
+        """Whether a norm and dropout follow the sum of embeddings."""
         return self.family == "bert"
 
     @property
     def pools_average(self) -> bool:
+        """Whether the average of all tokens is pooled, and not the first token."""
         return self.family == "transformer"
 
     @classmethod
@@ -76,7 +78,7 @@ class Architecture:
 
     @classmethod
     def from_values(cls, described: Mapping[str, Any], path: Path) -> "Architecture":
-        """As `from_folder`, for what stands in the `config.json` at `path`."""
+        """Validate the values of the `config.json` at `path`, as `from_folder` does."""
         family = described.get("model_type", "bert")
         if family not in get_args(Family):
             raise UserError(f"{path}: describes a {family}; only {', '.join(get_args(Family))} are supported")
@@ -84,7 +86,8 @@ class Architecture:
             raise UserError(f"{path}: position_embedding_type must be absolute")
         activation = described.get("hidden_act", "gelu")
         if activation not in get_args(Activation):
-            raise UserError(f"{path}: hidden_act {activation!r} is none of {', '.join(get_args(Activation))}")
+            known = ", ".join(get_args(Activation))
+            raise UserError(f"{path}: hidden_act {activation!r} is unknown; known are {known}")
         _refuse_impossible(described, path)
         try:
             hidden, heads = described["hidden_size"], described["num_attention_heads"]
@@ -122,7 +125,7 @@ def _refuse_impossible(described: Mapping[str, Any], path: Path) -> None:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What stands in the `config.json` of a model's folder.
+    """Read the `config.json` of a model's folder.
 
     Raises:
         UserError: it is missing, or is not a JSON object.

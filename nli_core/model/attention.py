@@ -26,16 +26,16 @@ class Layout(Protocol):
     """Where the tokens of a batch lie."""
 
     def rows_of_positions(self, table: Tensor) -> Tensor:
-        """The rows of the position embeddings [most positions, H] to add to the tokens'."""
+        """Take the rows of the position embeddings [most positions, H] to add to the tokens'."""
 
     def first(self, states: Tensor) -> Tensor:
-        """The first token of every example: [..., H] to [B, H]."""
+        """Take the first token of every example: [..., H] to [B, H]."""
 
     def average(self, states: Tensor) -> Tensor:
-        """The mean over the tokens of every example, in fp32: [..., H] to [B, H]."""
+        """Average the tokens of every example, in fp32: [..., H] to [B, H]."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float) -> Tensor:
-        """What each query takes from the values of its example: [..., A], or [B, A] for first tokens' queries.
+        """Attend from each query to its example: [..., A], or [B, A] for first tokens' queries.
 
         `rate` is the dropout rate of the attention weights, 0 when not training.
         """
@@ -72,7 +72,7 @@ class Padded:
         return joined[:, 0] if first_only else joined
 
     def weights(self, query: Tensor, key: Tensor, *, heads: int) -> Tensor:
-        """Attention weights [B, N, queries, L]; rows sum to 1."""
+        """Compute attention weights [B, N, queries, L]; rows sum to 1."""
         examples = key.shape[0]
         query, key = _by_head(query, heads), _by_head(key, heads)
         scores = torch.bmm(query, key.transpose(1, 2)).view(examples, heads, -1, key.shape[1])
@@ -82,7 +82,7 @@ class Padded:
         return torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
 
     def gather(self, states: Tensor) -> Tensor:
-        """The states of the tokens that count, one example after the other: [B, L, A] to [T, A]."""
+        """Gather the states of the tokens that count, packed: [B, L, A] to [T, A]."""
         return states[self._inside]
 
 
@@ -90,7 +90,7 @@ class Packed:
     """Tokens [T], the examples' one after the other; their `lengths` [B] are at least 1 and sum to T."""
 
     def __init__(self, lengths: Tensor, tokens: int, longest: int | None) -> None:
-        """`longest` is a bound on the lengths; without it the device is asked and waited for."""
+        """`longest` is a bound on the lengths; without it the device must be waited for."""
         self.lengths = lengths
         self.longest = int(lengths.max()) if longest is None else longest
         self._cu_seqlens = torch.zeros(len(lengths) + 1, dtype=torch.int32, device=lengths.device)
@@ -143,5 +143,5 @@ class Packed:
 
 
 def _by_head(states: Tensor, heads: int) -> Tensor:
-    """[B, L, A] to [B * N, L, D]."""
+    """Reshape [B, L, A] to [B * N, L, D]."""
     return states.view(*states.shape[:-1], heads, -1).transpose(1, 2).flatten(0, 1)

@@ -25,17 +25,18 @@ class Classifier(nn.Module):
         encoder.requires_grad_(not frozen)
 
     def train(self, mode: bool = True) -> "Classifier":
+        """Set the mode; a frozen encoder stays in eval mode."""
         super().train(mode)
         self.encoder.train(mode and not self.frozen)
         return self
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
-        """Logits [B, labels] for token ids [B, L] of which `lengths` [B] count, or packed [T] (see `Encoder`)."""
+        """Compute logits [B, labels] for token ids [B, L], of which `lengths` [B] count, or packed ones [T]."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             pooled = self.encoder.pooled(input_ids, token_type_ids, lengths, longest)
         return self.classify(pooled)
 
     def classify(self, pooled: Tensor) -> Tensor:
-        """Logits [B, labels] for what the encoder pooled [B, P]."""
+        """Compute logits [B, labels] from what the encoder pooled [B, P]."""
         logits: Tensor = self.head(dropout(pooled, self.head_dropout if self.training else 0.0))
         return logits

@@ -36,7 +36,7 @@ class Device:
 
 
 def choose_device(precision: Literal["auto", "fp32", "bf16"]) -> Device:
-    """The first GPU, or else the CPU, and the precision that `auto` means on it."""
+    """Choose the first GPU, or else the CPU, and the precision that `auto` means on it."""
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     if precision != "auto":
         return Device(device, precision, "as configured")

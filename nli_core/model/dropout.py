@@ -14,7 +14,7 @@ _BYTES_PER_DRAW = 8
 
 
 def applied_rate(rate: float, device: torch.device) -> float:
-    """The rate at which elements are really dropped on this device."""
+    """Return the rate at which elements are really dropped on this device."""
     return round(rate * _LEVELS) / _LEVELS if device.type == "cpu" else rate
 
 

@@ -56,7 +56,7 @@ class Embeddings(nn.Module):
         self.dropout_rate = architecture.hidden_dropout_prob
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, layout: Layout) -> Tensor:
-        """Token ids and token-type ids [...] to embeddings [..., H]."""
+        """Embed token ids and token-type ids [...] to [..., H]."""
         summed: Tensor = self.word(input_ids) + layout.rows_of_positions(self.position.weight)
         if self.token_type is not None:
             summed = summed + self.token_type(token_type_ids)
@@ -84,7 +84,7 @@ class Layer(nn.Module):
         self.attention_dropout_rate = architecture.attention_probs_dropout_prob
 
     def forward(self, hidden: Tensor, layout: Layout, *, first_only: bool = False) -> Tensor:
-        """Hidden states [..., H] to those of the next layer, or to those of the first tokens alone: [B, H]."""
+        """Compute the next layer's hidden states [..., H], or those of the first tokens alone [B, H]."""
         asking = layout.first(hidden) if first_only else hidden
         query, key, value = self._project(asking, hidden)
         rate = self.attention_dropout_rate if self.training else 0.0
@@ -95,12 +95,12 @@ class Layer(nn.Module):
         return normalised
 
     def attention(self, hidden: Tensor, layout: Padded) -> Tensor:
-        """The attention weights [B, N, L, L] that `forward` uses, before dropout."""
+        """Compute the attention weights [B, N, L, L] that `forward` uses, before dropout."""
         query, key, _ = self._project(hidden, hidden)
         return layout.weights(query, key, heads=self.heads)
 
     def _project(self, asking: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of the asking tokens, keys and values of all: [..., A] each."""
+        """Project the queries of the asking tokens, and keys and values of all: [..., A] each."""
         if asking is hidden:
             query, key, value = self.query_key_value(hidden).chunk(3, dim=-1)
             return query, key, value
@@ -124,7 +124,7 @@ class Encoder(nn.Module):
         self.pooler = nn.Linear(architecture.hidden_size, architecture.pooled_size)
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
-        """Hidden states of the last layer [..., H] for token ids [B, L] of which `lengths` [B] count, or packed [T].
+        """Compute the last layer's hidden states [..., H] for token ids [B, L], of which `lengths` [B] count, or [T].
 
         `longest` is a bound on packed lengths, which spares the wait for the device that has them.
         """
@@ -134,7 +134,7 @@ class Encoder(nn.Module):
         return hidden
 
     def pooled(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
-        """What a classifier needs [B, P]: for BERT the same as `outputs().pooled`, without the unneeded rows."""
+        """Compute what a classifier needs [B, P]: for BERT, `outputs().pooled` without the unneeded rows."""
         hidden, layout = self._embed(input_ids, token_type_ids, lengths, longest)
         averages, last = self.architecture.pools_average, len(self.layers) - 1
         for index, layer in enumerate(self.layers):
@@ -142,7 +142,7 @@ class Encoder(nn.Module):
         return self._pool(layout.average(hidden) if averages else hidden)
 
     def outputs(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> EncoderOutputs:
-        """Every layer's output and attention weights too, of a padded batch: for looking at, not for training."""
+        """Compute every layer's output and attention weights of a padded batch, to look at and not to train."""
         hidden, layout = self._embed(input_ids, token_type_ids, lengths, None)
         assert isinstance(layout, Padded)
         layers, attentions = [], []
@@ -155,7 +155,7 @@ class Encoder(nn.Module):
         return EncoderOutputs(self._pool(summary), hidden, tuple(layers), tuple(attentions))
 
     def _pool(self, summary: Tensor) -> Tensor:
-        """Of the first token or the average [B, H] what the head is to see."""
+        """Pool the first token or the average [B, H] for the head."""
         if not self.architecture.pools_average:
             return torch.tanh(self.pooler(summary))
         rate = self.architecture.hidden_dropout_prob if self.training else 0.0

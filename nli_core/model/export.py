@@ -48,7 +48,7 @@ def export_model(folder: Path, out: Path, *, form: Format) -> Path:
             "take --format onnx or --format torch"
         )
     if out.exists():
-        raise UserError(f"{out}: is there already; name a new folder")
+        raise UserError(f"{out}: exists; name a new folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
@@ -103,7 +103,7 @@ class _ByMask(nn.Module):
 
 
 def _program(model: Classifier) -> ExportedProgram:
-    """The model's graph, for any number of examples, of any length that it has positions for."""
+    """Trace the model's graph for any number of examples of any length that it has positions for."""
     axes = {0: Dim("batch", min=1), 1: Dim("length", min=1, max=model.encoder.architecture.max_position_embeddings)}
     example = {name: torch.ones(2, 3, dtype=torch.int64) for name in _INPUTS}
     return torch.export.export(_ByMask(model), (), example, dynamic_shapes=dict.fromkeys(_INPUTS, axes))
@@ -118,7 +118,7 @@ def _limit_length(folder: Path, max_length: int) -> None:
 
 @contextlib.contextmanager
 def _quiet_exporters() -> Iterator[None]:
-    """Without what torch says about packages that are not needed here."""
+    """Silence what torch says about packages that are not needed here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

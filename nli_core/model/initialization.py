@@ -12,7 +12,7 @@ _KERAS_EMBEDDING_LIMIT = 0.05
 
 
 def init_linear(linear: nn.Linear, architecture: Architecture) -> None:
-    """A new linear layer over an encoder: Glorot's uniform distribution in the transformer, as Keras has it."""
+    """Initialize a new linear layer over an encoder: Glorot's uniform distribution in the transformer, as in Keras."""
     if architecture.family == "transformer":
         nn.init.xavier_uniform_(linear.weight)
     else:
@@ -21,11 +21,11 @@ def init_linear(linear: nn.Linear, architecture: Architecture) -> None:
 
 
 def init_like_keras(encoder: Encoder) -> None:
-    """The initial weights of AI-For-Beginners' transformer: what the layers of Keras 2 begin with by default.
+    """Initialize AI-For-Beginners' transformer with the defaults of Keras 2's layers.
 
-    Keras 2 takes the kernels of its attention, [H, N, D] and [N, D, H], for those of convolutions when it counts how
-    many values flow in and out of a unit, so that these begin smaller than a linear layer of their size would. (Keras
-    3.15 counts otherwise.)
+    Keras 2 counts how many values flow in and out of a unit. It treats the kernels of its attention, [H, N, D] and
+    [N, D, H], as those of convolutions. So they start smaller than a linear layer of their size would. (Keras 3.15
+    counts otherwise.)
     """
     for module in encoder.modules():
         if isinstance(module, nn.Embedding):

@@ -46,7 +46,7 @@ def save_classifier(
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """The fine-tuned model that `save_classifier` left in `folder`, ready to predict.
+    """Load the fine-tuned model that `save_classifier` left in `folder`, ready to predict.
 
     Raises:
         UserError: a file is damaged, or tensors do not fit `config.json`.
@@ -57,7 +57,7 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def is_fine_tuned(folder: Path) -> bool:
-    """Whether `save_classifier` wrote this folder.
+    """Return whether `save_classifier` wrote this folder.
 
     Raises:
         UserError: there is no description of a model in it.
@@ -66,17 +66,17 @@ def is_fine_tuned(folder: Path) -> bool:
 
 
 def read_pack_config(folder: Path) -> PackConfig:
-    """How the exported model's training examples were made from texts."""
+    """Read how the saved model's training examples were made from texts."""
     described = read_description(folder)[_PACK]
     return PackConfig(**{name: described[name] for name in _PACK_FIELDS})
 
 
 def read_inputs(folder: Path) -> tuple[str, ...]:
-    """What the exported model takes: `premise` and `hypothesis`, or `text`."""
+    """Read what the saved model takes: `premise` and `hypothesis`, or `text`."""
     return ("premise", "hypothesis") if read_description(folder)[_PACK][_PAIRS] else ("text",)
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:
-    """The exported model's label names in the order of its outputs."""
+    """Read the saved model's label names in the order of its outputs."""
     names = read_description(folder)["id2label"]
     return tuple(names[str(index)] for index in range(len(names)))

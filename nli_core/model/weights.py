@@ -27,7 +27,7 @@ _POOLER = "pooler.dense"
 
 
 def _name_pairs(architecture: Architecture) -> dict[str, tuple[str, ...]]:
-    """Parameter names of any of our encoders without `.weight` and `.bias`, to the names on disk that they stack."""
+    """Map our parameter names, without `.weight` and `.bias`, to the names on disk that they stack."""
     pairs: dict[str, tuple[str, ...]] = {"embeddings.norm": ("embeddings.LayerNorm",), "pooler": (_POOLER,)}
     for ours in ("word", "position", "token_type"):
         pairs[f"embeddings.{ours}"] = (f"embeddings.{ours}_embeddings",)
@@ -52,7 +52,7 @@ class LoadReport:
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, LoadReport]:
-    """The encoder in a folder of the Hugging Face layout. A pooler that is not there begins from scratch.
+    """Load the encoder in a folder of the Hugging Face layout. A missing pooler starts from scratch.
 
     So does the whole of a transformer, which is not pretrained.
 
@@ -87,7 +87,7 @@ def fill_classifier(model: Classifier, folder: Path) -> None:
 
 
 def classifier_tensors(model: Classifier) -> dict[str, Tensor]:
-    """All weights of the model on the CPU, under the names of transformers' BertForSequenceClassification."""
+    """Return all weights of the model on the CPU, under the names of transformers' BertForSequenceClassification."""
     tensors: dict[str, Tensor] = {}
     pairs = _name_pairs(model.encoder.architecture)
     for name, parameter in model.encoder.named_parameters():
@@ -125,7 +125,7 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _canonical(name: str) -> str:
-    """Without the prefix that models with a head put before the encoder; TensorFlow's names of a norm in torch's."""
+    """Remove the prefix that models with a head add; use torch's names of a norm instead of TensorFlow's."""
     return (
         name.removeprefix(_PREFIX)
         .replace("LayerNorm.gamma", "LayerNorm.weight")
@@ -157,5 +157,5 @@ def _take(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, folder: P
     if not values.is_floating_point():
         raise UserError(f"{folder}: the tensor {name} holds {str(values.dtype).removeprefix('torch.')}, no floats")
     if not bool(values.isfinite().all()):
-        raise UserError(f"{folder}: the tensor {name} has values that are no finite numbers; fetch the weights again")
+        raise UserError(f"{folder}: the tensor {name} has NaN or infinite values; fetch the weights again")
     return values.float()

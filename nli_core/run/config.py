@@ -54,14 +54,15 @@ def _explain(error: ValidationError) -> str:
             del place[1]
         field = ".".join(place)
         if detail["type"] == "extra_forbidden":
-            lines.append(f"{field}: there is no such field")
+            lines.append(f"{field}: no such field")
         elif detail["type"] == "missing":
             lines.append(f"{field}: is required")
         elif detail["type"] == "union_tag_invalid":
-            lines.append(f"{field}.name: {detail['ctx']['tag']!r} is none of {detail['ctx']['expected_tags']}")
+            tags = detail["ctx"]
+            lines.append(f"{field}.name: {tags['tag']!r} is unknown; known are {tags['expected_tags']}")
         else:
             message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            whole = isinstance(detail["input"], Mapping)  # a section; what is wrong with it stands in the message
+            whole = isinstance(detail["input"], Mapping)  # a section; the message says what is wrong with it
             got = "" if whole else f", got {reprlib.repr(detail['input'])}"
             lines.append(f"{field}: {message}{got}" if field else message)
     return "invalid configuration: " + "; ".join(lines)

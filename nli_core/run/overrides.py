@@ -24,7 +24,7 @@ _ValueLoader.add_implicit_resolver(_BOOL, re.compile("^(true|True|TRUE|false|Fal
 
 
 def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """The config with `dotted.field=YAML value` settings put in, in order.
+    """Put `dotted.field=YAML value` settings into the config, in order.
 
     Raises:
         UserError: a setting is not of that form.
@@ -41,7 +41,7 @@ def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, An
 
 
 def parse_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
-    """The values of each field in `dotted.field=YAML value,YAML value`.
+    """Read the values of each field in `dotted.field=YAML value,YAML value`.
 
     Raises:
         UserError: a setting is not of that form, has no value, or its field is named twice.
@@ -55,7 +55,7 @@ def parse_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
             raise UserError(f"--grid {setting}: the values are not valid YAML; quote them") from None
         fault = "the field is named twice" if path in grid else "has no values" if not values else None
         if fault is None and any(value in values[:place] for place, value in enumerate(values)):
-            fault = "a value stands there twice"
+            fault = "has a duplicate value"
         if fault:
             raise UserError(f"--grid {setting}: {fault}")
         grid[path] = values
@@ -63,7 +63,7 @@ def parse_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def with_field(config: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
-    """A copy of the config with the value of one `dotted.field`.
+    """Copy the config with another value of one `dotted.field`.
 
     Raises:
         UserError: the path leads through a field that has none of its own.

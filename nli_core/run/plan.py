@@ -1,8 +1,7 @@
 """What each stage of a run is made from, and why it would run.
 
-The key inputs of a stage are the config fields that change its result, the digests of the files that it reads, and a
-digest of the core code that can change the result. The store derives the key from them. A stage that reran and left the
-same bytes invalidates nothing after it.
+The key inputs of a stage are config fields, digests of files, and a digest of code: those that can change its result.
+The store derives the key from them. A stage that reran and left the same bytes invalidates nothing after it.
 """
 
 from collections.abc import Sequence

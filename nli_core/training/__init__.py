@@ -1,1 +1,1 @@
-"""Fine-tuning: the loop, its optimiser and schedule, and checkpoints that it goes on from bit for bit."""
+"""Fine-tuning: the loop, its optimiser and schedule, and checkpoints from which it resumes bit for bit."""

@@ -1,16 +1,16 @@
-"""Checkpoints: everything that training needs to go on bit for bit.
+"""Checkpoints: everything that training needs to resume bit for bit.
 
     checkpoints/step-00001000-epoch-0002/
         model.safetensors      weights
         optimizer.safetensors  AdamW's moments and step counts, and torch's random states
-        position.json          where training stands (`Position`)
+        position.json          how far training is (`Position`)
         history.jsonl          the training curves until there
         best/                  the exported model of the best epoch, until training is finished
         digests.json           SHA-256 of the files above
 
-A checkpoint is written under another name, forced to the disk and renamed; only then is its predecessor deleted. Its
-name tells positions apart (before and after an epoch's end the step is the same), so that none ever has to be replaced.
-The learning rate needs no state of its own: it is a function of the step.
+A checkpoint is written under another name, flushed to the disk and renamed; then its predecessor is deleted. Its name
+has the epoch too, since the step is the same before and after an epoch's end. So no checkpoint is ever replaced. The
+learning rate needs no state of its own: it is a function of the step.
 """
 
 import json
@@ -40,7 +40,7 @@ _BEST = "best"
 
 @dataclass
 class Position:
-    """Where training stands, after `step` optimiser steps."""
+    """How far training is, after `step` optimiser steps."""
 
     epoch: int = 0
     batch: int = 0
@@ -62,7 +62,7 @@ def save_checkpoint(
 ) -> None:
     """Add a checkpoint to `folder` and delete the older ones. `write_best` makes the folder of the best model."""
     final = folder / f"{_PREFIX}{position.step:08d}-epoch-{position.epoch:04d}"
-    if final.exists():  # training was stopped where it went on
+    if final.exists():  # training stopped where it resumed
         return
     partial = final.with_name(final.name + _PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
@@ -98,7 +98,7 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """The whole checkpoints, newest first."""
+    """List the complete checkpoints, newest first."""
     found = folder.glob(f"{_PREFIX}*")
     return sorted((path for path in found if not path.name.endswith(_PARTIAL)), reverse=True)
 
@@ -124,7 +124,7 @@ def resume(folder: Path, model: Classifier, optimizer: torch.optim.Optimizer) ->
 
 
 def _damage(checkpoint: Path) -> str | None:
-    """Which file is not as it was when the checkpoint was written."""
+    """Name the file that was altered since the checkpoint was written."""
     try:
         written = json.loads((checkpoint / _DIGESTS).read_text(encoding="utf-8"))
         for name, digest in written.items():

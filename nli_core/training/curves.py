@@ -11,7 +11,7 @@ from nli_core.filenames import HISTORY
 
 
 def read_history(folder: Path) -> list[Point]:
-    """All points of the curves in `folder`, oldest first."""
+    """Read all points of the curves in `folder`, oldest first."""
     path = folder / HISTORY
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]

@@ -40,13 +40,13 @@ def finetune(
 ) -> dict[str, Any]:
     """Fine-tune `encoder` on the train shards; leave the best epoch by dev in `out/model`, and the last checkpoint.
 
-    Goes on from the newest checkpoint in `out`, if there is one. The same config on the same device gives the same
+    Resumes from the newest checkpoint in `out`, if there is one. The same config on the same device gives the same
     weights, interrupted or not. Returns the facts.
 
     Raises:
-        UserError: the encoder's files do not fit together, a batch is larger than train or than the memory, or a loss
-            or gradient became infinite or NaN; no checkpoint holds what came of that.
-        StoppedError: `callbacks` asked for it; the last checkpoint stands where training ended.
+        UserError: the encoder's files do not fit together, or a batch is larger than train or than the memory. Or a
+            loss or gradient became NaN or infinite; no checkpoint has the weights after that.
+        StoppedError: `callbacks` asked for it; the last checkpoint is where training ended.
     """
     training = _Training(shards, encoder, config, out=out, callbacks=callbacks or TrainingCallbacks())
     with keep_freed_memory():
@@ -106,7 +106,7 @@ class _Training:
     def _pooling(self, done: int, total: int, note: str) -> None:
         self.callbacks.progress(done, total, note)
         if self.callbacks.should_stop():
-            raise StoppedError("finetune: stopped before the first step; the encoder's features are computed anew")
+            raise StoppedError("finetune: stopped before the first step; a rerun computes the encoder's features again")
 
     def _run_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
@@ -176,7 +176,7 @@ class _Training:
         )
 
     def _examples_seen(self) -> int:
-        """Over all epochs: what curves of different batch sizes can be compared by."""
+        """Count the examples of all epochs so far: an x-axis for curves of different batch sizes."""
         position, rows = self.position, len(self.train)
         return position.epoch * rows + min(position.batch * self.config.batch_size, rows)
 

@@ -27,10 +27,10 @@ class Inputs(Protocol):
     """Logits of the model for examples of train, and for all of dev."""
 
     def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
-        """Logits [examples, labels], and how many places of tokens and padding it took."""
+        """Compute logits [examples, labels], and count the token slots that it took, padding included."""
 
     def dev_logits(self, report: Report) -> Tensor:
-        """Logits [dev, labels] in fp32 on the CPU; leaves the model in eval mode."""
+        """Compute logits [dev, labels] in fp32 on the CPU; leave the model in eval mode."""
 
 
 class Tokens:

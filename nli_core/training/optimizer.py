@@ -7,7 +7,7 @@ from nli_core.config import FinetuneConfig
 
 
 def build_optimizer(model: nn.Module, config: FinetuneConfig) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters, without decay on biases and norms (as Devlin et al., 2019)."""
+    """Build AdamW over the trainable parameters, without decay on biases and norms (Devlin et al., 2019)."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [parameter for parameter in trainable if parameter.ndim > 1], "weight_decay": config.weight_decay},
@@ -17,7 +17,7 @@ def build_optimizer(model: nn.Module, config: FinetuneConfig) -> torch.optim.Ada
 
 
 def learning_rate(step: int, total_steps: int, config: FinetuneConfig) -> float:
-    """The rate of step number `step`, from 0: rises in equal parts over the warm-up steps, then falls to 0 or stays."""
+    """Compute the rate of step `step`, from 0: it rises linearly over the warm-up, then falls to 0 or stays."""
     warmup = round(config.warmup_fraction * total_steps)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup

@@ -18,7 +18,7 @@ class RunningMetrics:
     """
 
     def __init__(self, totals: dict[str, float]) -> None:
-        """Go on with the sums of a checkpoint; an empty dict begins anew."""
+        """Continue the sums of a checkpoint; an empty dict starts new ones."""
         self._sums: dict[str, float | Tensor] = {name: totals.get(name, 0.0) for name in _SUMS}
         self._recent: list[tuple[Tensor, Tensor, IntArray]] = []
         self.seconds = 0.0
@@ -37,11 +37,11 @@ class RunningMetrics:
         self._timed_tokens += tokens
 
     def totals(self) -> dict[str, float]:
-        """The sums so far, for a checkpoint."""
+        """Return the sums so far, for a checkpoint."""
         return {name: float(value) for name, value in self._sums.items()}
 
     def first_fault(self, *, last_step: int) -> str | None:
-        """What is wrong with the first step whose loss or gradient is no finite number. Waits for the device."""
+        """Describe the first step whose loss or gradient is NaN or infinite. Waits for the device."""
         if math.isfinite(float(self._sums["loss"])) and math.isfinite(float(self._sums["norm"])):
             return None
         first = last_step - len(self._recent) + 1
@@ -54,7 +54,7 @@ class RunningMetrics:
         return None
 
     def close(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Metrics that the seed decides, and speeds that the clock decides; then begins anew."""
+        """Return metrics that the seed decides and speeds that the clock decides; then start new sums."""
         sums = self.totals()  # waits for the device
         seconds = time.perf_counter() - self._started
         self.seconds += seconds
@@ -74,7 +74,7 @@ class RunningMetrics:
         return metrics, speeds
 
     def restart_clock(self) -> None:
-        """Time from now on: something else than steps came in between."""
+        """Restart the clock after something else than steps."""
         # After a resumption the sums reach back before the clock, so what is timed is counted apart.
         self._started = time.perf_counter()
         self._timed_examples = self._timed_tokens = 0

@@ -75,7 +75,7 @@ def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Co
 
 
 def changed_texts(settings: Settings, first: Run, compared: Sequence[Compared]) -> dict[int, tuple[str, ...]]:
-    """The first examples that changed sides, by id; empty if their shards are not in the stage store (any more)."""
+    """Return the first examples that changed sides, by id; none if their shards have left the stage store."""
     packed = settings.store.load("pack", first.data.tags["nli.key.pack"])
     shown = {id_ for other in compared for id_ in other.comparison.changed["id"].head(MOST_TEXTS).to_list()}
     return decode_examples(packed.folder, "test", shown) if packed else {}
@@ -89,7 +89,7 @@ def publish_report(settings: Settings, first: Run, compared: Sequence[Compared],
 
 
 def read_predictions(client: MlflowClient, run: Run) -> pl.DataFrame:
-    """What a run's model predicts for test, as evaluate left it.
+    """Read what a run's model predicts for test, as evaluate left it.
 
     Raises:
         UserError: the run was not evaluated, or the file is damaged.

@@ -29,12 +29,12 @@ Texts = Mapping[int, tuple[str, ...]]
 
 
 def run_name(run: Run) -> str:
-    """What people call a run: its name, and how its id begins."""
+    """Return a run's name and the prefix of its id."""
     return f"{run.info.run_name} {run.info.run_id[:8]}"
 
 
 def verdict(compared: Compared) -> str:
-    """One sentence: which is better, by how much, and whether that could be chance."""
+    """Return one sentence: which is better, by how much, and whether that could be chance."""
     everything = compared.comparison.parts[0]
     which = "better" if everything.paired.difference > 0 else "worse"
     chance = p_text(compared.p_value)
@@ -44,21 +44,23 @@ def verdict(compared: Compared) -> str:
 
 
 def accuracy_text(accuracy: Accuracy) -> str:
+    """Format an accuracy with its interval."""
     return f"{accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]"
 
 
 def difference_text(part: Part) -> str:
-    """In points, with its interval: `+1.20 [+0.45, +1.95]`."""
+    """Format a difference in points, with its interval: `+1.20 [+0.45, +1.95]`."""
     paired = part.paired
     return f"{paired.difference * 100:+.2f} [{paired.low * 100:+.2f}, {paired.high * 100:+.2f}] points"
 
 
 def p_text(value: float) -> str:
+    """Format a p value."""
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def as_json(first: Run, compared: Sequence[Compared]) -> dict[str, Any]:
-    """Everything as plain values, the examples that changed sides by id."""
+    """Return everything as plain values, with the examples that changed sides by id."""
     return {
         "first": {"run_id": first.info.run_id, "name": first.info.run_name},
         "others": [
@@ -77,7 +79,7 @@ def as_json(first: Run, compared: Sequence[Compared]) -> dict[str, Any]:
 
 
 def as_markdown(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
-    """The whole report but for the figure."""
+    """Render the whole report except the figure."""
     lines = [f"# {run_name(first)} against {', '.join(run_name(other.run) for other in compared)}"]
     lines += [
         "",
@@ -93,7 +95,7 @@ def as_markdown(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
 
 
 def as_html(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
-    """The report as one page that needs nothing else: markdown and figures."""
+    """Render the report as one self-contained page with figures."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(as_markdown(first, compared, texts))
     figures = "".join(
         f"<h2>{escape(run_name(other.run))}: differences by part</h2><img src='data:image/png;base64,{_figure(other)}'>"
@@ -107,7 +109,7 @@ def as_html(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
 
 
 def part_rows(other: Compared) -> list[tuple[str, ...]]:
-    """Part, examples, both accuracies, difference and p value."""
+    """Return part, examples, both accuracies, difference and p value."""
     return [
         (
             part.name,
@@ -122,7 +124,7 @@ def part_rows(other: Compared) -> list[tuple[str, ...]]:
 
 
 def short_part_rows(other: Compared) -> list[tuple[str, ...]]:
-    """As `part_rows`, for a narrow place: without the intervals of the accuracies."""
+    """Return `part_rows` without the intervals of the accuracies, for a narrow terminal."""
     return [
         (name, examples, first.split()[0], second.split()[0], difference.removesuffix(" points"), p_value)
         for name, examples, first, second, difference, p_value in part_rows(other)
@@ -130,12 +132,12 @@ def short_part_rows(other: Compared) -> list[tuple[str, ...]]:
 
 
 def differing_rows(other: Compared) -> list[tuple[str, ...]]:
-    """What kind of difference, its name, and both values."""
+    """Return the kind of each difference, its name, and both values."""
     return [(kind, *row) for kind in ("parameters", "data", "code") for row in getattr(other, kind)]
 
 
 def changed_rows(other: Compared, texts: Texts, most: int) -> list[tuple[str, ...]]:
-    """Examples that changed sides: id, text, label and both predictions."""
+    """Return examples that changed sides: id, text, label and both predictions."""
     return [
         (str(row["id"]), " → ".join(texts.get(row["id"], ())), row["label"], row["first"], row["second"])
         for row in other.comparison.changed.head(most).to_dicts()

@@ -1,6 +1,6 @@
 """The model registry: the alias `champion`, which moves only to a better model.
 
-Each version says in a tag why it was promoted; the model has the earlier champions in one, to go back to.
+A tag of each version records why it was promoted. A tag of the model lists the earlier champions, for rollback.
 """
 
 import json
@@ -32,7 +32,7 @@ _CORPUS = "corpus.name"
 
 @dataclass(frozen=True)
 class Promotion:
-    """What became of an attempt: the model's name, the version that is champion now, and what spoke against the run.
+    """The result of an attempt: the model's name, the version that is champion now, and the checks that the run failed.
 
     `compared` is the comparison with the champion until then, if there was one.
     """
@@ -40,12 +40,19 @@ class Promotion:
     model: str
     champion: str
     promoted: bool
-    broken: list[str]
+    failed: list[str]
     compared: Compared | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The result in a sentence."""
+        if self.promoted:
+            return f"{self.model}: version {self.champion} is champion now (models:/{self.model}@{CHAMPION})"
+        return f"{self.model}: version {self.champion} stays champion; {self.failed[0]}"
 
 
 def promote(settings: Settings, run_name: str, *, model: str | None, reason: str | None, margins: Margins) -> Promotion:
-    """Make the run's model champion if it is better than the current one; with a reason, whatever the rules say.
+    """Make the run's model champion if it passes all checks against the current one; with a reason, in any case.
 
     `model` is the name in the registry; without one, that of the run's corpus: `nli-snli`.
 
@@ -62,28 +69,28 @@ def _promote(settings: Settings, run_name: str, model: str | None, reason: str |
         read_predictions(client, run)
         name = model or _name_of(run)
         before = _champion(client, name)
-    compared, broken = None, []
+    compared, failed = None, []
     if before is not None:
         if before.run_id == run.info.run_id:
-            return Promotion(name, str(before.version), promoted=False, broken=["it is champion already"])
+            return Promotion(name, str(before.version), promoted=False, failed=["it is champion already"])
         try:
             _, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
-            broken = failed_checks(compared.comparison, margins)
+            failed = failed_checks(compared.comparison, margins)
         except UserError as error:
-            broken = [str(error)]
-        if broken and reason is None:
-            return Promotion(name, str(before.version), promoted=False, broken=broken, compared=compared)
+            failed = [str(error)]
+        if failed and reason is None:
+            return Promotion(name, str(before.version), promoted=False, failed=failed, compared=compared)
     with mlflow_client(settings) as client:
         version = _version_of(client, name, run.info.run_id)
         if before is not None:
             _remember(client, name, [*_past(client, name), str(before.version)])
-        client.set_model_version_tag(name, version.version, _REASON_TAG, reason or "better by the rules")
+        client.set_model_version_tag(name, version.version, _REASON_TAG, reason or "passed all checks")
         client.set_registered_model_alias(name, CHAMPION, version.version)
-    return Promotion(name, str(version.version), promoted=True, broken=broken, compared=compared)
+    return Promotion(name, str(version.version), promoted=True, failed=failed, compared=compared)
 
 
 def roll_back(settings: Settings, model: str) -> tuple[str, str]:
-    """Give the alias back to the version that was champion before: the versions before and now.
+    """Give the alias back to the previous champion; return the versions before and now.
 
     Raises:
         UserError: there is no champion, or it is the first one.
@@ -94,21 +101,14 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
             raise UserError(f"{model}: has no champion in the registry of {settings.shown_tracking_uri}")
         past = _past(client, model)
         if not past:
-            raise UserError(f"{model}: version {champion.version} was the first champion; there is none to go back to")
+            raise UserError(f"{model}: version {champion.version} was the first champion; there is none before it")
         client.set_registered_model_alias(model, CHAMPION, past[-1])
         _remember(client, model, past[:-1])
     return str(champion.version), past[-1]
 
 
-def told(done: Promotion) -> str:
-    """What became of an attempt, in a sentence."""
-    if done.promoted:
-        return f"{done.model}: version {done.champion} is champion now (models:/{done.model}@{CHAMPION})"
-    return f"{done.model}: version {done.champion} stays champion; {done.broken[0]}"
-
-
 def standing(settings: Settings, run_id: str) -> str:
-    """How a run does against the champion of its corpus, in a sentence.
+    """Compare a run with the champion of its corpus, in a sentence.
 
     Raises:
         UserError: the two cannot be compared.
@@ -116,11 +116,11 @@ def standing(settings: Settings, run_id: str) -> str:
     with mlflow_client(settings) as client:
         run = client.get_run(run_id)
         if run.data.params.get(_CORPUS) not in published_corpora():
-            return "no champion is known of this corpus, which has no name"
+            return "this corpus has no name, and so no champion"
         name = _name_of(run)
         champion = _champion(client, name)
     if champion is None:
-        return f"{name} has no champion yet; `nli promote {run_id[:8]}` makes this run one"
+        return f"{name} has no champion yet; run `nli promote {run_id[:8]}` to make this run one"
     if champion.run_id == run_id:
         return f"{name}: this is the champion, version {champion.version}"
     _, (compared,) = compare_runs(settings, [str(champion.run_id), run_id])
@@ -128,19 +128,19 @@ def standing(settings: Settings, run_id: str) -> str:
 
 
 def _lock(settings: Settings) -> AbstractContextManager[None]:
-    """One change of a champion at a time, among all who share the store."""
+    """Lock the registry, so that one process at a time changes a champion."""
     return settings.store.lock("promotion", "promote: waiting for another promotion")
 
 
 def _name_of(run: Run) -> str:
     corpus = run.data.params.get(_CORPUS)
     if corpus not in published_corpora():
-        raise UserError(f"{run.info.run_id}: say which model this is with --model NAME; its corpus has no name")
+        raise UserError(f"{run.info.run_id}: name the model with --model NAME; its corpus has no name")
     return f"nli-{corpus}"
 
 
 def _past(client: MlflowClient, name: str) -> list[str]:
-    """The versions that were champion before the present one, oldest first."""
+    """Return the versions that were champion before the present one, oldest first."""
     past: list[str] = json.loads(client.get_registered_model(name).tags.get(_PAST_TAG, "[]"))
     return past
 
@@ -159,9 +159,9 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
 
 
 def _version_of(client: MlflowClient, name: str, run_id: str) -> ModelVersion:
-    """The registered version of a run's model, made when there is none yet."""
+    """Return the registered version of a run's model; register it if it is not there yet."""
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.run_id == run_id:
             return version
-    with redirect_stderr(StringIO()):  # MLflow prints what we say ourselves
+    with redirect_stderr(StringIO()):  # MLflow prints what the command prints itself
         return mlflow.register_model(f"runs:/{run_id}/{MODEL_NAME}", name)

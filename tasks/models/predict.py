@@ -19,7 +19,7 @@ from tasks.settings import Settings
 
 @contextmanager
 def fine_tuned(settings: Settings, model: str) -> Iterator[Path]:
-    """The folder of a fine-tuned model, named as for `model_folder`; what was fetched is gone after the block.
+    """Yield the folder of a fine-tuned model, named as for `model_folder`; delete fetched files after the block.
 
     Raises:
         UserError: there is nothing of this name, or it was not fine-tuned.
@@ -34,7 +34,7 @@ def fine_tuned(settings: Settings, model: str) -> Iterator[Path]:
 def predict_file(
     settings: Settings, model: str, source: Path, target: Path, columns: Sequence[str] | None, progress: Progress
 ) -> dict[str, Any]:
-    """`predict_table` with the model of this name."""
+    """Predict a table with the model of this name."""
     if target.suffix != ".parquet" or target.is_dir():
         raise UserError(f"{target}: name a file that ends in .parquet for the predictions")
     if source.resolve() == target.resolve():

@@ -22,10 +22,10 @@ _URIS = ("runs:/", "models:/")
 
 
 def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
-    """The folder of a fine-tuned model or of an encoder; what has to be fetched goes to `scratch`.
+    """Find the folder of a fine-tuned model or of an encoder; fetched files go to `scratch`.
 
-    `name` is champion (where there is but one), a name in the registry (its champion, or with @ALIAS), the id of a run
-    of MLflow or how it begins, a model's URI there, a folder, or minilm-l6.
+    `name` is champion (the only one), or a registry name: its champion, or with @ALIAS. Or it is an MLflow run ID or a
+    unique prefix, a model's URI in MLflow, a folder, or minilm-l6.
 
     Raises:
         UserError: there is nothing of this name.
@@ -53,7 +53,7 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
 
 
 def _uri(name: str, settings: Settings) -> str | None:
-    """The address in MLflow of a model that is named by a run, a URI, or its alias; None if it is no such name."""
+    """Return the MLflow address of a model named by a run, a URI or an alias; None for any other name."""
     if name == CHAMPION:
         return f"models:/{_only_champion(settings)}@{CHAMPION}"
     if _RUN_ID.fullmatch(name):
@@ -73,7 +73,7 @@ def _whole_id(name: str, settings: Settings) -> str:
 
 
 def _champions(settings: Settings) -> list[str]:
-    """The registry's models that have a champion."""
+    """List the registry's models that have a champion."""
     with mlflow_client(settings) as client:
         models = client.search_registered_models(max_results=1000)
         return sorted(model.name for model in models if CHAMPION in model.aliases)

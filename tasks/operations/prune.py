@@ -9,7 +9,7 @@ from tasks.tracking.runs import referenced_keys
 
 
 def prunable(settings: Settings, *, keep_referenced: bool) -> list[Path]:
-    """Outputs whose keys no existing MLflow run names, unless `keep_referenced` is off, and leftovers.
+    """List leftovers, and outputs whose keys no MLflow run names (without `keep_referenced`, all outputs).
 
     Nothing that a process works on at this moment is among them.
     """

@@ -1,7 +1,7 @@
 """Detect flow runs whose process died, and mark them Crashed in Prefect and KILLED in MLflow.
 
 <store>/runs/<flow run id>           locked (flock) by a live flow run; the kernel frees the lock of a dead one
-<store>/runs/<flow run id>.deferred  left by a flow run whose end MLflow could not be told
+<store>/runs/<flow run id>.deferred  left by a flow run that ended while MLflow was unreachable
 """
 
 import contextlib

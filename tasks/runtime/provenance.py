@@ -16,14 +16,14 @@ _PACKAGES = ("torch", "tokenizers", "numpy", "pyarrow", "polars", "safetensors",
 
 
 def code_tags() -> dict[str, str]:
-    """MLflow tags: who ran what, and the checkout's commit and whether it had changes, where there is a checkout."""
+    """Return MLflow tags: the user, the program, and the checkout's commit and whether it has changes."""
     tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": Path(sys.argv[0]).name}
     commit, dirty = _checkout()
     return tags if commit is None else {**tags, "mlflow.source.git.commit": commit, "nli.git.dirty": str(dirty).lower()}
 
 
 def made_with() -> dict[str, Any]:
-    """Commit, versions and hardware of this process."""
+    """Return commit, versions and hardware of this process."""
     commit, dirty = _checkout()
     return {
         "commit": commit,
@@ -66,7 +66,7 @@ def _processor() -> str:
 
 
 def _gpus() -> list[str]:
-    """Those of a process that has loaded torch; the others compute nothing on one."""
+    """List the GPUs of a process that has loaded torch; the others compute nothing on one."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []

@@ -1,4 +1,4 @@
-"""The way to MLflow: a client of the tracking server, whose faults are told in one line without passwords."""
+"""A client of the MLflow tracking server, whose faults become one line without passwords."""
 
 import os
 import re
@@ -17,14 +17,14 @@ from tasks.settings import Settings
 
 @contextmanager
 def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
-    """A client of the tracking server; what MLflow raises within the block becomes one line for the user.
+    """Yield a client of the tracking server; turn what MLflow raises within the block into one line.
 
     Raises:
         UserError: MLflow did not answer, or refused.
     """
-    # By default MLflow tries for minutes, in which nobody is told anything.
+    # By default MLflow retries for minutes, in silence.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    # The address that MLflow prints has user name and password; ours stands in the summary.
+    # The address that MLflow prints has user name and password; the summary has it without.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
         settings.store.root.parent.mkdir(parents=True, exist_ok=True)
@@ -34,23 +34,23 @@ def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
         if disk_is_full(error):
             raise UserError(
                 f"MLflow at {settings.shown_tracking_uri}: no space is left there, in {settings.store.root.parent} or "
-                f"in {tempfile.gettempdir()}; make room (`nli store prune` says what may go) and run the same again"
+                f"in {tempfile.gettempdir()}; free some space (`nli store prune` lists what may go), then rerun"
             ) from None
         # Without its cause, whose words and addresses Prefect would log too.
         raise UserError(
-            f"MLflow at {settings.shown_tracking_uri} failed ({_reason(error)}); mend it and run the same command "
-            "again; what is finished is kept"
+            f"MLflow at {settings.shown_tracking_uri} failed ({_reason(error)}); fix it, then rerun the "
+            "command to resume"
         ) from None
 
 
 def _reason(error: Exception) -> str:
-    """What lies behind MLflow's lists of failures and urllib3's chains of them, if it is to be seen."""
+    """Return the cause behind MLflow's lists of failures and urllib3's chains of them, if it shows."""
     found = re.findall(r"\[Errno \d+\] [^'\")\n]+", str(error))
     return str(found[-1]).strip() if found else reason_of(error)
 
 
 def says_missing(error: Exception) -> bool:
-    """Whether MLflow says that what was asked for does not exist, rather than that it cannot tell."""
+    """Return whether MLflow says that something does not exist, rather than that it cannot tell."""
     if isinstance(error, MlflowException):
         return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
     return isinstance(error, FileNotFoundError)

@@ -1,7 +1,4 @@
-"""Bringing a run of MLflow up to what the stage store holds.
-
-What a run holds can be told from the store alone; where it is there already, nothing is done.
-"""
+"""Bring an MLflow run up to date with the stage store. An up-to-date run is left alone."""
 
 import time
 
@@ -23,7 +20,7 @@ from tasks.tracking.training_run import TrainingRun
 
 
 def publish_training(client: MlflowClient, settings: Settings, output: Output, request: StageRequest) -> RunLink:
-    """Have the finished training in a run that is FINISHED: the model, the facts, and if need be its curves."""
+    """Bring a finished training to a run that is FINISHED: the model, the facts, and missing curves."""
     run = _run_of(client, output)
     if run is not None and PUBLISHED_TAG in run.data.tags:
         return _link(settings, run)
@@ -49,12 +46,12 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, r
 def publish_evaluation(
     client: MlflowClient, settings: Settings, trained: Output, output: Output, request: StageRequest
 ) -> RunLink:
-    """Have the metrics, predictions and figures of an evaluation in the run of its training."""
+    """Bring the metrics, predictions and figures of an evaluation to the run of its training."""
     run = _run_of(client, trained)
     assert run is not None, "publish_training comes first"
     run_id = run.info.run_id
     if run.data.tags.get(EVALUATED_TAG) != output.key:
-        if data_tags(request).items() - run.data.tags.items():  # a new test set does not train anew
+        if data_tags(request).items() - run.data.tags.items():  # a new test set does not retrain
             client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(request).items()])
             client.log_inputs(run_id, datasets(request))
         now = int(time.time() * 1000)
@@ -73,7 +70,7 @@ def publish_evaluation(
 
 
 def _run_of(client: MlflowClient, trained: Output) -> Run | None:
-    """The run that made this output, or the one that was filled from it later."""
+    """Find the run that made this output, or that was filled from it later."""
     for run in runs_of(client, trained.key):
         published = run.data.tags.get(PUBLISHED_TAG)
         if run.info.run_id == trained.facts[RUN_ID_FACT] or published == trained.manifest.created:

@@ -15,12 +15,13 @@ class ServedClassifier(PythonModel):
     """Answers rows of raw text with a label and the probability of every label."""
 
     def load_context(self, context: PythonModelContext) -> None:
+        """Load the model from its artifacts."""
         self.predictor = Predictor(Path(context.artifacts["huggingface"]))
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Rows with `premise` and `hypothesis`, or with `text`, to `label` and `probability/<label>`.
+        """Map rows with `premise` and `hypothesis`, or with `text`, to `label` and `probability/<label>`.
 
         Raises:
             MlflowException: a row has no text; a server answers with 400.

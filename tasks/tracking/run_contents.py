@@ -20,7 +20,7 @@ def metric_name(name: str) -> str:
 
 
 def data_tags(request: StageRequest) -> dict[str, str]:
-    """What the files are and where they came from, and the keys of their stages."""
+    """Return digests and sources of the files, and the keys of their stages."""
     facts = request.upstream["download"].facts
     return {
         "nli.key.download": request.upstream["download"].key,
@@ -39,12 +39,13 @@ def _verified(origin: Mapping[str, Any]) -> str:
 
 
 def flat_config(config: RunConfig) -> dict[str, Any]:
-    """Every field by its dotted name: `finetune.learning_rate`. Addresses are without user names and passwords."""
+    """Return every field by its dotted name, `finetune.learning_rate`; addresses lose their passwords."""
     sections = shown_config(config).items()
     return {f"{section}.{name}": value for section, fields in sections for name, value in fields.items()}
 
 
 def shown_config(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """Return every field by section; addresses lose their passwords."""
     return {
         section: {name: without_password(value) if isinstance(value, str) else value for name, value in fields.items()}
         for section, fields in config.model_dump(mode="json").items()
@@ -52,7 +53,7 @@ def shown_config(config: RunConfig) -> dict[str, dict[str, Any]]:
 
 
 def data_metrics(request: StageRequest) -> list[Metric]:
-    """The facts of packing as metrics, so that runs can be compared and charted by them."""
+    """Return the facts of packing as metrics, so that runs can be compared and charted by them."""
     facts, now = request.upstream["pack"].facts, int(time.time() * 1000)
     values: dict[str, float] = {}
     for split, known in facts["splits"].items():
@@ -67,7 +68,7 @@ def data_metrics(request: StageRequest) -> list[Metric]:
 
 
 def datasets(request: StageRequest) -> list[DatasetInput]:
-    """The splits, for MLflow's list of data sets."""
+    """Return the splits, for MLflow's list of data sets."""
     download, packed = request.upstream["download"], request.upstream["pack"]
     contexts = {"train": "training", "dev": "validation", "test": "testing"}
     return [

@@ -14,7 +14,7 @@ _ORIGINS = ("source", "sha256")  # where files come from, not what they are
 
 
 def run_title(recipe: str, config: RunConfig) -> str:
-    """`sample learning_rate=0.0001 seed=1`; of a recipe that the book does not have, its name."""
+    """Return a title such as `sample learning_rate=0.0001 seed=1`; without a recipe of this name, only the name."""
     try:
         book = read_recipes(project_root() / RECIPE_BOOK)
         usual = parse_config(book[recipe].config) if recipe in book else config
@@ -33,7 +33,7 @@ def run_title(recipe: str, config: RunConfig) -> str:
 
 
 def _shown(config: RunConfig) -> dict[str, dict[str, Any]]:
-    """The fields that change a result, by section."""
+    """Return the fields that change a result, by section."""
     return {
         section: {
             name: value

@@ -1,6 +1,6 @@
 """MLflow runs of trainings: found, created and read.
 
-One MLflow run stands for one training. The tag with the training's key finds it again, so a resumed training continues
+There is one MLflow run per training. The tag with the training's key finds it again, so a resumed training continues
 its run. Evaluate writes through the client without opening the run, so a failed evaluation does not mark the training
 FAILED.
 """
@@ -27,14 +27,14 @@ REPEAT = "repeat.json"
 
 
 def referenced_keys(settings: Settings) -> set[str]:
-    """Keys of all stage outputs that any existing run names in its tags."""
+    """Return the keys of all stage outputs that any existing run names in its tags."""
     with mlflow_client(settings) as client:
         tags = (tag for run in all_runs(client) for tag in run.data.tags.items())
         return {value for name, value in tags if name.startswith("nli.key.")}
 
 
 def all_runs(client: MlflowClient) -> Iterator[Run]:
-    """Every run of the experiment, newest first."""
+    """Yield every run of the experiment, newest first."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     page: str | None = None
     while experiment is not None:
@@ -46,7 +46,7 @@ def all_runs(client: MlflowClient) -> Iterator[Run]:
 
 
 def find_run(client: MlflowClient, settings: Settings, name: str) -> Run:
-    """The training whose run's id is, or begins with, `name`.
+    """Find the training whose run id is, or starts with, `name`.
 
     Raises:
         UserError: there is none, or more than one, or it is a sweep.
@@ -61,7 +61,7 @@ def find_run(client: MlflowClient, settings: Settings, name: str) -> Run:
 
 
 def read_repeat(settings: Settings, run_id: str) -> dict[str, Any]:
-    """Recipe, config and surroundings of a run, which is named as for `find_run`.
+    """Read recipe, config and environment of a run, which is named as for `find_run`.
 
     Raises:
         UserError: there is no such run, or it does not hold them.
@@ -88,7 +88,7 @@ def mark_killed(settings: Settings, flow_run_id: str) -> None:
 
 
 def experiment_id(client: MlflowClient, settings: Settings) -> str:
-    """The id of our experiment, which is made when it is not there yet."""
+    """Return the id of our experiment; create it if it does not exist."""
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
@@ -97,7 +97,7 @@ def experiment_id(client: MlflowClient, settings: Settings) -> str:
 
 
 def runs_of(client: MlflowClient, key: str) -> list[Run]:
-    """All runs of a training, newest first."""
+    """Return all runs of a training, newest first."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return []
@@ -106,7 +106,7 @@ def runs_of(client: MlflowClient, key: str) -> list[Run]:
 
 
 def create_run(client: MlflowClient, settings: Settings, key: str, request: StageRequest) -> str:
-    """A new run with everything that is known before the training begins."""
+    """Create a run with everything that is known before the training starts."""
     tags = {
         KEY_TAG: key,
         "nli.recipe": request.recipe,

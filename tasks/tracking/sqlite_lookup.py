@@ -21,7 +21,7 @@ _TAGS_OF_RUN = (
 
 
 def tracked_run(settings: Settings, trained: Output, evaluated: Output | None = None) -> RunLink | None:
-    """The run that made `trained`, if it surely holds all of it, and of `evaluated`."""
+    """Return the run that made `trained` if it surely holds all of it, and of `evaluated`."""
     if not settings.tracking_uri.startswith(_SQLITE):
         return None
     run_id = str(trained.facts[RUN_ID_FACT])

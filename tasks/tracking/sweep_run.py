@@ -1,4 +1,4 @@
-"""The run of MLflow that stands for a sweep: parent of its trainings, with their table and figure."""
+"""The MLflow run of a sweep: the parent of its trainings, with their table and figure."""
 
 import tempfile
 import time
@@ -27,7 +27,7 @@ _PARENT_TAG = "mlflow.parentRunId"
 
 @contextmanager
 def sweep_run(settings: Settings, sweep: Sweep) -> Iterator[str]:
-    """The parent's run id within the block: RUNNING, then FINISHED, or FAILED or KILLED if the block raises."""
+    """Yield the parent's run id: RUNNING, then FINISHED, or FAILED or KILLED if the block raises."""
     with mlflow_client(settings) as client:
         run_id = _find(client, settings, sweep) or _create(client, settings, sweep)
         client.set_tag(run_id, FLOW_RUN_TAG, str(flow_run.id))

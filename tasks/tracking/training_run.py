@@ -65,7 +65,7 @@ class TrainingRun:
 
 @contextmanager
 def training_run(settings: Settings, key: str, request: StageRequest, *, resumes: bool) -> Iterator[TrainingRun]:
-    """The run of the training with this key, marked RUNNING; FAILED or KILLED if the block does not end well.
+    """Yield the run of the training with this key, marked RUNNING; mark it FAILED or KILLED if the block raises.
 
     The caller holds the key's lock, so any other run of this key that says RUNNING is dead: it is taken over when
     `resumes`, and marked KILLED otherwise.

@@ -56,7 +56,7 @@ def test_a_finished_run_says_how_it_does_against_the_champion(
     )
 
     other = run_pipeline(finetune={"seed": 1, "learning_rate": 1e-6}, promote_as="nli-sample")
-    assert str(other.promotion).startswith("nli-sample: version 1 stays champion; it is not better")
+    assert str(other.promotion).startswith("nli-sample: version 1 stays champion; not better")
     run_pipeline(finetune={"seed": 2})
     assert "against the champion of nli-sample, version 1: " in artifact("tiny-run")
     run_pipeline(corpus={"name": "sample", "pairs": 270})
@@ -95,7 +95,7 @@ def test_a_notification_block_of_prefects_is_told(
     (message,) = told
     assert message["subject"] == "tiny: Failed"
     assert "there is no file /nowhere/snli.zip" in message["body"]
-    assert caplog.text.count("NLI_WEBHOOK: was not told of the end of this run") == 2
+    assert caplog.text.count("NLI_WEBHOOK: could not be notified of this run") == 2
 
 
 def test_a_webhook_that_is_away_disturbs_nothing(

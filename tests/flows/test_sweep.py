@@ -138,7 +138,7 @@ def _step(store: Path, checkpoints: str) -> int:
     ("words", "message"),
     [
         (["--grid", "finetune.learning_rate=1e-5,7"], "finetune.learning_rate"),
-        (["--grid", "finetune.learning_rat=1e-5"], "there is no such field"),
+        (["--grid", "finetune.learning_rat=1e-5"], "no such field"),
         (["--grid", "learning_rate=1e-5"], "write it as section.field=value"),
         (["--grid", "finetune.epochs="], "has no values"),
         (["--grid", "finetune.epochs=1,1"], "a value stands there twice"),

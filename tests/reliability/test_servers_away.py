@@ -103,7 +103,7 @@ def test_training_goes_on_without_mlflow_and_its_curves_arrive_in_full(
     with mlflow_server.running(), _training(tiny_settings, 1000) as running:
         _line_with(running, "finetune: ")
         mlflow_server.kill()
-        _line_with(running, "MLflow takes nothing at present")
+        _line_with(running, "MLflow is unavailable")
         time.sleep(AWAY_SECONDS)
         _line_with(running, "finetune: ")  # it goes on
         with mlflow_server.running():
@@ -159,7 +159,7 @@ def test_training_goes_on_without_prefect_and_the_flow_run_is_completed(
             server.wait_until_healthy()
             running = ends.enter_context(_training(tiny_settings, 60 + 3 * int(AWAY_SECONDS)))
             _line_with(running, "finetune: ")
-        _line_with(running, "Prefect takes nothing at present")
+        _line_with(running, "Prefect is unavailable")
         time.sleep(AWAY_SECONDS)
         with prefect_server("--no-ui", port=port) as server:
             server.wait_until_healthy()

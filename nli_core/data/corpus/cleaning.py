@@ -1,7 +1,6 @@
-"""A corpus' tables, cleaned and checked: one Arrow file of text a split, written part by part.
+"""Clean and check a corpus' tables: one Arrow file of text per split, written in parts.
 
-A row that cannot be used stops the work with its file and line, or is dropped and counted where the layout or the
-config says so.
+An unusable row stops the work with its file and line. If the layout or the config says so, it is dropped and counted.
 """
 
 import hashlib
@@ -32,12 +31,12 @@ class CleanTable:
     dropped: dict[str, int]
 
     def batches(self) -> pa.RecordBatchReader:
-        """The rows in their order, some at a time; read, not mapped: a mapped file's pages would count as ours."""
+        """Read the rows in their order, in parts; not by memory map, whose pages would count as ours."""
         opened = pa.ipc.open_file(pa.OSFile(str(self.path)))
         return pa.RecordBatchReader.from_batches(opened.schema, map(opened.get_batch, range(opened.num_record_batches)))
 
     def sha256(self) -> str:
-        """A digest of ids, labels and texts in their order; it does not depend on how they are tokenized later."""
+        """Hash ids, labels and texts in their order, independent of how they are tokenized later."""
         columns = {name: (hashlib.sha256(), hashlib.sha256()) for name in ("id", "label", "premise", "hypothesis")}
         for batch in self.batches():
             for name in columns.keys() & set(batch.schema.names):
@@ -61,10 +60,15 @@ def clean_tables(
     empty_text: Literal["error", "drop"],
     names: Mapping[Split, str],
 ) -> dict[Split, CleanTable]:
-    """Write each file of the corpus to `out` as `<split>.arrow` with the columns
+    """Write each file of the corpus to `out` as `<split>.arrow`.
 
-    id: uint32, row of the example in its file, from 0; label: uint16, place in `layout.labels`; premise, and where
-    the layout names them hypothesis, premise_parse, hypothesis_parse: strings. `names` is what errors call the files.
+    Its columns are
+
+        id       uint32   row of the example in its file, from 0
+        label    uint16   index in `layout.labels`
+        premise  string   and, where the layout names them, hypothesis, premise_parse, hypothesis_parse
+
+    `names` is what errors call the files.
 
     Raises:
         UserError: names file, line and value of the first row that cannot be used.
@@ -127,11 +131,11 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
 
 
 def _unreadable(source: Source, error: Exception) -> str:
-    return f"{source.name}: cannot be read ({reason_of(error)})"  # polars goes on with advice to programmers
+    return f"{source.name}: cannot be read ({reason_of(error)})"  # polars adds advice to programmers
 
 
 def _joined(columns: Sequence[str]) -> pl.Expr:
-    """What stands in the columns, joined by spaces; an empty one among several adds nothing."""
+    """Join the columns by spaces; an empty one among several adds nothing."""
     texts = [pl.col(column).cast(pl.String) for column in columns]
     if len(texts) == 1:
         return texts[0]
@@ -151,10 +155,10 @@ def _label_fault(row: _Row, layout: CorpusLayout) -> str:
     value = row["label"][:_SHOWN_CHARACTERS]
     known = ", ".join(map(repr, layout.label_values or layout.labels))
     remedy = layout.remedy("add it to corpus.labels or corpus.drop_labels")
-    return f"the label {value!r} is none of {known}; {remedy}"
+    return f"the label {value!r} is not one of {known}; {remedy}"
 
 
 def _empty_fault(row: _Row, columns: Mapping[str, Sequence[str]]) -> str:
     empty = next(name for name in ("premise", "hypothesis") if not (row[name] or "").strip())
-    remedy = "mend it or set pack.empty_text=drop"
+    remedy = "fix it or set pack.empty_text=drop"
     return f"has no text in the column {' or '.join(map(repr, columns[empty]))}; {remedy}"

@@ -1,4 +1,4 @@
-"""How the files of a corpus are to be read: written by download, obeyed by pack.
+"""How to read the files of a corpus: download writes it, pack follows it.
 
 So pack knows no corpus by name: a corpus is a folder of tables with a `layout.json` beside them.
 """
@@ -28,7 +28,7 @@ _FORMATS: Mapping[str, TableFormat] = {
 
 @dataclass(frozen=True)
 class Table:
-    """How one table is to be read: which columns, each with what to do if it is not there.
+    """How to read one table: the wanted columns, each with the remedy for a missing one.
 
     `columns` names those of a file without a header line.
     """
@@ -39,7 +39,7 @@ class Table:
 
 
 def format_of(path: Path) -> TableFormat:
-    """The format that a file's name tells, compressed or not.
+    """Return the format that a file's name says, compressed or not.
 
     Raises:
         UserError: it tells none.
@@ -55,9 +55,9 @@ class CorpusLayout(BaseModel):
     """The tables of a corpus, their columns, and what their labels mean.
 
     `raw_tsv` is tab-separated without any quoting, as SNLI is; in `tsv` quotes may enclose a field. `columns` names
-    those of files without a header line. A premise in several columns is what stands in them, joined by spaces.
-    `label_values` is how the labels are written in the files, where not by their names. `named_by_user` says that
-    columns and labels are fields of the config, which errors then name.
+    those of files without a header line. A premise in several columns is their texts, joined by spaces.
+    `label_values` are the labels as the files write them, if not by their names. `named_by_user` says that columns and
+    labels are fields of the config, which errors then name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,7 +78,7 @@ class CorpusLayout(BaseModel):
     named_by_user: bool = False
 
     def remedy(self, in_config: str) -> str:
-        """What an error tells the user to do about a file: what to change in the config, if that can be changed."""
+        """Return what an error tells the user to do about a file: `in_config`, if the config can change it."""
         return in_config if self.named_by_user else "is this a file of this corpus?"
 
     @property
@@ -94,8 +94,10 @@ class CorpusLayout(BaseModel):
         return Table(self.format, wanted, self.columns)
 
     def save(self, folder: Path) -> None:
+        """Write the layout beside the tables."""
         (folder / LAYOUT_NAME).write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "CorpusLayout":
+        """Read the layout in a corpus' folder."""
         return cls.model_validate_json((folder / LAYOUT_NAME).read_text(encoding="utf-8"))

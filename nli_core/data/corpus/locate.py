@@ -48,7 +48,7 @@ def check_utf8(source: Source) -> None:
 
 
 def position_of(source: Source, table: Table, row: int) -> str:
-    """Where row number `row` of a table begins, from 0 after any header: "line 12", or "row 12" of a Parquet file."""
+    """Locate row number `row` of a table, from 0 after any header: "line 12", or "row 12" of Parquet."""
     if table.format == "parquet":
         return f"row {row}"
     for index, (line, _) in enumerate(_records(source.path, table)):
@@ -58,7 +58,7 @@ def position_of(source: Source, table: Table, row: int) -> str:
 
 
 def first_malformed(source: Source, table: Table) -> str | None:
-    """Place and fault of the first record that is no JSON object, or has too many or too few fields."""
+    """Describe the first record that is no JSON object, or has too many or too few fields."""
     if table.format == "parquet":
         return f"{source.name}: is not a readable Parquet file; write it again"
     width = None if table.format == "jsonl" else len(table.columns or _header(source.path, table.format))
@@ -88,7 +88,7 @@ def _json_fault(text: str) -> str | None:
 
 
 def _records(path: Path, table: Table) -> Iterator[tuple[int, str | list[str]]]:
-    """Every record after any header with the line that it begins on, from 1."""
+    """Yield every record after any header, with the line that it starts on, from 1."""
     if table.format == "jsonl":
         with path.open(encoding="utf-8") as file:
             yield from ((line, text) for line, text in enumerate(file, start=1) if text.strip())

@@ -25,7 +25,7 @@ _DIALECTS: Mapping[TableFormat, dict[str, Any]] = {
 
 
 def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
-    """The rows of a table in their order, some at a time, with the columns that are wanted.
+    """Yield the rows of a table in their order, in parts, with the wanted columns.
 
     Raises:
         UserError: the file is empty, not UTF-8, lacks a column or has a row that ends early.
@@ -92,7 +92,7 @@ def _refuse_nested(kinds: Mapping[str, object], source: Source) -> None:
 
 
 def _records(file: BinaryIO, *, quoting: bool) -> Iterator[bytes]:
-    """The bytes of a file in parts that end behind a record: at a newline, outside quotes where there are any."""
+    """Yield the bytes of a file in parts that end with a record: at a newline outside quotes."""
     waiting, inside = b"", False
     while block := file.read(_PART_BYTES):
         end, inside = _last_end(block, quoting=quoting, inside=inside)
@@ -106,7 +106,7 @@ def _records(file: BinaryIO, *, quoting: bool) -> Iterator[bytes]:
 
 
 def _last_end(block: bytes, *, quoting: bool, inside: bool) -> tuple[int, bool]:
-    """Where the last record of `block` ends, 0 if none does, and whether its last byte is inside quotes.
+    """Find where the last record of `block` ends (0 if none does), and whether its last byte is inside quotes.
 
     `inside`: whether the block begins inside quotes. Every quote opens or closes, as for polars.
     """

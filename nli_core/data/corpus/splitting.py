@@ -50,7 +50,7 @@ def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dic
 
 
 def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[Split, int]:
-    """How many examples of a later split also stand in an earlier one (the same texts, whatever the label)."""
+    """Count the examples of a later split that an earlier one has too, whatever their labels."""
     splits = list(tables)
     later = {split: pl.concat(_text_hashes(tables[split])) for split in splits[1:]}
     shared = {split: np.zeros(len(hashes), bool) for split, hashes in later.items()}
@@ -62,7 +62,7 @@ def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[Split, int]:
 
 
 def _text_hashes(table: CleanTable) -> Iterator[pl.Series]:
-    """A number for the texts of every example, a record batch at a time."""
+    """Yield a hash of the texts of every example, one record batch at a time."""
     batches = table.batches()
     texts = [name for name in ("premise", "hypothesis") if name in batches.schema.names]
     for batch in batches:

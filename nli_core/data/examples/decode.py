@@ -13,7 +13,7 @@ from nli_core.filenames import TOKENIZER
 
 
 def decode_examples(packed: Path, split: Split, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
-    """The text, or the premise and the hypothesis, of examples by id; `packed` is the folder that pack left.
+    """Decode examples by id to their text, or premise and hypothesis; `packed` is the folder that pack left.
 
     Raises:
         UserError: the folder has no shards of the split.

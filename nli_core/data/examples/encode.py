@@ -26,6 +26,7 @@ class Texts:
 
     @classmethod
     def of(cls, raw: Sequence[str], parses: Sequence[str | None] | None = None) -> "Texts":
+        """Make texts of plain strings."""
         return cls(pa.array(raw, pa.large_string()), None if parses is None else pa.array(parses, pa.large_string()))
 
 

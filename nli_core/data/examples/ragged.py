@@ -31,6 +31,7 @@ class Batch:
     longest: int | None = None
 
     def to(self, device: torch.device) -> "Batch":
+        """Copy the batch to a device."""
         parts = (self.input_ids, self.token_type_ids, self.lengths)
         input_ids, token_type_ids, lengths = (part.to(device, non_blocking=True) for part in parts)
         return Batch(input_ids, token_type_ids, lengths, self.longest)
@@ -58,13 +59,13 @@ class RaggedExamples:
         return np.cumsum(self.lengths) - self.lengths
 
     def ids_of(self, example: int) -> IntArray:
-        """The token ids of the example at this place."""
+        """Return the token ids of the example with this index."""
         start = int(self._starts[example])
         ids: IntArray = self.input_ids[start : start + int(self.lengths[example])].astype(np.int64)
         return ids
 
     def batch(self, examples: IntArray, length: int | None = None) -> Batch:
-        """The examples at these places, padded to `length`, or to the longest of them."""
+        """Gather the examples with these indices, padded to `length`, or to the longest of them."""
         lengths = self.lengths[examples]
         positions = np.arange(int(lengths.max()) if length is None else length)
         inside = positions < lengths[:, None]

@@ -44,6 +44,7 @@ class ShardMetadata(BaseModel):
 
 
 def shard_name(split: Split, index: int) -> str:
+    """Return the file name of a shard."""
     return f"{split}-{index:05d}.arrow"
 
 

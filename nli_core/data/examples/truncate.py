@@ -14,7 +14,7 @@ Strategy = Callable[[IntArray, IntArray, int], tuple[IntArray, IntArray]]
 
 
 def longest_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
-    """The lengths that remain when tokens are popped from the longer text until both fit into `budget`.
+    """Pop tokens from the longer text until both fit into `budget`; return the lengths that remain.
 
     On a tie the hypothesis loses, as in Dive into Deep Learning 16.7.2. In closed form: a text of at most half the
     budget stays whole and the other gets what it leaves; two longer ones get half each, the odd token to the premise.
@@ -30,7 +30,7 @@ def longest_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple
 
 
 def ratio(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
-    """Both texts keep the same share of their tokens, to the nearest token, and together exactly the budget.
+    """Keep the same share of both texts, to the nearest token, and together exactly the budget.
 
     A text that had a token keeps one. The second exercise of Dive into Deep Learning 16.7.5.
     """
@@ -42,13 +42,13 @@ def ratio(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArra
 
 
 def hypothesis_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
-    """The hypothesis is cut, down to nothing, before the premise loses a token."""
+    """Cut the hypothesis, down to nothing, before the premise loses a token."""
     kept = np.minimum(premise, budget)
     return kept, np.minimum(hypothesis, budget - kept)
 
 
 def premise_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
-    """The premise is cut, down to nothing, before the hypothesis loses a token."""
+    """Cut the premise, down to nothing, before the hypothesis loses a token."""
     kept = np.minimum(hypothesis, budget)
     return np.minimum(premise, budget - kept), kept
 

@@ -10,7 +10,7 @@ _POOL_BATCHES = 50  # as in group-by-length samplers: enough to make batches eve
 def training_batches(
     lengths: IntArray, batch_size: int, *, seed: int, epoch: int, by_length: bool = True
 ) -> list[IntArray]:
-    """Every example once, in batches of similar length and random order: a pure function of its arguments.
+    """Put every example once into batches of similar length and random order: a pure function of its arguments.
 
     All examples are shuffled; within pools of some batches they are sorted by length, so that a batch has little
     padding; then the batches are shuffled, so that no step knows what length comes next. The last, smaller batch of
@@ -30,7 +30,7 @@ def training_batches(
 
 
 def padded_lengths(lengths: IntArray, step: int, most: int) -> IntArray:
-    """Lengths to pad to: multiples of `step` up to `most`, the encoder's positions.
+    """Round lengths up to multiples of `step`, and at most to `most`, the encoder's positions.
 
     On a CPU every new shape of a batch costs milliseconds and memory, in which oneDNN makes ready for it.
     """
@@ -39,7 +39,7 @@ def padded_lengths(lengths: IntArray, step: int, most: int) -> IntArray:
 
 
 def evaluation_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
-    """Every example once, longest first, so that too large a batch fails at once rather than late.
+    """Put every example once into batches, longest first, so that a batch too large fails early.
 
     A batch has at most `tokens` places for tokens and padding, or a single example.
     """
@@ -54,7 +54,7 @@ def evaluation_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
 
 
 def pad_to_power_of_two(places: IntArray, full: int) -> IntArray:
-    """The places of a batch, some of them again behind it where it is not `full`, up to a power of two of them.
+    """Repeat some indices of a batch that is not `full`, up to a power of two.
 
     So the last batch of many calls comes in few sizes, and a single example stays single.
     """

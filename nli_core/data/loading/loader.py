@@ -23,7 +23,7 @@ class Loader(Protocol):
     """Makes batches of a corpus."""
 
     def batch(self, places: IntArray) -> Batch:
-        """The examples at these places; a packed batch has further ones behind them."""
+        """Load the examples with these indices; a packed batch has further ones after them."""
 
 
 class PaddedLoader:
@@ -64,7 +64,7 @@ class PackedLoader:
         return Batch(input_ids, token_type_ids, length, self._longest)
 
     def _filling(self, tokens: int) -> IntArray:
-        """Lengths of examples that bring the tokens up to a multiple of the step; equally many for every batch."""
+        """Return lengths of examples that fill the tokens up to a multiple of the step; as many for every batch."""
         count = (TOKEN_STEP - 1) // (self._longest - 1) + 1
         whole, rest = divmod(-(tokens + count) % TOKEN_STEP, self._longest - 1)
         lengths = np.ones(count, np.int64)
@@ -80,5 +80,5 @@ class PackedLoader:
 def make_loader(
     examples: RaggedExamples, device: torch.device, *, packed: bool, padded: IntArray | None = None
 ) -> Loader:
-    """Batches of these examples for a device that computes them packed, or padded, to the lengths `padded` if given."""
+    """Make a loader for a device that computes packed batches, or batches padded to `padded`."""
     return PackedLoader(examples, device) if packed else PaddedLoader(examples, device, padded)

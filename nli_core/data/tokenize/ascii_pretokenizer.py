@@ -24,7 +24,7 @@ class AsciiRules:
 
 
 def ascii_rules(tokenizer: tokenizers.Tokenizer) -> AsciiRules | None:
-    """The rules of a tokenizer, or None if it is not of a kind whose splitting is known here.
+    """Derive the rules of a tokenizer; return None for a kind whose splitting is unknown here.
 
     Control characters, and the bytes with which its special tokens begin, count as hard.
     """

@@ -1,7 +1,7 @@
-"""A tokenizer for whole corpora: each word goes through the tokenizer once, and its ids are copied wherever it stands.
+"""A tokenizer for whole corpora: it tokenizes each word once, and copies the word's ids wherever the word occurs.
 
-What a word becomes does not depend on its neighbours, so the ids are those of `Tokenizer`, which remains the oracle.
-Texts that are not plain ASCII go through it whole.
+A word's ids do not depend on its neighbours. So the ids equal those of `Tokenizer`, which is the oracle in tests. Texts
+that are not plain ASCII go through `Tokenizer` as a whole.
 """
 
 import threading
@@ -19,12 +19,12 @@ from nli_core.data.tokenize.kernels import HARD_TEXT, gather_ids, split_and_look
 from nli_core.data.tokenize.tokenizer import Tokenizer
 
 _FIRST_SLOTS = 1 << 16
-_MOST_WORDS = 1 << 18  # more are not remembered from one call to the next
+_MOST_WORDS = 1 << 18  # more are not kept from one call to the next
 
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """Words met so far, in the form that `split_and_lookup` takes, and the ids that they stand for."""
+    """The words so far, in the form that `split_and_lookup` takes, and their ids."""
 
     slots: Int32s
     pool: Bytes
@@ -41,7 +41,7 @@ class _Vocabulary:
 
 
 class WordMemory:
-    """A tokenizer, the rules that it splits ASCII by, and the words met so far. Threads may share it."""
+    """A tokenizer, its rules for splitting ASCII, and the words so far. Threads may share it."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer, rules: AsciiRules) -> None:
         self._tokenizer = tokenizer
@@ -50,7 +50,7 @@ class WordMemory:
         self._lock = threading.Lock()
 
     def encode(self, texts: pa.LargeStringArray) -> tuple[IntArray, IntArray]:
-        """As `Tokenizer.encode`."""
+        """Encode as `Tokenizer.encode` does."""
         known = self._vocabulary
         offsets, data = _buffers(texts)
         # `split_and_lookup` writes into the vocabulary that it is given, and other threads read this one.
@@ -70,7 +70,7 @@ class WordMemory:
         return gather_ids(words, counts, vocabulary.ids, vocabulary.id_starts)
 
     def _spell(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
-        """The vocabulary with the ids of its new words; remembered unless another thread was quicker."""
+        """Add the ids of new words to the vocabulary; keep it unless another thread was quicker."""
         if known == before.known:
             return before
         starts = np.concatenate([[0], pool_ends[: known - 1]]) if known else pool_ends[:0]
@@ -92,6 +92,7 @@ class FastTokenizer(Tokenizer):
     def encode(
         self, texts: pa.LargeStringArray, parses: pa.LargeStringArray | None = None
     ) -> tuple[IntArray, IntArray]:
+        """Encode as `Tokenizer.encode` does."""
         if parses is not None:
             return self._parses.encode(self.words(texts, parses))
         return self._texts.encode(texts) if self._texts else super().encode(texts)
@@ -110,12 +111,12 @@ class FastTokenizer(Tokenizer):
 
 @lru_cache(maxsize=2)
 def shared_tokenizer(folder: Path) -> FastTokenizer:
-    """The tokenizer in a folder, one for all threads of the process, so that words learned once are known to all."""
+    """Load the tokenizer in a folder once for all threads of the process, which share the words that they learn."""
     return FastTokenizer(folder)
 
 
 def _append(vocabulary: _Vocabulary, rows: list[list[int]]) -> tuple[Int32s, Ints]:
-    """The vocabulary's ids with those of further words behind them."""
+    """Append the ids of further words to the vocabulary's."""
     lengths = np.fromiter(map(len, rows), np.int64, count=len(rows))
     flat = np.fromiter((id_ for row in rows for id_ in row), np.int32, count=int(lengths.sum()))
     ends = vocabulary.id_starts[-1] + np.cumsum(lengths)

@@ -1,8 +1,8 @@
-"""Compiled loops over the bytes of texts: splitting them into known words, and joining what the words stand for.
+"""Compiled loops over the bytes of texts: split them into known words, and gather the ids of the words.
 
-A text is UTF-8. A table gives each byte a class (`BREAK`, `ALONE`, ...) and another what it becomes; so a few rules
-cover the tokenizers that this project has, as long as a text is plain ASCII. A text that holds a byte of the class
-`HARD` is left to the tokenizer itself. All loops run without Python's lock, so that threads use all cores.
+A text is UTF-8. One table maps each byte to a class (`BREAK`, `ALONE`, ...), another to its replacement. These rules
+cover the project's tokenizers for plain ASCII. A text with a byte of the class `HARD` is left to the tokenizer itself.
+All loops run without Python's lock.
 """
 
 import numpy as np
@@ -11,18 +11,18 @@ from numba import njit
 from nli_core.arrays import Bytes, Int32s, Ints
 
 WORD, BREAK, ALONE, DROP, HARD = range(5)
-"""A byte of a word; one between words; a word of its own; one that is passed by; one that the rules do not cover."""
+"""A byte of a word; one between words; a word of its own; one that is dropped; one that the rules do not cover."""
 
 HARD_TEXT = -1
-"""Stands for the number of words of a text that has a byte of the class `HARD`, or is very long."""
+"""The number of words of a text that has a byte of the class `HARD`, or is very long."""
 
 Vocabulary = tuple[Int32s, Bytes, Ints, int]
 
 _OFFSET_BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a
 _HALF, _ONE = np.uint64(32), np.uint64(1)
 _EMPTY = -1
-_TEXTS_AT_ONCE = 256
-_LONGEST_TEXT = 1 << 14  # bytes; a longer one is left to the tokenizer, so that there is no need to make room for it
+_TEXTS_PER_CALL = 256
+_LONGEST_TEXT = 1 << 14  # bytes; a longer one is left to the tokenizer, to limit the room for it
 
 
 @njit(nogil=True, cache=True)
@@ -31,18 +31,18 @@ def split_and_lookup(
 ) -> tuple[Int32s, Int32s, Vocabulary]:
     """Split texts into words and look each word up, adding those that are new.
 
-    `data` and `offsets` [texts + 1] are an Arrow string column's buffers. The vocabulary is `known` words one after the
-    other in `pool`, word i ending at `pool_ends[i]`, and an open-addressing hash table `slots` of their numbers, whose
-    size is a power of 2. Returns the numbers of all words of all texts, how many each text has (`HARD_TEXT`: left out),
-    and the vocabulary with the new words.
+    `data` and `offsets` [texts + 1] are an Arrow string column's buffers. The vocabulary has `known` words:
+    `pool` holds their bytes, word i ending at `pool_ends[i]`. `slots` is an open-addressing hash table of their
+    numbers, whose size is a power of 2. Returns the numbers of all words of all texts, how many each text has
+    (`HARD_TEXT`: left out), and the vocabulary with the new words.
     """
     texts = len(offsets) - 1
     words = np.empty(offsets[texts] - offsets[0] + 1, np.int32)
     counts = np.empty(texts, np.int32)
     found = 0
-    for first in range(0, texts, _TEXTS_AT_ONCE):
-        last = min(first + _TEXTS_AT_ONCE, texts)
-        # Room for what so many texts can hold at most, so that the inner loop need not look after it.
+    for first in range(0, texts, _TEXTS_PER_CALL):
+        last = min(first + _TEXTS_PER_CALL, texts)
+        # Room for the most that so many texts can hold, so that the inner loop needs no checks.
         most = 1
         for text in range(first, last):
             size = offsets[text + 1] - offsets[text]
@@ -76,7 +76,7 @@ def _split_some(
     found: int,
     counts: Int32s,
 ) -> tuple[int, int]:
-    """`split_and_lookup` for some texts, whose words are known to fit into the vocabulary's arrays.
+    """Split some texts, whose words are known to fit into the vocabulary's arrays.
 
     A word is written behind the known ones in the pool while it is read; if it turns out to be new, it stays there.
     """
@@ -109,7 +109,7 @@ def _split_some(
                 length = 1
                 word_hash = (_OFFSET_BASIS ^ np.uint64(data[place])) * _PRIME
                 place += 1
-            # The word ends here; a byte that stands alone is looked at again, as the next word.
+            # The word ends here; a byte that is a word of its own is read again, as the next word.
             slot = (word_hash ^ (word_hash >> _HALF)) & mask
             number = np.int64(slots[slot])
             while number != _EMPTY:
@@ -142,7 +142,7 @@ def _split_some(
 
 @njit(nogil=True, cache=True)
 def _rehash(slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> Int32s:
-    """A hash table of twice the size."""
+    """Copy the hash table to one of twice the size."""
     larger = np.full(2 * len(slots), _EMPTY, np.int32)
     mask = np.uint64(len(larger) - 1)
     start = 0
@@ -160,9 +160,9 @@ def _rehash(slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> Int32s:
 
 @njit(nogil=True, cache=True)
 def gather_ids(words: Int32s, counts: Int32s, ids: Int32s, id_starts: Ints) -> tuple[Int32s, Ints]:
-    """The ids of texts whose words stand in `words`, `counts[i]` of them in text i, and how many ids each text has.
+    """Gather the ids of texts from their word numbers, `counts[i]` of them in text i; count each text's ids.
 
-    Word number w stands for `ids[id_starts[w] : id_starts[w + 1]]`.
+    The ids of word number w are `ids[id_starts[w] : id_starts[w + 1]]`.
     """
     total = 0
     for word in words:

@@ -55,7 +55,7 @@ class Tokenizer:
     def encode(
         self, texts: pa.LargeStringArray, parses: pa.LargeStringArray | None = None
     ) -> tuple[IntArray, IntArray]:
-        """All ids of all texts, one after the other, and how many belong to each text.
+        """Return all ids of all texts, flat, and how many belong to each text.
 
         `parses`, for a tokenizer that reads them, hold words between spaces; a text whose parse is empty is split here.
         """
@@ -70,14 +70,14 @@ class Tokenizer:
         return flat, lengths
 
     def words(self, texts: pa.LargeStringArray, parses: pa.LargeStringArray) -> pa.LargeStringArray:
-        """The parses, and where one is empty the words that the tokenizer itself finds in the text."""
+        """Return the parses; where one is empty, the words that the tokenizer itself finds in the text."""
         if parses.null_count == 0 and compute.min(compute.binary_length(parses)).as_py() != 0:
             return parses
         pairs = zip(texts.to_pylist(), parses.to_pylist(), strict=True)
         return pa.array([parse or self._split(text) for text, parse in pairs], pa.large_string())
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        """The tokens that these ids stand for."""
+        """Return the tokens of these ids."""
         return [self._tokenizer.id_to_token(int(id_)) or "" for id_ in ids]
 
     @cached_property
@@ -90,7 +90,7 @@ class Tokenizer:
 
 
 def words_to_learn(encoder: Path) -> int | None:
-    """How large a vocabulary is to be learned for an encoder; None if it has a tokenizer."""
+    """Return how many words to learn for an encoder; None if it has a tokenizer."""
     wanted = encoder / WORDS_TO_LEARN
     return int(json.loads(wanted.read_text(encoding="utf-8"))["vocabulary_size"]) if wanted.exists() else None
 

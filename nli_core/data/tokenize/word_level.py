@@ -47,7 +47,7 @@ _TREEBANK_TOKENS = "|".join(
 
 
 def book_tokenizer(vocabulary: Sequence[str]) -> Tokenizer:
-    """Lower-cased words to their places in `vocabulary`, which holds `<unk>`.
+    """Make a tokenizer from lower-cased words to their indices in `vocabulary`, which holds `<unk>`.
 
     Raw text is split as the Penn Treebank does. A parse is split already: see `parsed_words`.
     """
@@ -60,7 +60,7 @@ def book_tokenizer(vocabulary: Sequence[str]) -> Tokenizer:
 
 
 def parsed_words(tokenizer: Tokenizer) -> Tokenizer:
-    """The book's tokenizer for text whose words stand apart already, as those of a parse without its brackets."""
+    """Make the book's tokenizer for text whose words are separate already, like a parse without its brackets."""
     copied = Tokenizer.from_str(tokenizer.to_str())
     copied.normalizer = Lowercase()
     copied.pre_tokenizer = WhitespaceSplit()
@@ -68,7 +68,7 @@ def parsed_words(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def learn_words(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
-    """A tokenizer over the most frequent words, most frequent first, after `[PAD]` (0) and `[UNK]` (1).
+    """Learn a tokenizer over the most frequent words, most frequent first, after `[PAD]` (0) and `[UNK]` (1).
 
     Words are lower-cased, and punctuation is taken out of them. Words that are equally frequent stand in order of
     their letters.

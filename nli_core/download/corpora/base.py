@@ -67,5 +67,5 @@ def existing_file(path: str, field: str) -> Path:
 
 
 def contents_of(address: str, field: str) -> str:
-    """Return what stands for a file's contents in the key: its digest, or the address of one not fetched yet."""
+    """Return what identifies a file in the key: its digest, or the address of one not fetched yet."""
     return without_password(address) if is_remote(address) else file_sha256(existing_file(address, field))

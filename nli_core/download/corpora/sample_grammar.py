@@ -1,9 +1,9 @@
 """The sample corpus: premise/hypothesis pairs from a small grammar over one scene.
 
 A scene has a subject, an action and a place. Each of these slots is filled from a small taxonomy of three levels (a
-girl is a child is a person). In a hypothesis one slot, the *critical* one, stands on the middle level and the others on
-any. A premise is the same sentence with the critical slot replaced, and the relation between the two fillers decides
-the label, as in natural logic (MacCartney and Manning, 2009):
+girl is a child is a person). In a hypothesis one slot, the *critical* one, is on the middle level, the others on any.
+A premise is the same sentence with the critical slot replaced. The relation between the two fillers decides the label,
+as in natural logic (MacCartney and Manning, 2009):
 
     premise's filler is ...      plain hypothesis    negated hypothesis
     below the hypothesis's       entailment          contradiction
@@ -13,8 +13,8 @@ the label, as in natural logic (MacCartney and Manning, 2009):
 Quantities work likewise: exactly five children make "at least three children" true, two make it false, some leave it
 open.
 
-Every hypothesis comes with all three labels and its three premises share every other word, so neither the hypothesis
-alone nor the number of shared words tells anything about the label. The three pairs of a hypothesis stay in one split.
+Every hypothesis comes with all three labels, and its three premises share every other word. So neither the hypothesis
+alone nor the number of shared words predicts the label. The three pairs of a hypothesis stay in one split.
 """
 
 import random
@@ -43,7 +43,7 @@ class Pair:
 
 
 def _family(above: str, **members: str) -> tuple[Concept, ...]:
-    """Disjoint concepts below one hypernym; keys are names, values the comma-separated hyponyms."""
+    """Make disjoint concepts below one hypernym; keys are names, values the comma-separated hyponyms."""
     return tuple(
         Concept(name.replace("_", " "), tuple(part.strip() for part in below.split(",")), above)
         for name, below in members.items()
@@ -111,7 +111,7 @@ _PLURALS = {
 
 
 def generate(pairs: int, seed: int) -> dict[str, list[Pair]]:
-    """The corpus by split: two thirds train, a sixth dev, a sixth test. A pure function of its arguments.
+    """Generate the corpus by split: two thirds train, a sixth dev, a sixth test. A pure function of its arguments.
 
     `pairs` counts all splits together and must be a multiple of 3.
     """
@@ -127,7 +127,7 @@ def generate(pairs: int, seed: int) -> dict[str, list[Pair]]:
 
 
 def _distinct_triples(random_source: random.Random) -> Iterator[tuple[Pair, Pair, Pair]]:
-    """Triples for ever; their hypotheses differ until every one has been used once."""
+    """Yield triples forever; their hypotheses differ until every one has been used once."""
     seen: set[str] = set()
     repeats = 0
     while True:
@@ -151,7 +151,7 @@ class _Scene:
 
     @classmethod
     def draw(cls, random_source: random.Random, critical: str | None) -> "_Scene":
-        """A random scene; its critical slot stands on the middle level, the others on any."""
+        """Draw a random scene; its critical slot is on the middle level, the others on any."""
         families = {slot: random_source.choice(options) for slot, options in _SLOTS.items()}
         concepts = {slot: random_source.choice(family) for slot, family in families.items()}
         fillers = {

@@ -4,9 +4,9 @@
         bert.small.torch/vocab.json          the tokens in the order of their ids
         bert.small.torch/pretrained.params   a pickled state dict of the book's BERTModel
 
-Names change to the hub's, and the heads of pretraining (`mlm.*`, `nsp.*`) are left out. All sizes but the number of
-heads and the dropout can be told from the tensors; they must be those of the config, whose fields the book's own
-loader partly ignores. The pickle is read without running anything that it asks for, onto the CPU.
+Names change to the hub's, and the heads of pretraining (`mlm.*`, `nsp.*`) are left out. The tensors show
+all sizes except the number of heads and the dropout. They must be those of the config, whose fields the book's own
+loader partly ignores. Reading the pickle runs no code in it, and puts all tensors on the CPU.
 """
 
 import json
@@ -58,7 +58,7 @@ class D2lEncoder(Encoder):
     sha256: Sha256 | None = Field(None, description="digest that the archive of `source` must have; empty: unverified")
     hidden_size: Int = Field(256, ge=1, le=65_536, description="width of the hidden states")
     intermediate_size: Int = Field(512, ge=1, le=262_144, description="width of the feed-forward networks")
-    heads: Int = Field(4, ge=1, le=1024, description="attention heads; the tensors do not tell")
+    heads: Int = Field(4, ge=1, le=1024, description="attention heads; the tensors do not show them")
     layers: Int = Field(2, ge=1, le=1000, description="transformer blocks")
     positions: Int = Field(512, ge=1, le=65_536, description="the longest input that the encoder has positions for")
     dropout: Float = Field(0.1, ge=0, lt=1, description="dropout after attention weights, attention and feed-forward")
@@ -161,14 +161,14 @@ def _read_tensors(path: Path, archive: Path) -> "dict[str, Tensor]":
         if not isinstance(tensor, torch.Tensor) or tensor.layout is not torch.strided or tensor.device.type != "cpu":
             raise UserError(f"{archive}: {name} in {_WEIGHTS} is not a dense tensor; {_REMEDY}")
         if not tensor.isfinite().all():
-            raise UserError(f"{archive}: the tensor {name} has values that are no finite numbers; {_REMEDY}")
+            raise UserError(f"{archive}: the tensor {name} has NaN or infinite values; {_REMEDY}")
     return tensors
 
 
 def _convert(
     tensors: "Mapping[str, Tensor]", config: D2lEncoder, vocabulary_size: int, archive: Path
 ) -> "dict[str, Tensor]":
-    """The encoder's tensors under the hub's names."""
+    """Rename the encoder's tensors to the hub's names."""
     names = _names(config, vocabulary_size)
     for name, (_, shape) in names.items():
         if name not in tensors:
@@ -192,12 +192,12 @@ def _convert(
 
 
 def expected_tensors(config: D2lEncoder, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors that a checkpoint of this config holds, without the heads of pretraining."""
+    """Return names and shapes of the tensors in a checkpoint of this config, without the pretraining heads."""
     return {name: shape for name, (_, shape) in _names(config, vocabulary_size).items()}
 
 
 def _names(config: D2lEncoder, vocabulary_size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The book's name of each tensor, to the hub's and the shape that the config implies."""
+    """Map the book's name of each tensor to the hub's, and to the shape that the config implies."""
     hidden, inner = config.hidden_size, config.intermediate_size
     names: dict[str, tuple[str, tuple[int, ...]]] = {
         _WORDS: ("embeddings.word_embeddings.weight", (vocabulary_size, hidden)),
@@ -225,7 +225,7 @@ def _names(config: D2lEncoder, vocabulary_size: int) -> dict[str, tuple[str, tup
 
 
 def describe(config: D2lEncoder, vocabulary_size: int) -> dict[str, Any]:
-    """The `config.json` of the book's BERT: ReLU, and neither a norm nor dropout on its embeddings (15.8)."""
+    """Describe the book's BERT as a `config.json`: ReLU, and neither norm nor dropout on its embeddings (15.8)."""
     return {
         "model_type": "d2l_bert",
         "vocab_size": vocabulary_size,

@@ -41,7 +41,7 @@ class PretrainedEncoder(Encoder):
     source: str | None = Field(
         None,
         min_length=1,
-        description="a local folder that stands in for the download, or the address of a hub mirror for hf: names",
+        description="a local folder that replaces the download, or the address of a hub mirror for hf: names",
         json_schema_extra=NOT_IN_KEY,
     )
     sha256: Sha256 | None = Field(None, description="digest that the weights file must have; empty: as known by name")
@@ -90,8 +90,8 @@ class PretrainedEncoder(Encoder):
             return None
         if (match := _HUB_NAME.fullmatch(self.name)) is None:
             raise UserError(f"encoder.name: {self.name!r} is not of the form hf:OWNER/NAME@REVISION; name the revision")
-        stands_in = self.source is not None and not is_remote(self.source)
-        return None if stands_in else match
+        replaced = self.source is not None and not is_remote(self.source)
+        return None if replaced else match
 
     def _local_folder(self) -> tuple[Path, str | None]:
         """Return the folder to copy from, and the known digest of its weights."""
@@ -110,7 +110,7 @@ class PretrainedEncoder(Encoder):
             raise UserError(f"encoder.source: there is no folder {self.source}; give one with {WANTED_FILES}")
         if not folder.is_dir():
             raise UserError(
-                f"encoder.name: {str(folder)!r} is none of minilm-l6, hf:OWNER/NAME@REVISION, d2l:bert.small, "
-                f"d2l:bert.base, transformer, or a folder; {REMEDY}"
+                f"encoder.name: {str(folder)!r} is unknown; give minilm-l6, hf:OWNER/NAME@REVISION, "
+                f"d2l:bert.small, d2l:bert.base, transformer, or a folder; {REMEDY}"
             )
         return [folder / name for name in choose_files({path.name for path in folder.iterdir()}, str(folder))]

@@ -69,16 +69,16 @@ def test_doctor_looks_at_everything_and_says_what_to_do(
     findings = {each["what"]: each for each in json.loads(nli("doctor", "--json").stdout)["findings"]}
     assert {"packages", "precision", "GPU", "store", "MLflow", "Prefect"} <= findings.keys()
     assert {"SNLI", "AG News, train", "d2l:bert.base", "hf:google-bert/bert-base-uncased"} <= findings.keys()
-    assert all(each["remedy"] for each in findings.values() if each["verdict"] != "well")
-    assert findings["store"]["verdict"] == findings["Prefect"]["verdict"] == "well"
+    assert all(each["remedy"] for each in findings.values() if each["verdict"] != "ok")
+    assert findings["store"]["verdict"] == findings["Prefect"]["verdict"] == "ok"
 
     monkeypatch.setenv("NLI_STORE", "/proc/store")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     sick = nli("doctor")
     assert sick.returncode == 2
     assert "MLflow at http://127.0.0.1:9 does not answer" in sick.stdout
-    assert "mend it, or set NLI_STORE" in sick.stdout
-    assert "store, MLflow must be mended" in sick.stderr.splitlines()[-1]
+    assert "make it writable, or set NLI_STORE" in sick.stdout
+    assert "fix store, MLflow before running" in sick.stderr.splitlines()[-1]
 
 
 def test_debug_shows_where_an_error_comes_from(nli: Nli) -> None:

@@ -65,7 +65,7 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
 
     worse = nli("promote", other)
     assert worse.returncode == 2
-    assert "against it: it is not better by the paired test: -" in worse.stdout
+    assert "failed check: not better by the paired test: -" in worse.stdout
     assert "version 2 stays champion" in worse.stderr
     assert champion()[0] == trained
 

@@ -42,4 +42,4 @@ def test_a_port_in_use_is_named_at_once(workplace: Path, option: str) -> None:
         command = [str(Path(sys.executable).with_name("nli")), "ui", option, port]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr == f"nli: {option} {port}: is in use already; choose another\n"
+    assert done.stderr == f"nli: {option} {port}: the port is in use; choose another\n"

@@ -28,10 +28,10 @@ def _predictions(right: dict[str, int], each: int = 500, overconfidence: float =
     [
         ({"a": 420, "b": 420}, 0.0, []),
         ({"a": 470, "b": 395}, 0.0, []),  # b falls by 1 point
-        ({"a": 470, "b": 394}, 0.0, ["it falls by 1.20 points on label b, more than 1"]),
+        ({"a": 470, "b": 394}, 0.0, ["drops by 1.20 points on label b, more than 1"]),
         ({"a": 420, "b": 420}, 0.0099, []),
         ({"a": 420, "b": 420}, 0.0101, ["its calibration error is 0.0101 higher, more than 0.01"]),
-        ({"a": 402, "b": 401}, 0.0, ["it is not better by the paired test: +0.30 points, p = 0.2500"]),
+        ({"a": 402, "b": 401}, 0.0, ["not better by the paired test: +0.30 points, p = 0.2500"]),
         ({"a": 380, "b": 380}, 0.0, ["not better", "label a", "label b"]),
     ],
 )
@@ -48,4 +48,4 @@ def test_a_fall_that_could_be_chance_is_none() -> None:
     first = _predictions({"a": 0, "b": 60}, each=60)
     assert failed_checks(compare(first, _predictions({"a": 60, "b": 55}, each=60)), Margins(calibration=1)) == []
     (rule,) = failed_checks(compare(first, _predictions({"a": 60, "b": 54}, each=60)), Margins(calibration=1))
-    assert "it falls by 10.00 points on label b" in rule
+    assert "drops by 10.00 points on label b" in rule

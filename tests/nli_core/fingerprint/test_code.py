@@ -127,7 +127,7 @@ def test_code_that_changes_a_result_counts(
         pytest.param("training/optimizer.py", "trainable", "chosen", id="local-variable"),
         pytest.param("download/archives.py", "has no {name}", "lacks the member {name}", id="raise"),
         pytest.param("download/fetch.py", "{shown}: expected {", "{shown}: wanted {", id="raise-of-a-helper"),
-        pytest.param("data/corpus/cleaning.py", "is none of {known}", "is not among {known}", id="helper-of-a-message"),
+        pytest.param("data/corpus/cleaning.py", "is not one of {known}", "is not among {known}", id="helper-of-a-message"),
         pytest.param("training/finetune.py", '_REMEDY = "lower', '_REMEDY = "reduce', id="constant-of-a-message"),
         pytest.param("training/finetune.py", "dev accuracy {dev", "accuracy on dev {dev", id="progress"),
         pytest.param("errors.py", "class UserError(Exception)", "class UserError(ValueError)", id="errors"),

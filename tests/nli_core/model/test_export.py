@@ -119,7 +119,7 @@ def test_the_book_s_architecture_is_not_expressed_in_transformers(tiny_encoder: 
 
 def test_what_is_there_stays(tiny_encoder: Path, tmp_path: Path) -> None:
     model = _exported(tiny_encoder, tmp_path / "model")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists; name a new folder"):
         export_model(model, tmp_path / "model", form="torch")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):

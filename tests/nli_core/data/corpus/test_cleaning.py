@@ -79,7 +79,7 @@ def test_a_column_named_id_does_not_disturb(tmp_path: Path, write_rows: Callable
 def test_an_unknown_label_is_named_with_its_line(tmp_path: Path) -> None:
     message = _refusal(tmp_path, HEADER + '"two\nlines",b,yes\na,b,maybe\n')
     assert "line 4" in message
-    assert "'maybe' is none of 'no', 'yes'; add it to corpus.labels or corpus.drop_labels" in message
+    assert "'maybe' is not one of 'no', 'yes'; add it to corpus.labels or corpus.drop_labels" in message
 
 
 def test_a_missing_label_is_named_with_its_line(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_row_that_ends_early_is_named_with_its_line(tmp_path: Path, row: str) 
 @pytest.mark.parametrize("label", ["Yes", "yes ", " yes", "2", "YES", "null"])
 def test_labels_are_taken_as_they_are_written(tmp_path: Path, label: str) -> None:
     message = _refusal(tmp_path, f"{HEADER}a,b,yes\na,b,{label}\n")
-    assert f"line 3: the label {label!r} is none of 'no', 'yes'" in message
+    assert f"line 3: the label {label!r} is not one of 'no', 'yes'" in message
 
 
 @pytest.mark.parametrize("column", ["premise", "hypothesis", "label"])
@@ -251,7 +251,7 @@ def test_a_table_without_a_header_and_with_its_text_in_two_columns(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('"1","a","b"\n"3","a","b"\n', "t.csv, line 2: the label '3' is none of '1', '2'; is this a file"),
+        ('"1","a","b"\n"3","a","b"\n', "t.csv, line 2: the label '3' is not one of '1', '2'; is this a file"),
         ('"1","a","b"\n"1","a"\n', "t.csv, line 2: has 2 fields, the corpus 3"),
         ('"1","a","b"\n"1","",""\n', "t.csv, line 2: has no text in the column 'title' or 'description'"),
         ('"1","a","b"\n"1","a"\n"1","a","b","c"\n', "t.csv, line 2: has 2 fields, the corpus 3"),

@@ -212,7 +212,7 @@ def _poison(tensors: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (_poison, r"hidden\.0\.bias has values that are no finite numbers"),
+        (_poison, r"hidden\.0\.bias has NaN or infinite values"),
         (
             lambda tensors: tensors.update({"x": torch.eye(2).to_sparse()}),
             "x in pretrained.params is not a dense tensor",

@@ -128,7 +128,7 @@ def test_a_hub_name_without_a_revision_is_refused(name: str) -> None:
 
 
 def test_a_name_that_means_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match=r"none of minilm-l6, .*d2l:bert\.small, .*transformer, or a folder"):
+    with pytest.raises(UserError, match=r"is unknown; give minilm-l6, .*d2l:bert\.small, .*transformer, or a folder"):
         PretrainedEncoder(name="bert-large").identity()
 
 
