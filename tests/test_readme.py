@@ -45,9 +45,7 @@ def test_every_picture_is_drawn(command: str, nli: Callable[..., "subprocess.Com
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "RUN_ID" in command or "rollback" in command])
-def test_every_command_about_runs_has_the_options_it_is_shown_with(
-    command: str, nli: Callable[..., "subprocess.CompletedProcess[str]"]
-) -> None:
+def test_commands_about_runs_parse(command: str, nli: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
     """Which runs there are is not known here: that is what it says."""
     refused = nli(*shlex.split(command)[1:])
     assert refused.returncode == 2
@@ -57,9 +55,7 @@ def test_every_command_about_runs_has_the_options_it_is_shown_with(
 @pytest.mark.parametrize(
     "command", [command for command in COMMANDS if re.match("nli (sweep|export|predict)", command)]
 )
-def test_every_command_that_takes_long_has_the_options_it_is_shown_with(
-    command: str, nli: Callable[..., "subprocess.CompletedProcess[str]"]
-) -> None:
+def test_commands_that_take_long_parse(command: str, nli: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
     """Refused for want of a champion, or for one more setting."""
     more = ["--set", "corpus.pairs=few"] if "sweep" in command else []
     refused = nli(*shlex.split(command)[1:], *more)

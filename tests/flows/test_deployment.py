@@ -163,7 +163,7 @@ def test_a_worker_runs_a_deployment_and_then_one_stage_of_it(deployed: Deployed,
 
 
 @pytest.mark.timeout(_SECONDS * 3)
-def test_a_worker_tells_of_a_run_that_was_killed_and_of_one_that_was_cancelled(
+def test_a_worker_reports_killed_and_cancelled_runs(
     told: list[dict[str, Any]], deployed: Deployed, tiny_encoder: Path
 ) -> None:
     config = _config(tiny_encoder, epochs=1000)
@@ -200,7 +200,7 @@ def test_a_worker_tells_of_a_run_that_was_killed_and_of_one_that_was_cancelled(
 
 
 @pytest.mark.timeout(_SECONDS * 3)
-def test_a_worker_s_sweep_that_is_cancelled_ends_with_all_its_processes_and_goes_on_later(
+def test_a_workers_cancelled_sweep_ends_all_its_processes(
     told: list[dict[str, Any]], deployed: Deployed, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     deployment = requests.get(f"{deployed.api}/deployments/name/sweep/sample-sweep", timeout=10).json()["id"]
@@ -246,9 +246,7 @@ def test_a_worker_s_sweep_that_is_cancelled_ends_with_all_its_processes_and_goes
 
 
 @pytest.mark.timeout(_SECONDS * 4)
-def test_the_readme_s_six_commands_lead_to_a_nightly_run_and_one_more_to_another_training(
-    tmp_path: Path, project: Path
-) -> None:
+def test_the_six_commands_lead_to_a_nightly_run(tmp_path: Path, project: Path) -> None:
     """As they are written there, with the real encoder, at the port that they name."""
     text = (project / "README.md").read_text(encoding="utf-8").partition("## Scheduling")[2]
     commands, rerun = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]

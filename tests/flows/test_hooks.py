@@ -27,15 +27,13 @@ def artifact(prefect_server: str) -> Callable[[str], str]:
     return get
 
 
-def test_a_finished_run_says_what_was_done_and_a_cached_one_that_nothing_was(
-    run_pipeline: Run, artifact: Callable[[str], str]
-) -> None:
+def test_a_run_leaves_a_summary_of_what_it_did(run_pipeline: Run, artifact: Callable[[str], str]) -> None:
     run_pipeline(until="pack")
     first = artifact("tiny-run")
     assert "| pack | Completed |" in first
-    assert "Nothing had changed" not in first
+    assert "Nothing changed" not in first
     run_pipeline(until="pack")
-    assert "Nothing had changed: every stage was cached." in artifact("tiny-run")
+    assert "Nothing changed: every stage was cached." in artifact("tiny-run")
 
 
 def test_a_finished_run_says_how_it_does_against_the_champion(
@@ -65,7 +63,7 @@ def test_a_finished_run_says_how_it_does_against_the_champion(
         run_pipeline(until="pack", promote_as="nli-sample")
 
 
-def test_a_run_that_fails_says_why_and_how_to_go_on(
+def test_a_failed_run_says_why_and_how_to_resume(
     run_pipeline: Run, artifact: Callable[[str], str], overflowing_encoder: Path, told: list[dict[str, Any]]
 ) -> None:
     with pytest.raises(UserError):
@@ -73,14 +71,14 @@ def test_a_run_that_fails_says_why_and_how_to_go_on(
     text = artifact("tiny-end")
     assert "finetune: the loss became nan in step 1" in text
     assert "In the stage finetune" in text
-    assert "run the same again" in text
+    assert "rerun the same command" in text
     (message,) = told
     assert (message["recipe"], message["state"]) == ("tiny", "Failed")
     assert message["stage"] == "finetune"
     assert "the loss became nan" in message["message"]
 
 
-def test_a_notification_block_of_prefects_is_told(
+def test_a_prefect_notification_block_is_notified(
     run_pipeline: Run, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     block = CustomWebhookNotificationBlock(

@@ -22,9 +22,7 @@ def _runs(workplace: Path) -> list[Any]:
     return list(client.search_runs([experiment.experiment_id])) if experiment else []
 
 
-def test_a_second_run_does_nothing_and_a_change_does_only_what_depends_on_it(
-    run_pipeline: Run, workplace: Path
-) -> None:
+def test_a_change_reruns_only_what_depends_on_it(run_pipeline: Run, workplace: Path) -> None:
     first = run_pipeline()
     assert set(_states(first).values()) == {"Completed"}
     second = run_pipeline()
@@ -45,7 +43,7 @@ def test_a_second_run_does_nothing_and_a_change_does_only_what_depends_on_it(
     assert len(_runs(workplace)) == 3
 
 
-def test_a_changed_source_file_does_again_exactly_what_depends_on_it(
+def test_a_changed_source_file_reruns_what_depends_on_it(
     run_pipeline: Run, workplace: Path, write_rows: Callable[..., Path]
 ) -> None:
     def rows(count: int) -> list[dict[str, Any]]:
@@ -73,7 +71,7 @@ def test_a_changed_source_file_does_again_exactly_what_depends_on_it(
     assert back.metrics == first.metrics
 
 
-def test_fields_that_do_not_change_the_result_do_not_run_anything(run_pipeline: Run) -> None:
+def test_fields_that_change_no_result_run_nothing(run_pipeline: Run) -> None:
     run_pipeline()
     assert set(_states(run_pipeline(finetune={"checkpoint_every": 3})).values()) == {"Cached"}
 
@@ -91,7 +89,7 @@ def test_a_forced_stage_runs_and_so_does_what_follows(run_pipeline: Run, workpla
     ("stage", "file", "redone"),
     [("pack", "train-00000.arrow", ["pack"]), ("finetune", "model/model.safetensors", ["finetune"])],
 )
-def test_an_altered_file_is_made_again_and_what_depends_on_equal_bytes_stays(
+def test_an_altered_file_is_made_again_and_equal_bytes_stay(
     run_pipeline: Run, stage: Any, file: str, redone: list[str]
 ) -> None:
     path = run_pipeline().stages[stage].output.folder / file
@@ -109,7 +107,7 @@ def test_until_stops_early(run_pipeline: Run, workplace: Path) -> None:
     assert _runs(workplace) == []
 
 
-def test_a_training_that_fails_is_marked_failed_and_leaves_no_output(
+def test_a_failed_training_is_marked_and_leaves_no_output(
     run_pipeline: Run, workplace: Path, overflowing_encoder: Path
 ) -> None:
     with pytest.raises(UserError, match="the loss became nan"):
@@ -118,7 +116,7 @@ def test_a_training_that_fails_is_marked_failed_and_leaves_no_output(
     assert not any((workplace / "store" / "finetune").glob("*/manifest.json"))
 
 
-def test_weights_that_cannot_be_loaded_are_named_before_anything_is_packed(
+def test_unloadable_weights_are_named_before_packing(
     run_pipeline: Run, workplace: Path, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
@@ -147,7 +145,7 @@ def test_an_evaluation_that_fails_leaves_the_training_finished(
     assert run.data.metrics["test/accuracy"] == summary.metrics["test/accuracy"]
 
 
-def test_a_lost_tracking_store_is_filled_again_from_the_stage_store(
+def test_a_lost_tracking_store_is_filled_again(
     run_pipeline: Run, workplace: Path, empty_tracking_database: Path
 ) -> None:
     first = run_pipeline()

@@ -26,7 +26,7 @@ def test_stages_run_alone_in_order_and_name_what_is_missing(tiny_config: Callabl
     assert stages.evaluate_stage(config, rerun=True).stages["evaluate"].state_name == "Completed"
 
 
-def test_a_stage_finds_what_the_pipeline_left_and_refuses_it_damaged(
+def test_a_stage_reads_the_store_and_refuses_damage(
     run_pipeline: Callable[..., RunSummary], tiny_config: Callable[..., RunConfig], workplace: Path
 ) -> None:
     run_pipeline(until="pack")

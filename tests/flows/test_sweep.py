@@ -28,7 +28,7 @@ def client(workplace: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
 
 
-def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
+def test_a_sweep_shares_stages_and_chooses_on_dev(
     nli: Callable[..., Any], tiny_settings: list[str], client: MlflowClient
 ) -> None:
     words = ["sweep", "sample", *tiny_settings, "--grid", "finetune.learning_rate=1e-6,3e-3", "--seeds", "2", "--json"]
@@ -77,7 +77,7 @@ def test_a_sweep_shares_stages_chooses_on_dev_and_does_nothing_twice(
 
 @pytest.mark.slow
 @pytest.mark.faults("faults injected")
-def test_runs_that_fail_or_die_do_not_stop_the_others_and_ctrl_c_stops_at_a_checkpoint(
+def test_a_failed_trial_does_not_stop_the_others(
     prefect_server: str,
     workplace: Path,
     tiny_settings: list[str],
@@ -144,7 +144,7 @@ def _step(store: Path, checkpoints: str) -> int:
         (["--grid", "finetune.epochs=1,1"], "a value stands there twice"),
         ([], "give --grid, or --seeds above 1"),
         (["--grid", "finetune.epochs=1", "--grid", "finetune.epochs=2"], "named twice"),
-        (["--grid", "finetune.seed=1,2", "--seeds", "2"], "--seeds says the same twice"),
+        (["--grid", "finetune.seed=1,2", "--seeds", "2"], "is in --grid and conflicts with --seeds"),
     ],
 )
 def test_what_cannot_be_swept_is_one_line_before_anything_runs(

@@ -23,7 +23,7 @@ with Store(Path(sys.argv[1])).claim("finetune", {"seed": 1}) as claim:
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_every_file_is_on_the_disk_before_the_rename_and_the_folder_after(tmp_path: Path) -> None:
+def test_files_are_flushed_before_the_rename_folders_after(tmp_path: Path) -> None:
     """As Pillai et al. (OSDI 2014) ask for: what a name leads to is whole, whenever the power fails."""
     store, trace = tmp_path / "store", tmp_path / "trace"
     calls = "trace=fsync,fdatasync,rename,renameat,renameat2"

@@ -33,7 +33,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     subprocess.run(["umount", str(folder)], check=False)
 
 
-def test_a_full_disk_is_one_line_and_the_run_completes_once_there_is_room(
+def test_a_full_disk_is_one_line_and_a_rerun_completes(
     nli: Nli, tiny_settings: list[str], tmp_path: Path, disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ["run", "sample", *tiny_settings, "--set", "finetune.checkpoint_every=2", "--json"]

@@ -22,7 +22,7 @@ def _files(summary: RunSummary) -> dict[str, bytes]:
     }
 
 
-def test_other_workers_another_store_and_other_checkpoints_give_the_same_bytes(
+def test_workers_store_and_checkpoints_change_no_byte(
     prefect_server: str,
     workplace: Path,
     tiny_config: Callable[..., RunConfig],

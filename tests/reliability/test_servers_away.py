@@ -31,7 +31,7 @@ Nli = Callable[..., "subprocess.CompletedProcess[str]"]
         ("PREFECT_API_URL", "http://127.0.0.1:9/api", "Prefect at http://127.0.0.1:9/api does not answer"),
     ],
 )
-def test_a_server_that_is_away_at_the_start_is_one_line_before_any_work(
+def test_a_server_away_at_the_start_is_one_line(
     prefect_server: str,
     workplace: Path,
     tiny_settings: list[str],
@@ -95,7 +95,7 @@ def _run(server: Any) -> Run:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240 + 2 * AWAY_SECONDS)
-def test_training_goes_on_without_mlflow_and_its_curves_arrive_in_full(
+def test_training_continues_without_mlflow(
     prefect_server: str, mlflow_server: Any, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", prefect_server)
@@ -121,7 +121,7 @@ def test_training_goes_on_without_mlflow_and_its_curves_arrive_in_full(
 
 @pytest.mark.timeout(240)
 @pytest.mark.slow
-def test_a_training_that_ends_while_mlflow_is_away_is_marked_by_the_next_run(
+def test_a_training_that_ends_without_mlflow_is_marked_later(
     prefect_server: str,
     mlflow_server: Any,
     nli: Nli,
@@ -146,7 +146,7 @@ def test_a_training_that_ends_while_mlflow_is_away_is_marked_by_the_next_run(
 
 @pytest.mark.slow
 @pytest.mark.timeout(500 + 2 * AWAY_SECONDS)
-def test_training_goes_on_without_prefect_and_the_flow_run_is_completed(
+def test_training_continues_without_prefect(
     workplace: Path, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (workplace / "prefect").mkdir()

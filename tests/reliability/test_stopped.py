@@ -113,7 +113,7 @@ def test_a_signal_stops_a_training_at_a_checkpoint(
     assert state.is_crashed()
 
 
-def test_a_cancellation_in_prefect_stops_a_training_at_a_checkpoint(
+def test_a_cancellation_in_prefect_stops_at_a_checkpoint(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
 ) -> None:
     with training() as running:
@@ -121,7 +121,7 @@ def test_a_cancellation_in_prefect_stops_a_training_at_a_checkpoint(
     _assert_stopped(workplace, told)
 
 
-def test_a_cancellation_is_heeded_while_another_training_is_waited_for(
+def test_a_waiting_training_can_be_cancelled(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
 ) -> None:
     settings = Settings.from_environment()

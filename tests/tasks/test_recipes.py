@@ -25,7 +25,7 @@ def test_every_deployment_fits_its_flow(project: Path) -> None:
         assert deployment["work_pool"] == {"name": "nli", "job_variables": deployment["work_pool"]["job_variables"]}
 
 
-def test_names_of_deployments_are_unique_and_recipes_know_their_own(project: Path) -> None:
+def test_deployments_have_unique_names(project: Path) -> None:
     deployments = _deployments(project)
     names = [deployment["name"] for deployment in deployments]
     assert len(names) == len(set(names))
@@ -47,7 +47,7 @@ def test_an_unknown_recipe_is_answered_with_those_there_are(project: Path) -> No
         find_recipe(project / "prefect.yaml", "smaple")
 
 
-def test_settings_reach_any_field_as_yaml_and_leave_the_recipe_alone() -> None:
+def test_settings_reach_any_field_as_yaml() -> None:
     config = {"corpus": {"name": "sample"}, "finetune": {"epochs": 3}}
     changed = override(config, ["finetune.epochs=1", "finetune.learning_rate=1e-4", "finetune.clip_norm=null"])
     parsed = parse_config(changed)
@@ -67,7 +67,7 @@ def test_a_malformed_setting_is_refused_by_name(setting: str) -> None:
         override({"corpus": {"name": "sample"}}, [setting])
 
 
-def test_every_recipe_fits_the_json_schema_that_prefect_validates_with(project: Path) -> None:
+def test_every_recipe_fits_prefects_json_schema(project: Path) -> None:
     schema = RunConfig.model_json_schema()
     for recipe in read_recipes(project / "prefect.yaml").values():
         jsonschema.validate(recipe.config, schema)

@@ -11,7 +11,7 @@ from nli_core.data.corpus.layout import Table, TableFormat
 from nli_core.errors import UserError
 
 _CHUNK_BYTES = 1 << 20
-_DELIMITERS: dict[TableFormat, str] = {"csv": ",", "tsv": "\t", "raw_tsv": "\t"}
+DELIMITERS: dict[TableFormat, str] = {"csv": ",", "tsv": "\t", "raw_tsv": "\t"}
 
 
 class Source(NamedTuple):
@@ -61,7 +61,7 @@ def first_malformed(source: Source, table: Table) -> str | None:
     """Describe the first record that is no JSON object, or has too many or too few fields."""
     if table.format == "parquet":
         return f"{source.name}: is not a readable Parquet file; write it again"
-    width = None if table.format == "jsonl" else len(table.columns or _header(source.path, table.format))
+    width = None if table.format == "jsonl" else len(table.columns or header_of(source, table.format))
     whose = "the corpus" if table.columns else "the header"
     for line, record in _records(source.path, table):
         fault = None
@@ -74,8 +74,9 @@ def first_malformed(source: Source, table: Table) -> str | None:
     return None
 
 
-def _header(path: Path, format_: TableFormat) -> list[str]:
-    return next((fields for _, fields in _rows(path, format_)), [])
+def header_of(source: Source, format_: TableFormat) -> list[str]:
+    """Read the names in the first row of a delimited file."""
+    return next((fields for _, fields in _rows(source.path, format_)), [])
 
 
 def _json_fault(text: str) -> str | None:
@@ -102,10 +103,13 @@ def _records(path: Path, table: Table) -> Iterator[tuple[int, str | list[str]]]:
 def _rows(path: Path, format_: TableFormat) -> Iterator[tuple[int, list[str]]]:
     quoting: Literal[0, 3] = csv.QUOTE_NONE if format_ == "raw_tsv" else csv.QUOTE_MINIMAL
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=_DELIMITERS[format_], quoting=quoting)
+        reader = csv.reader(file, delimiter=DELIMITERS[format_], quoting=quoting)
         begin, width = 1, 0
-        for fields in reader:
-            width = width or len(fields)
-            if fields or width == 1:  # a blank line is a row where there is but one column
-                yield begin, fields or [""]
-            begin = reader.line_num + 1
+        try:
+            for fields in reader:
+                width = width or len(fields)
+                if fields or width == 1:  # a blank line is a row of a single column
+                    yield begin, fields or [""]
+                begin = reader.line_num + 1
+        except csv.Error as error:
+            raise UserError(f"{path}, line {begin}: {error}; is a quote missing?") from None

@@ -1,27 +1,26 @@
-"""Reading a corpus' table in parts of whole records, so that memory stays flat as rows grow.
+"""Read a corpus' table in parts of whole records, so that memory stays flat as rows grow.
 
-polars reads ahead of whoever takes its batches, without bound: 1.2 GiB for the text of 5.5 million pairs. So it is
-given a bounded part of the file at a time.
+Arrow's streaming reader splits delimited text into records, with the quoting rules of Python's csv module. polars reads
+JSON lines; it would read ahead without bound, so it gets a bounded part of the file at a time.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
-from nli_core.data.corpus.layout import Table, TableFormat
-from nli_core.data.corpus.locate import Source, check_utf8, first_malformed
-from nli_core.errors import UserError
+from nli_core.data.corpus.layout import Table
+from nli_core.data.corpus.locate import DELIMITERS, Source, check_utf8, first_malformed, header_of
+from nli_core.errors import UserError, reason_of
 
-_PART_BYTES = 16 << 20
+_PART_BYTES = 4 << 20  # Arrow reads some parts ahead
+_MOST_PART_BYTES = 1 << 30
 _PART_ROWS = 100_000  # of a Parquet file
-_DIALECTS: Mapping[TableFormat, dict[str, Any]] = {
-    "csv": {},
-    "tsv": {"separator": "\t"},
-    "raw_tsv": {"separator": "\t", "quote_char": None},
-}
+# What Arrow says of a record, or a header, that is longer than a part.
+_TOO_LONG = ("straddling object", "Empty CSV file or block")
 
 
 def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
@@ -52,29 +51,86 @@ def _json_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     schema = pl.scan_ndjson(source.path, infer_schema_length=1000).collect_schema()
     wanted = _wanted(schema.names(), source, table)
     _refuse_nested({name: kind for name in wanted if (kind := schema[name]).is_nested()}, source)
+    for lines in _whole_lines(source):
+        yield pl.scan_ndjson(lines, schema=schema).select(wanted).collect()
+
+
+def _whole_lines(source: Source) -> Iterator[bytes]:
+    """Yield the bytes of a file in parts that end with a line."""
+    waiting = b""
     with source.path.open("rb") as file:
-        for records in _records(file, quoting=False):
-            yield pl.scan_ndjson(records, schema=schema).select(wanted).collect()
+        while block := file.read(_PART_BYTES):
+            whole, newline, rest = (waiting + block).rpartition(b"\n")
+            if newline:
+                yield whole + newline
+            waiting = rest
+    if waiting:
+        yield waiting
 
 
 def _delimited_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
-    has_header, dialect = table.columns is None, _DIALECTS[table.format]
-    schema = pl.scan_csv(
-        source.path, infer_schema=False, has_header=has_header, new_columns=table.columns, **dialect
-    ).collect_schema()
-    wanted = _wanted(schema.names(), source, table)
-    with source.path.open("rb") as file:
-        for records in _records(file, quoting=table.format != "raw_tsv"):
-            rows = pl.scan_csv(records, schema=schema, has_header=has_header, **dialect)
-            has_header = False
-            if table.columns is None:
-                yield rows.select(wanted).collect()
-            else:
-                part = rows.collect()
-                # polars fills up rows that end early; where every column counts, a row that lacks one is a fault.
-                if sum(part.null_count().row(0)) and (fault := first_malformed(source, table)):
-                    raise UserError(fault)
-                yield part.select(wanted)
+    columns = list(table.columns or header_of(source, table.format))
+    wanted = _wanted(columns, source, table)
+    part_bytes, done = _PART_BYTES, 0
+    while True:
+        try:
+            before = 0
+            with source.path.open("rb") as file:
+                for batch in _open_delimited(file, table, columns, wanted, part_bytes):
+                    if fresh := batch.slice(max(0, done - before)):
+                        yield pl.DataFrame(fresh)
+                    before += batch.num_rows
+                    done = max(done, before)
+            return
+        except pa.ArrowInvalid as error:
+            too_long = any(sign in str(error) for sign in _TOO_LONG)
+            if not too_long or part_bytes >= _MOST_PART_BYTES:
+                raise UserError(first_malformed(source, table) or f"{source.name}: {reason_of(error)}") from None
+            part_bytes *= 2  # and skip the rows that are done
+
+
+class _WholeLineEnds:
+    """A file whose reads never end between a carriage return and a newline.
+
+    Arrow 25 takes the two for one line end that its blocks cut, and drops the newline, even inside quotes.
+    """
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._held = file, b""
+
+    def read(self, size: int) -> bytes:
+        """Read up to `size` bytes, and hold back carriage returns at their end."""
+        block = self._held + self._file.read(size - len(self._held))
+        whole = block.rstrip(b"\r") or block
+        self._held = block[len(whole) :]
+        return whole
+
+
+def _open_delimited(
+    file: BinaryIO, table: Table, columns: list[str], wanted: list[str], part_bytes: int
+) -> pa.csv.CSVStreamingReader:
+    quotes = table.format != "raw_tsv"
+    return pa.csv.open_csv(
+        pa.PythonFile(_WholeLineEnds(file), mode="r"),
+        read_options=pa.csv.ReadOptions(block_size=part_bytes, use_threads=False, column_names=table.columns),
+        parse_options=pa.csv.ParseOptions(
+            delimiter=DELIMITERS[table.format],
+            quote_char='"' if quotes else False,
+            double_quote=quotes,
+            newlines_in_values=quotes,
+            ignore_empty_lines=len(columns) > 1,  # a blank line is a row of a single column
+        ),
+        convert_options=pa.csv.ConvertOptions(
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.string()),
+            check_utf8=False,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
 
 
 def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
@@ -89,33 +145,3 @@ def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
 def _refuse_nested(kinds: Mapping[str, object], source: Source) -> None:
     for column, kind in kinds.items():
         raise UserError(f"{source.name}: the column {column!r} holds {kind}, and not text; write it as text")
-
-
-def _records(file: BinaryIO, *, quoting: bool) -> Iterator[bytes]:
-    """Yield the bytes of a file in parts that end with a record: at a newline outside quotes."""
-    waiting, inside = b"", False
-    while block := file.read(_PART_BYTES):
-        end, inside = _last_end(block, quoting=quoting, inside=inside)
-        if end:
-            yield waiting + block[:end]
-            waiting = block[end:]
-        else:
-            waiting += block
-    if waiting:
-        yield waiting
-
-
-def _last_end(block: bytes, *, quoting: bool, inside: bool) -> tuple[int, bool]:
-    """Find where the last record of `block` ends (0 if none does), and whether its last byte is inside quotes.
-
-    `inside`: whether the block begins inside quotes. Every quote opens or closes, as for polars.
-    """
-    at_end = (inside + block.count(b'"')) % 2 == 1 if quoting else False
-    inside, end = at_end, len(block)
-    while (newline := block.rfind(b"\n", 0, end)) >= 0:
-        if quoting:
-            inside ^= block.count(b'"', newline, end) % 2 == 1
-        if not inside:
-            return newline + 1, at_end
-        end = newline
-    return 0, at_end

@@ -108,7 +108,7 @@ def _servers_of(home: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_without_a_server_a_temporary_one_lives_as_long_as_the_command(workplace: Path, killed: bool) -> None:
+def test_a_temporary_server_lives_as_long_as_the_command(workplace: Path, killed: bool) -> None:
     home = workplace / "prefect"
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     command = [str(Path(sys.executable).with_name("nli")), "run", "sample", "--until", "download"]
@@ -125,9 +125,7 @@ def test_without_a_server_a_temporary_one_lives_as_long_as_the_command(workplace
     assert _servers_of(home) == []
 
 
-def test_pruning_is_a_dry_run_unless_told_and_keeps_what_mlflow_refers_to(
-    nli: Nli, tiny_settings: list[str], workplace: Path
-) -> None:
+def test_pruning_keeps_what_mlflow_refers_to(nli: Nli, tiny_settings: list[str], workplace: Path) -> None:
     nli("run", "sample", *tiny_settings, "--until", "pack")
     kept = list(workplace.glob("store/*/*/manifest.json"))
     assert len(kept) == 2

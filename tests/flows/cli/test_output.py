@@ -28,7 +28,7 @@ COMMANDS = dict(_commands(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_says_what_it_does_with_an_example_and_speaks_json(name: str) -> None:
+def test_every_command_has_an_example_and_json(name: str) -> None:
     command = COMMANDS[name]
     assert f"Example: nli {name}" in str(command.help)
     options = {option for parameter in command.params for option in parameter.opts}

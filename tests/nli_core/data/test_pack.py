@@ -155,9 +155,7 @@ def test_a_missing_split_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: 
         _pack(corpus, tiny_encoder, tmp_path / "out")
 
 
-def test_examples_that_stand_in_two_splits_are_reported_or_refused(
-    tmp_path: Path, corpus: Path, tiny_encoder: Path
-) -> None:
+def test_examples_in_two_splits_are_reported_or_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
     layout = CorpusLayout.load(corpus)
     layout.model_copy(update={"files": {**layout.files, "test": layout.files["train"]}}).save(corpus)
     assert _pack(corpus, tiny_encoder, tmp_path / "one")["examples_in_earlier_split"] == {"dev": 0, "test": 240}

@@ -60,7 +60,7 @@ def test_predictions_of_other_examples_are_refused() -> None:
             compare(first, other)
 
 
-def test_overlap_is_the_share_of_the_hypothesis_that_stands_in_the_premise() -> None:
+def test_overlap_is_the_share_of_hypothesis_in_the_premise() -> None:
     pairs = [([7, 8, 9], [7, 8, 4, 5]), ([1], [1]), ([1], [2]), ([3], [])]
     rows = [[CLS, *premise, SEP, *hypothesis, SEP] for premise, hypothesis in pairs]
     examples = RaggedExamples(

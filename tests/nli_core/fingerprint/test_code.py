@@ -127,7 +127,7 @@ def test_code_that_changes_a_result_counts(
         pytest.param("training/optimizer.py", "trainable", "chosen", id="local-variable"),
         pytest.param("download/archives.py", "has no {name}", "lacks the member {name}", id="raise"),
         pytest.param("download/fetch.py", "{shown}: expected {", "{shown}: wanted {", id="raise-of-a-helper"),
-        pytest.param("data/corpus/cleaning.py", "is not one of {known}", "is not among {known}", id="helper-of-a-message"),
+        pytest.param("data/corpus/cleaning.py", "is not one of {known}", "is not among {known}", id="raise-helper"),
         pytest.param("training/finetune.py", '_REMEDY = "lower', '_REMEDY = "reduce', id="constant-of-a-message"),
         pytest.param("training/finetune.py", "dev accuracy {dev", "accuracy on dev {dev", id="progress"),
         pytest.param("errors.py", "class UserError(Exception)", "class UserError(ValueError)", id="errors"),
@@ -176,9 +176,7 @@ def test_a_definition_may_move_to_another_module(core: Path, code: Code, digests
     assert _changed(code, digests) == set()
 
 
-def test_each_definition_has_a_digest_of_its_own_for_explanations(
-    core: Path, code: Code, digests: dict[str, Any]
-) -> None:
+def test_each_definition_has_a_digest_for_explanations(core: Path, code: Code, digests: dict[str, Any]) -> None:
     before = digests["finetune"].definitions
     _edit(core, "training/optimizer.py", "(step + 1)", "(step + 2)")
     after = code()["finetune"].definitions

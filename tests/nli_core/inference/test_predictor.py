@@ -30,7 +30,7 @@ def test_the_tokenizer_for_many_texts_changes_no_answer(model: Path) -> None:
     np.testing.assert_array_equal(*answers)
 
 
-def test_answers_come_in_the_order_of_the_texts_and_do_not_depend_on_the_others(model: Path) -> None:
+def test_answers_keep_the_order_and_do_not_depend_on_others(model: Path) -> None:
     predictor = Predictor(model)
     together = predictor.probabilities(PREMISES, HYPOTHESES)
     np.testing.assert_allclose(together.sum(axis=1), 1)

@@ -110,7 +110,7 @@ def test_transformers_computes_the_same(tiny_encoder: Path, tmp_path: Path) -> N
     assert tokenizer.model_max_length == read_pack_config(model).max_length
 
 
-def test_the_book_s_architecture_is_not_expressed_in_transformers(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_the_books_architecture_is_refused_by_transformers(tiny_encoder: Path, tmp_path: Path) -> None:
     model = _exported(_with_family(tiny_encoder, tmp_path / "encoder", "d2l_bert"), tmp_path / "model")
     with pytest.raises(UserError, match="transformers cannot express this architecture"):
         export_model(model, tmp_path / "huggingface", form="huggingface")

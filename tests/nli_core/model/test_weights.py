@@ -157,7 +157,7 @@ def test_what_the_encoder_cannot_do_is_refused(folder: Path, field: str, value: 
         load_encoder(folder)
 
 
-def test_an_exported_model_loads_in_transformers_with_equal_logits(tmp_path: Path, tiny_encoder: Path) -> None:
+def test_a_saved_model_loads_in_transformers_with_equal_logits(tmp_path: Path, tiny_encoder: Path) -> None:
     torch.manual_seed(0)
     ours = Classifier(load_encoder(tiny_encoder)[0], LABELS).eval()
     save_classifier(ours, tiny_encoder, tiny_encoder, tmp_path / "model", pack=PACK, pairs=True)

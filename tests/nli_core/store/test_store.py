@@ -53,7 +53,7 @@ def test_a_damaged_output_is_noticed_and_made_again(tmp_path: Path, damage: str,
     assert _make(store).damage() is None
 
 
-def test_what_a_failed_stage_left_is_there_for_the_next_try_but_is_no_output(tmp_path: Path) -> None:
+def test_a_failed_stage_leaves_its_work_but_no_output(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(RuntimeError), store.claim("finetune", INGREDIENTS) as claim:
         (claim.partial / "checkpoint").write_text("half")
@@ -136,7 +136,7 @@ def test_processes_that_want_the_same_do_it_once(tmp_path: Path) -> None:
     assert log.read_text() == "worked\n"
 
 
-def test_a_holder_killed_with_sigkill_leaves_no_lock_and_no_output(tmp_path: Path) -> None:
+def test_a_killed_holder_leaves_no_lock_and_no_output(tmp_path: Path) -> None:
     with _python(HOLD, tmp_path) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "holding\n"

@@ -31,7 +31,7 @@ def _bytes(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, run_finetune: Finetune) -> None:
+def test_a_seed_decides_every_byte(tmp_path: Path, run_finetune: Finetune) -> None:
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
         run_finetune(tmp_path / name, seed=seed)
     assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_named_and_not_used(
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
 
-def test_a_finished_model_that_was_damaged_before_it_was_stored_is_made_again(
+def test_a_damaged_model_is_exported_again(
     tmp_path: Path, run_finetune: Finetune, flip_byte: Callable[[Path], None], logged: list[str]
 ) -> None:
     run_finetune(tmp_path)
@@ -259,7 +259,7 @@ def test_a_loss_that_is_no_number_stops_the_training(
 
 
 @pytest.mark.parametrize("log_every", [1, 100])
-def test_the_last_good_checkpoint_outlives_a_loss_that_is_no_number(
+def test_the_last_good_checkpoint_outlives_a_nan_loss(
     tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch, log_every: int
 ) -> None:
     """The gradients of step 8 are poisoned; its own loss is still good."""

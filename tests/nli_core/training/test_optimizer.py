@@ -12,7 +12,7 @@ def _rates(total: int = 100, **fields: object) -> list[float]:
     return [learning_rate(step, total, config) for step in range(total)]
 
 
-def test_the_rate_rises_over_the_warm_up_steps_and_falls_to_almost_zero() -> None:
+def test_the_rate_warms_up_and_falls_to_almost_zero() -> None:
     rates = _rates(schedule="linear", warmup_fraction=0.1)
     assert rates[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
     assert rates[10] == max(rates) == 1.0
@@ -24,7 +24,7 @@ def test_a_constant_rate_stays() -> None:
     assert set(_rates(schedule="constant", warmup_fraction=0)) == {1.0}
 
 
-def test_biases_and_norms_do_not_decay_and_frozen_weights_are_left_out() -> None:
+def test_biases_norms_and_frozen_weights_do_not_decay() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3), torch.nn.Linear(3, 1))
     model[2].requires_grad_(False)
     decaying, plain = build_optimizer(model, FinetuneConfig(weight_decay=0.1)).param_groups
@@ -33,7 +33,7 @@ def test_biases_and_norms_do_not_decay_and_frozen_weights_are_left_out() -> None
     assert len(plain["params"]) == 3
 
 
-def test_without_decay_it_is_adam_and_a_summed_loss_changes_nothing_but_rounding() -> None:
+def test_without_decay_it_is_adam_at_a_mean_or_summed_loss() -> None:
     """Adam divides the gradient by its own size: a factor of the loss cancels, but for epsilon and clipping."""
     config = FinetuneConfig(weight_decay=0, learning_rate=1e-3)
     torch.manual_seed(0)

@@ -125,7 +125,7 @@ def test_a_resumed_training_adds_only_what_its_run_does_not_have(client: MlflowC
     assert [metric.step for metric in client.get_metric_history(run_id, "train/loss")] == [10, 20, 30, 40]
 
 
-def test_a_forced_training_that_dies_does_not_pass_for_the_finished_one(
+def test_a_forced_training_that_dies_is_not_finished(
     summary: RunSummary,
     client: MlflowClient,
     tiny_config: Callable[..., RunConfig],

@@ -239,7 +239,7 @@ NEWS = {
 }
 
 
-def test_a_table_without_a_header_and_with_its_text_in_two_columns(tmp_path: Path) -> None:
+def test_text_in_two_columns_without_a_header_is_joined(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('"2","A title","and ""more"""\n"1","","alone"\n')
     table = pl.read_ipc(_clean(tmp_path, _layout("t.csv", **NEWS)).path)
     assert table.to_dicts() == [
@@ -257,7 +257,7 @@ def test_a_table_without_a_header_and_with_its_text_in_two_columns(tmp_path: Pat
         ('"1","a","b"\n"1","a"\n"1","a","b","c"\n', "t.csv, line 2: has 2 fields, the corpus 3"),
     ],
 )
-def test_a_fault_in_a_table_without_a_header_is_named_by_its_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_fault_without_a_header_is_named_by_its_line(tmp_path: Path, text: str, message: str) -> None:
     assert message in _refusal(tmp_path, text, _layout("t.csv", **NEWS))
 
 
@@ -287,7 +287,7 @@ FIELDS = st.text(st.sampled_from('ab ,"\n\u00e9'), max_size=6).map(lambda text: 
     ragged=st.none() | st.tuples(st.integers(0, 7), st.sampled_from([1, 2, 4, 5])),
 )
 @settings(deadline=None)
-def test_a_row_of_more_or_fewer_fields_is_named_and_never_shifted(
+def test_a_row_of_another_width_is_named_and_never_shifted(
     rows: list[tuple[str, str, str]], ragged: tuple[int, int] | None
 ) -> None:
     written: list[Sequence[str]] = list(rows)

@@ -1,13 +1,14 @@
 """Reading part by part gives what reading at once gives, wherever the parts end."""
 
 import csv
+import io
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nli_core.data.corpus import reading
@@ -56,8 +57,8 @@ def _read(path: Path, layout: CorpusLayout, part: int) -> list[pl.DataFrame]:
 
 
 @pytest.mark.parametrize("format_", ["csv", "tsv", "jsonl", "parquet"])
-@given(texts=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=12), part=st.integers(1, 80))
-@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=12), part=st.integers(2, 80))
+@settings(max_examples=200, deadline=None)
 def test_parts_hold_every_row_once_and_in_order(format_: TableFormat, texts: list[tuple[str, str]], part: int) -> None:
     rows = [{"premise": first, "other": "x", "hypothesis": second, "label": "a"} for first, second in texts]
     with TemporaryDirectory() as folder:
@@ -76,7 +77,7 @@ def test_raw_files_have_quotes_without_meaning(tmp_path: Path) -> None:
     assert pl.concat(parts)["premise"].to_list() == [f'say "{number}' for number in range(50)]
 
 
-def test_a_file_without_a_header_keeps_its_first_row_and_names_one_that_ends_early(tmp_path: Path) -> None:
+def test_a_file_without_a_header_names_a_row_that_ends_early(tmp_path: Path) -> None:
     layout = _layout("csv", columns=("label", "premise", "hypothesis"))
     rows = [{"label": "a", "premise": f"p {number}", "hypothesis": "h"} for number in range(50)]
     _write(tmp_path / "t", "csv", rows, header=False)
@@ -85,3 +86,32 @@ def test_a_file_without_a_header_keeps_its_first_row_and_names_one_that_ends_ear
         file.write("a,only two\n")
     with pytest.raises(UserError, match="t, line 51: has 2 fields, the corpus 3"):
         _read(tmp_path / "t", layout, 64)
+
+
+SILENT_MERGE = 'label,premise,hypothesis\npos,"Best" 5" nails,x\nneg,my 7",x\npos,c,x\n'
+ANY_QUOTING = st.text(st.sampled_from('x",\n \r'), min_size=1, max_size=40)
+
+
+@given(body=st.lists(ANY_QUOTING, min_size=1, max_size=6).map("".join), part=st.integers(2, 64))
+@example(body=SILENT_MERGE.partition("\n")[2], part=1 << 20)
+@example(body='a,"b""c",d\n', part=4)
+@settings(max_examples=600, deadline=None)
+def test_rows_are_those_of_the_csv_module_or_refused(body: str, part: int) -> None:
+    text = "label,premise,hypothesis\n" + body
+    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row][1:]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "t"
+        path.write_bytes(text.encode())
+        if any(len(row) != 3 for row in rows):
+            with pytest.raises(UserError, match=r"^t, line \d+: "):
+                _read(path, _layout("csv"), part)
+            return
+        parts = _read(path, _layout("csv"), part)
+    read = pl.concat(parts).select("label", "premise", "hypothesis").fill_null("") if parts else pl.DataFrame()
+    assert [list(row) for row in read.rows()] == rows
+
+
+def test_a_quote_inside_a_field_does_not_merge_rows(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text(SILENT_MERGE)
+    (part,) = _read(tmp_path / "t", _layout("csv"), 1 << 20)
+    assert part["premise"].to_list() == ['Best 5" nails', 'my 7"', "c"]

@@ -53,7 +53,7 @@ def test_single_texts_equal_the_fast_tokenizers_with_truncation(shared_data: Pat
     )
 
 
-def test_truncation_pops_from_the_longer_and_on_a_tie_from_the_hypothesis(tiny_encoder: Path) -> None:
+def test_truncation_pops_the_longer_or_the_hypothesis(tiny_encoder: Path) -> None:
     tokenizer = Tokenizer(tiny_encoder)
     encoded = encode_texts(
         tokenizer, Texts.of(["a b c d e f", "a b"]), Texts.of(["g h i j k l", "g h i j k l"]), PackConfig(max_length=10)

@@ -50,7 +50,7 @@ def test_little_of_a_training_batch_is_padding() -> None:
     assert 1 - blind.sum() / (blind.max(axis=1).sum() * 32) > 0.3
 
 
-def test_lengths_come_in_no_order_and_neighbours_change_between_epochs() -> None:
+def test_lengths_are_unordered_and_neighbours_change() -> None:
     first, second = (training_batches(LENGTHS, 32, seed=0, epoch=epoch) for epoch in (0, 1))
     means = np.array([LENGTHS[batch].mean() for batch in first])
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3

@@ -59,7 +59,7 @@ def test_a_parse_is_taken_word_by_word_and_a_missing_one_is_made(book: Tokenizer
     assert ids.tolist() == [4, 5, unknown, 4, 6, 7, 4]
 
 
-def test_an_example_of_the_books_tokens_has_the_books_special_tokens(book: Tokenizer) -> None:
+def test_the_books_tokens_get_the_books_special_tokens(book: Tokenizer) -> None:
     encoded = encode_texts(book, Texts.of(["a"]), Texts.of(["b c"]), PackConfig(max_length=8))
     assert encoded.examples.input_ids.tolist() == [0, 4, 1, 8, 9, 1]
     assert (encoded.examples.boundaries[0], encoded.examples.pad_id) == (3, 2)

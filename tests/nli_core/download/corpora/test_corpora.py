@@ -56,7 +56,7 @@ def test_snli_comes_from_a_server_with_its_digest_checked(
     assert CorpusLayout.load(out).labels == ("entailment", "contradiction", "neutral")
 
 
-def test_the_release_is_known_by_its_digest_wherever_it_comes_from(tmp_path: Path) -> None:
+def test_the_release_is_known_by_its_digest_anywhere(tmp_path: Path) -> None:
     assert SnliCorpus().identity()["sha256"] == SNLI_SHA256
     mirrored = SnliCorpus(source="https://mirror.example/snli.zip", sha256=SNLI_SHA256)
     assert mirrored.identity() == SnliCorpus().identity()
@@ -130,7 +130,7 @@ def test_gzipped_files_arrive_plain(tmp_path: Path, download: Callable[[Any], Pa
     assert layout.carve == {"dev": 0.05, "test": 0.1}
 
 
-def test_the_same_bytes_are_another_corpus_where_the_name_says_compressed(tmp_path: Path) -> None:
+def test_a_name_that_says_compressed_is_another_corpus(tmp_path: Path) -> None:
     paths = [tmp_path / "rows.csv", tmp_path / "rows.csv.gz"]
     for path in paths:
         path.write_bytes(gzip.compress(b"text,class\n"))
@@ -202,7 +202,7 @@ def test_the_genuine_test_file_of_ag_news_counts_as_verified(shared_data: Path, 
     assert not subset.download(tmp_path, Fetcher(tmp_path, tmp_path)).verified
 
 
-def test_a_missing_file_of_ag_news_is_one_line_that_says_how_to_supply_it(news: Path) -> None:
+def test_a_missing_file_of_ag_news_is_one_line(news: Path) -> None:
     (news / "test.csv").unlink()
     with pytest.raises(UserError, match=r"corpus\.test: there is no file .*news/test\.csv"):
         AgNewsCorpus(source=str(news)).identity()

@@ -20,7 +20,7 @@ def test_the_corpus_is_a_function_of_its_seed(corpus: dict[str, list[Pair]]) -> 
     assert generate(PAIRS, seed=1) != corpus
 
 
-def test_every_hypothesis_comes_with_every_label_equally_often_within_one_split(corpus: dict[str, list[Pair]]) -> None:
+def test_every_hypothesis_has_every_label_in_one_split(corpus: dict[str, list[Pair]]) -> None:
     places = defaultdict(set)
     for split, pairs in corpus.items():
         labels = defaultdict(Counter)

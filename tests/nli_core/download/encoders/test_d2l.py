@@ -177,9 +177,7 @@ def test_the_published_archives_are_known_by_their_digests() -> None:
     assert D2lEncoder(name="d2l:bert.base").identity()["sha256"] == "225d66f04cae318b841a13d32af3acc165f253ac"
 
 
-def test_an_archive_comes_from_a_server_and_is_checked_before_it_is_read(
-    server, archive: Path, out: Path, download: Download
-) -> None:
+def test_an_archive_is_verified_before_it_is_read(server, archive: Path, out: Path, download: Download) -> None:
     """The book checks a digest only where the file is there already."""
     (server.folder / "bert.small.torch.zip").write_bytes(archive.read_bytes())
     address = f"{server.address}/bert.small.torch.zip"

@@ -145,7 +145,7 @@ def test_a_hub_that_answers_with_another_commit_is_refused(hub: str, download: D
         download(config)
 
 
-def test_what_a_mirror_serves_is_its_own_unless_a_digest_vouches_for_it() -> None:
+def test_a_mirror_has_its_own_key_without_a_digest() -> None:
     name = f"hf:{REPOSITORY}@{COMMIT}"
     mirror = "https://hub.mirror.example"
     identity = PretrainedEncoder(name=name).identity()
