@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --constraint .venv/constraints.txt
 
-.PHONY: run test test-slow soak check bench bench-full ui
+.PHONY: run test test-slow soak check docs bench bench-full ui
 
 run: .venv/installed
 	$(BIN)/nli run sample
@@ -19,6 +19,11 @@ soak: .venv/installed-test
 
 check: .venv/installed-check
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/codespell && $(BIN)/python docs/check_words.py
+
+docs: .venv/installed-docs
+	COLUMNS=120 $(BIN)/typer flows.cli.main utils docs --name nli --output docs/cli.md
+	$(BIN)/mkdocs build --quiet
 
 bench: .venv/installed-bench
 	for name in packing training prediction overhead; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
@@ -43,6 +48,9 @@ ui: .venv/installed
 
 .venv/installed-bench: .venv/installed-test
 	$(INSTALL) --editable '.[bench]' && $(INSTALL) --no-deps d2l==1.0.3 && touch $@
+
+.venv/installed-docs: .venv/installed
+	$(INSTALL) --editable '.[docs]' && touch $@
 
 .venv/installed-check: .venv/installed
 	$(INSTALL) --editable '.[check]' && touch $@

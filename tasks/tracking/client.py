@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from requests import RequestException
 
 from nli_core.errors import UserError, disk_is_full, reason_of
 from tasks.settings import Settings
@@ -30,7 +29,7 @@ def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
         settings.store.root.parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(settings.tracking_uri)
         yield MlflowClient(settings.tracking_uri)
-    except (MlflowException, RequestException, OSError) as error:
+    except (MlflowException, OSError) as error:  # those of requests, MLflow's client, are OSErrors
         if disk_is_full(error):
             raise UserError(
                 f"MLflow at {settings.shown_tracking_uri}: no space is left there, in {settings.store.root.parent} or "

@@ -141,7 +141,7 @@ def _step(store: Path, checkpoints: str) -> int:
         (["--grid", "finetune.learning_rat=1e-5"], "no such field"),
         (["--grid", "learning_rate=1e-5"], "write it as section.field=value"),
         (["--grid", "finetune.epochs="], "has no values"),
-        (["--grid", "finetune.epochs=1,1"], "a value stands there twice"),
+        (["--grid", "finetune.epochs=1,1"], "has a duplicate value"),
         ([], "give --grid, or --seeds above 1"),
         (["--grid", "finetune.epochs=1", "--grid", "finetune.epochs=2"], "named twice"),
         (["--grid", "finetune.seed=1,2", "--seeds", "2"], "is in --grid and conflicts with --seeds"),
