@@ -20,6 +20,7 @@ import pytest
 import requests
 import torch
 
+from flows.cli.main import main
 from flows.local.servers import free_port
 from flows.pipeline import RunSummary, pipeline
 from nli_core.config import Stage
@@ -232,6 +233,27 @@ def nli(prefect_server: str, workplace: Path) -> Callable[..., "subprocess.Compl
         return subprocess.run(
             command, cwd=cwd or workplace, env=environment, capture_output=True, text=True, check=False
         )
+
+    return run
+
+
+@pytest.fixture
+def nli_here(
+    prefect_server: str, workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs the `nli` command in this process, which saves the start of another."""
+
+    def run(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sys, "argv", ["nli", *arguments])
+            patched.setattr(os, "environ", os.environ.copy())
+            patched.setenv("PREFECT_API_URL", prefect_server)
+            patched.setenv("COLUMNS", "200")
+            patched.chdir(cwd or workplace)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        told = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), told.out, told.err)
 
     return run
 

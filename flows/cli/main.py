@@ -44,7 +44,7 @@ def main() -> None:
         sys.argv.remove("--debug")
         os.environ[DEBUG] = "1"
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False, prog_name="nli")
         if status == INTERRUPTED:
             error("stopped")
         sys.exit(status)

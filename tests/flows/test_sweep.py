@@ -148,9 +148,9 @@ def _step(store: Path, checkpoints: str) -> int:
     ],
 )
 def test_what_cannot_be_swept_is_one_line_before_anything_runs(
-    nli: Callable[..., Any], words: list[str], message: str
+    nli_here: Callable[..., Any], words: list[str], message: str
 ) -> None:
-    refused = nli("sweep", "sample", *words)
+    refused = nli_here("sweep", "sample", *words)
     assert refused.returncode == 2
     assert message in refused.stderr.splitlines()[-1]
     assert not Settings.from_environment().store.outputs("download")

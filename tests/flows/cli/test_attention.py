@@ -13,18 +13,22 @@ Nli = Callable[..., "subprocess.CompletedProcess[str]"]
 PAIR = ("A girl sleeps.", "A child is awake.")
 
 
-def test_the_attention_of_a_run_is_drawn(nli: Nli, run_pipeline: Callable[..., RunSummary], workplace: Path) -> None:
+def test_the_attention_of_a_run_is_drawn(
+    nli_here: Nli, run_pipeline: Callable[..., RunSummary], workplace: Path
+) -> None:
     run_id = run_pipeline(finetune={"epochs": 1}).mlflow_run_id
     assert run_id is not None
     for model in (run_id, f"runs:/{run_id}/model"):
-        done = nli("attention", model, *PAIR, "--layer", "1", "--head", "2", "--output", "out/picture.png")
+        done = nli_here("attention", model, *PAIR, "--layer", "1", "--head", "2", "--output", "out/picture.png")
         assert done.returncode == 0, done.stderr
         assert "layer 1, head 2" in done.stdout
         assert image.imread(workplace / "out" / "picture.png").ndim == 3
 
 
-def test_the_attention_of_a_folder_to_a_single_text_is_drawn(nli: Nli, tiny_encoder: Path, workplace: Path) -> None:
-    done = nli("attention", str(tiny_encoder), "A girl sleeps.")
+def test_the_attention_of_a_folder_to_a_single_text_is_drawn(
+    nli_here: Nli, tiny_encoder: Path, workplace: Path
+) -> None:
+    done = nli_here("attention", str(tiny_encoder), "A girl sleeps.")
     assert (done.returncode, (workplace / "attention.png").exists()) == (0, True)
     assert "layer 2, mean of heads" in done.stdout
 
@@ -40,9 +44,9 @@ def test_the_attention_of_a_folder_to_a_single_text_is_drawn(nli: Nli, tiny_enco
         (["minilm-l6", "--head", "0"], "head 0: this encoder has heads 1 to 12"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_line(nli: Nli, arguments: list[str], named: str) -> None:
+def test_what_cannot_be_drawn_is_one_line(nli_here: Nli, arguments: list[str], named: str) -> None:
     model, *options = arguments
-    done = nli("attention", model, *PAIR, *options)
+    done = nli_here("attention", model, *PAIR, *options)
     assert done.returncode == 2
     assert done.stderr.startswith("nli: ")
     assert named in done.stderr

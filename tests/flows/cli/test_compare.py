@@ -19,9 +19,9 @@ def two_rates(run_pipeline: Callable[..., RunSummary]) -> list[str]:
 
 
 def test_two_runs_side_by_side(
-    two_rates: list[str], nli: Callable[..., Any], workplace: Path, run_pipeline: Callable[..., RunSummary]
+    two_rates: list[str], nli_here: Callable[..., Any], workplace: Path, run_pipeline: Callable[..., RunSummary]
 ) -> None:
-    done = nli("compare", *(run_id[:12] for run_id in two_rates), "--report", "report.html", "--json")
+    done = nli_here("compare", *(run_id[:12] for run_id in two_rates), "--report", "report.html", "--json")
     assert done.returncode == 0, done.stderr
     (other,) = json.loads(done.stdout)["others"]
     assert [row[0] for row in other["differs"]["parameters"]] == ["finetune.learning_rate"]
@@ -34,7 +34,7 @@ def test_two_runs_side_by_side(
     assert len(other["changed"]) == everything["paired"]["only_first"] + everything["paired"]["only_second"] > 0
     assert {part["name"] for part in other["parts"]} >= {"all", "label entailment", "label neutral"}
 
-    shown = nli("compare", *two_rates)
+    shown = nli_here("compare", *two_rates)
     assert "finetune.learning_rate" in shown.stdout
     assert " is " in shown.stdout  # the texts of examples that changed sides
     page = (workplace / "report.html").read_text()
@@ -47,18 +47,18 @@ def test_two_runs_side_by_side(
     assert report.path == f"comparisons/{two_rates[0]}.html"
 
     elsewhere = run_pipeline(corpus={"name": "sample", "pairs": 360, "seed": 1}).mlflow_run_id
-    refused = nli("compare", two_rates[0], str(elsewhere))
+    refused = nli_here("compare", two_rates[0], str(elsewhere))
     assert refused.returncode == 2
     assert "were tested on different examples" in refused.stderr.splitlines()[-1]
 
 
-def test_what_cannot_be_compared_is_one_line(nli: Callable[..., Any]) -> None:
+def test_what_cannot_be_compared_is_one_line(nli_here: Callable[..., Any]) -> None:
     for arguments, message in (
         (["0123abcd"], "name two runs at least"),
         (["0123abcd", "4567abcd"], "0123abcd: no run of this id"),
         (["0123abcd", "4567abcd", "--report", "report.pdf"], "ends in .html or .md"),
     ):
-        refused = nli("compare", *arguments)
+        refused = nli_here("compare", *arguments)
         assert refused.returncode == 2
         (line,) = refused.stderr.splitlines()
         assert message in line

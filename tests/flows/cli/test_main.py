@@ -12,8 +12,8 @@ import pytest
 Nli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_recipes_are_listed(nli: Nli) -> None:
-    done = nli("recipes")
+def test_recipes_are_listed(nli_here: Nli) -> None:
+    done = nli_here("recipes")
     assert done.returncode == 0
     assert {"sample", "snli-minilm", "file-example"} <= set(done.stdout.split())
 
@@ -37,8 +37,8 @@ def test_recipes_are_listed(nli: Nli) -> None:
         (["trian"], "No such command 'trian'; see `nli --help`"),
     ],
 )
-def test_a_users_error_is_one_line_and_status_2(nli: Nli, arguments: list[str], named: str) -> None:
-    done = nli(*arguments)
+def test_a_users_error_is_one_line_and_status_2(nli_here: Nli, arguments: list[str], named: str) -> None:
+    done = nli_here(*arguments)
     assert done.returncode == 2
     assert named in done.stderr
     assert "Traceback" not in done.stderr
@@ -183,14 +183,14 @@ def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
     ("arguments", "named"),
     [(["run"], "name one recipe"), (["run", "sample", "--from-mlflow", "1"], "name one recipe")],
 )
-def test_a_recipe_or_a_run_is_named(nli: Nli, arguments: list[str], named: str) -> None:
-    done = nli(*arguments)
+def test_a_recipe_or_a_run_is_named(nli_here: Nli, arguments: list[str], named: str) -> None:
+    done = nli_here(*arguments)
     assert done.returncode == 2
     assert named in done.stderr
 
 
-def test_a_run_that_is_not_there_cannot_be_repeated(nli: Nli) -> None:
-    done = nli("run", "--from-mlflow", "0" * 32)
+def test_a_run_that_is_not_there_cannot_be_repeated(nli_here: Nli) -> None:
+    done = nli_here("run", "--from-mlflow", "0" * 32)
     assert done.returncode == 2
     assert "no run of this id" in done.stderr
     assert "Traceback" not in done.stderr

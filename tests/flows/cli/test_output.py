@@ -37,11 +37,13 @@ def test_every_command_has_an_example_and_json(name: str) -> None:
         assert parameter.help, parameter.name
 
 
-def test_listings_are_json_for_programs(nli: Nli, run_pipeline: Callable[..., RunSummary], workplace: Path) -> None:
+def test_listings_are_json_for_programs(
+    nli_here: Nli, run_pipeline: Callable[..., RunSummary], workplace: Path
+) -> None:
     summary = run_pipeline(promote_as="nli-sample")
 
     def told(*words: str) -> dict[str, Any]:
-        done = nli(*words, "--json")
+        done = nli_here(*words, "--json")
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))
 
@@ -55,7 +57,7 @@ def test_listings_are_json_for_programs(nli: Nli, run_pipeline: Callable[..., Ru
     assert [run["run_id"] for run in status["runs"]] == [summary.mlflow_run_id]
     (champion,) = status["champions"]
     assert (champion["model"], champion["test_accuracy"]) == ("nli-sample", summary.metrics["test/accuracy"])
-    shown = nli("status").stdout
+    shown = nli_here("status").stdout
     assert str(summary.mlflow_run_id)[:12] in shown
     assert "nli-sample" in shown
     for model in ("nli-sample", str(summary.mlflow_run_id)[:12]):  # as status shows them
@@ -64,9 +66,9 @@ def test_listings_are_json_for_programs(nli: Nli, run_pipeline: Callable[..., Ru
 
 
 def test_doctor_looks_at_everything_and_says_what_to_do(
-    nli: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    nli_here: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    findings = {each["what"]: each for each in json.loads(nli("doctor", "--json").stdout)["findings"]}
+    findings = {each["what"]: each for each in json.loads(nli_here("doctor", "--json").stdout)["findings"]}
     assert {"packages", "precision", "GPU", "store", "MLflow", "Prefect"} <= findings.keys()
     assert {"SNLI", "AG News, train", "d2l:bert.base", "hf:google-bert/bert-base-uncased"} <= findings.keys()
     assert all(each["remedy"] for each in findings.values() if each["verdict"] != "ok")
@@ -74,7 +76,7 @@ def test_doctor_looks_at_everything_and_says_what_to_do(
 
     monkeypatch.setenv("NLI_STORE", "/proc/store")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    sick = nli("doctor")
+    sick = nli_here("doctor")
     assert sick.returncode == 2
     assert "MLflow at http://127.0.0.1:9 does not answer" in sick.stdout
     assert "make it writable, or set NLI_STORE" in sick.stdout

@@ -19,7 +19,7 @@ from tasks.settings import Settings
 
 
 def test_the_alias_moves_to_a_better_model_only_and_goes_back(
-    run_pipeline: Callable[..., RunSummary], nli: Callable[..., Any], workplace: Path
+    run_pipeline: Callable[..., RunSummary], nli_here: Callable[..., Any], workplace: Path
 ) -> None:
     corpus = {"name": "sample", "pairs": 900}
     untrained, trained, other = (
@@ -33,7 +33,7 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
         version = client.get_model_version_by_alias("nli-sample", "champion")
         return version.run_id, version.tags
 
-    first = nli("promote", untrained)
+    first = nli_here("promote", untrained)
     assert first.returncode == 0, first.stderr
     assert "models:/nli-sample@champion" in first.stdout
     assert champion()[0] == untrained
@@ -45,17 +45,17 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     assert attempt(trained[:10]).promoted
     assert champion() == (trained, {"nli.promotion": "passed all checks"})
 
-    told = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here")
+    told = nli_here("predict", "--premise", "a girl is here", "--hypothesis", "a child is here")
     assert told.returncode == 0, told.stderr
     assert "█" in told.stdout
     assert {line.split()[0] for line in told.stdout.splitlines()} == {"entailment", "contradiction", "neutral"}
     (workplace / "pairs.csv").write_text("premise,hypothesis\na girl is here,a child is here\n")
     files = ["--input", "pairs.csv", "--output", "labels.parquet"]
-    assert nli("predict", "--model", "nli-sample@champion", *files).returncode == 0
+    assert nli_here("predict", "--model", "nli-sample@champion", *files).returncode == 0
     (row,) = pl.read_parquet(workplace / "labels.parquet").to_dicts()
-    told_json = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here", "--json").stdout
+    told_json = nli_here("predict", "--premise", "a girl is here", "--hypothesis", "a child is here", "--json").stdout
     assert json.loads(told_json)["probabilities"]["neutral"] == pytest.approx(row["probability/neutral"], abs=1e-2)
-    single = nli("predict", "--premise", "a girl is here")
+    single = nli_here("predict", "--premise", "a girl is here")
     assert (single.returncode, "for pairs: give a hypothesis too" in single.stderr) == (2, True)
 
     source, target = str(workplace / "pairs.csv"), str(workplace / "by-flow.parquet")
@@ -63,7 +63,7 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     assert pl.read_parquet(target).equals(pl.read_parquet(workplace / "labels.parquet"))
     assert f"{row['probability/neutral']:.3f}" in told.stdout
 
-    worse = nli("promote", other)
+    worse = nli_here("promote", other)
     assert worse.returncode == 2
     assert "failed check: not better by the paired test: -" in worse.stdout
     assert "version 2 stays champion" in worse.stderr
@@ -74,7 +74,7 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
 
     assert attempt(untrained, reason="back to the beginning").promoted  # version 1 a second time
     assert roll_back(settings, "nli-sample") == ("1", "3")
-    assert nli("rollback", "nli-sample").returncode == 0
+    assert nli_here("rollback", "nli-sample").returncode == 0
     assert champion()[0] == trained
     assert roll_back(settings, "nli-sample") == ("2", "1")
     assert champion()[0] == untrained
@@ -82,7 +82,7 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
         roll_back(settings, "nli-sample")
 
 
-def test_what_cannot_be_promoted_is_one_line(nli: Callable[..., Any]) -> None:
+def test_what_cannot_be_promoted_is_one_line(nli_here: Callable[..., Any]) -> None:
     for arguments, message in (
         (["promote", "0123abcd"], "no run of this id"),
         (["promote", "0123abcd", "--force", " "], "give a reason"),
@@ -91,7 +91,7 @@ def test_what_cannot_be_promoted_is_one_line(nli: Callable[..., Any]) -> None:
         (["predict", "--premise", "a girl", "--input", "pairs.csv"], "give --input and --output, or --premise"),
         (["predict", "--input", "pairs.csv", "--output", "labels.csv"], "ends in .parquet"),
     ):
-        refused = nli(*arguments)
+        refused = nli_here(*arguments)
         assert refused.returncode == 2
         (line,) = refused.stderr.splitlines()
         assert message in line
