@@ -159,7 +159,7 @@ def test_a_worker_runs_a_deployment_and_then_one_stage_of_it(deployed: Deployed,
     assert (tasks[0]["name"].split("-")[0], tasks[0]["state_name"]) == ("evaluate", "Cached")
 
     deployed.prefect("deployment", "run", "pipeline/sample", "--params", parameters, "--watch")
-    assert "Nothing had changed: every stage was cached." in deployed.artifact("sample-run")
+    assert "Nothing changed: every stage was cached." in deployed.artifact("sample-run")
 
 
 @pytest.mark.timeout(_SECONDS * 3)
