@@ -15,12 +15,12 @@ _FORMATS = (".png", ".svg", ".pdf")
 
 
 def attention(
-    model: Annotated[str, typer.Argument(help="The id of an MLflow run, a model's URI there, a folder, or minilm-l6.")],
+    model: Annotated[str, typer.Argument(help="An MLflow run ID or prefix, a model's URI, a folder, or minilm-l6.")],
     premise: Annotated[str, typer.Argument(help="The premise, or the only text.")],
     hypothesis: Annotated[str | None, typer.Argument(help="The hypothesis.")] = None,
-    layer: Annotated[int | None, typer.Option(help="Which layer, from 1; without it, the last.")] = None,
-    head: Annotated[int | None, typer.Option(help="Which head, from 1; without it, the mean of all.")] = None,
-    output: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("attention.png"),
+    layer: Annotated[int | None, typer.Option(help="Layer, from 1; by default the last.")] = None,
+    head: Annotated[int | None, typer.Option(help="Head, from 1; by default the mean of all.")] = None,
+    output: Annotated[Path, typer.Option(help="File of the picture.")] = Path("attention.png"),
     json: JsonOption = False,
 ) -> None:
     """Draw the attention weights of a model for one example, tokens on both axes.

@@ -12,7 +12,7 @@ from tasks.settings import Settings
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="The id of a run, champion, a name in the registry (nli-snli@champion), or a folder.")
+        str, typer.Argument(help="champion, a registry name (nli-snli@champion), a run ID or prefix, or a folder.")
     ],
     output: Annotated[Path, typer.Option(help="The folder to make.")],
     form: Annotated[
@@ -21,7 +21,7 @@ def export(
     ] = "huggingface",
     json: JsonOption = False,
 ) -> None:
-    """Write a fine-tuned model with its tokenizer as a folder for programs that do without this project.
+    """Write a fine-tuned model with its tokenizer to a folder, for use without this project.
 
     Example: nli export champion --format onnx --output champion-onnx
     """

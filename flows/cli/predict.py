@@ -21,7 +21,7 @@ _BAR = 40
 
 def predict(
     model: Annotated[
-        str, typer.Option(help="champion, a name in the registry (nli-snli@champion), the id of a run, or a folder.")
+        str, typer.Option(help="champion, a registry name (nli-snli@champion), a run ID or prefix, or a folder.")
     ] = "champion",
     premise: Annotated[str | None, typer.Option(help="One example: its premise, or its only text.")] = None,
     hypothesis: Annotated[str | None, typer.Option(help="One example: its hypothesis.")] = None,
@@ -29,9 +29,7 @@ def predict(
     target: Annotated[Path | None, typer.Option("--output", help="Where the predictions go, a Parquet file.")] = None,
     columns: Annotated[
         str | None,
-        typer.Option(
-            help="Columns of the file; by default premise,hypothesis, or text where the model takes one text."
-        ),
+        typer.Option(help="Columns of the file; by default premise,hypothesis, or text for a model of single texts."),
     ] = None,
     json: JsonOption = False,
 ) -> None:

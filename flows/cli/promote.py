@@ -12,8 +12,8 @@ from tasks.settings import Settings
 
 def promote(
     run: Annotated[str, typer.Argument(help="An MLflow run ID or a unique prefix.")],
-    model: Annotated[str | None, typer.Option(help="Name in the registry. [default: nli-CORPUS]")] = None,
-    margin: Annotated[float, typer.Option(help="Points by which a class or a slice may fall.")] = 1.0,
+    model: Annotated[str | None, typer.Option(help="Name in the registry; by default nli-CORPUS.")] = None,
+    margin: Annotated[float, typer.Option(help="Points by which a class or a slice may drop.")] = 1.0,
     calibration_margin: Annotated[float, typer.Option(help="By how much the calibration error may rise.")] = 0.01,
     force: Annotated[
         str | None, typer.Option(metavar="REASON", help="Promote even if a check fails; the reason is recorded.")

@@ -62,18 +62,16 @@ def verify(json: JsonOption = False) -> None:
         for damage in damages:
             echo(damage)
     if damages:
-        raise UserError(f"damaged outputs: {len(damages)}; the next run makes them again")
+        raise UserError(f"damaged outputs: {len(damages)}; rerun the recipe to make them again")
     if not json:
         echo(f"{outputs} outputs, all as their manifests say")
 
 
 @store_app.command()
 def prune(
-    delete: Annotated[
-        bool, typer.Option("--delete", help="Really delete; without it, only say what would go.")
-    ] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, list what would be deleted.")] = False,
     unreferenced_only: Annotated[
-        bool, typer.Option("--keep-referenced/--all", help="Keep what an existing MLflow run refers to.")
+        bool, typer.Option("--keep-referenced/--all", help="Keep the outputs that an MLflow run refers to.")
     ] = True,
     json: JsonOption = False,
 ) -> None:

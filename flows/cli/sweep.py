@@ -22,7 +22,7 @@ def sweep(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds each gets.")] = 1,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of concurrent runs.  [default: one per GPU, else 1]"),
+        typer.Option(min=1, help="Number of concurrent runs; by default one per GPU, else 1."),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field in all runs.")

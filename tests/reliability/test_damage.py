@@ -48,19 +48,19 @@ def test_every_damage_to_every_file_is_found(
 
 @pytest.mark.parametrize("damaged", ["train-00000.arrow", "manifest.json"])
 def test_a_damaged_file_is_named_and_made_again(
-    nli: Nli, tiny_settings: list[str], workplace: Path, flip_byte: Callable[[Path], None], damaged: str
+    nli_here: Nli, tiny_settings: list[str], workplace: Path, flip_byte: Callable[[Path], None], damaged: str
 ) -> None:
-    assert nli("run", "sample", *tiny_settings).returncode == 0
+    assert nli_here("run", "sample", *tiny_settings).returncode == 0
     before = shutil.copytree(workplace / "store", workplace / "before")
     path = next((workplace / "store").glob(f"*/*/{damaged}"))
     flip_byte(path)
-    verified = nli("store", "verify")
+    verified = nli_here("store", "verify")
     assert verified.returncode == 2
     assert str(path) in verified.stdout
-    again = nli("run", "sample", *tiny_settings)
+    again = nli_here("run", "sample", *tiny_settings)
     assert again.returncode == 0
     assert f"{path} was altered since it was written" in " ".join(again.stderr.split())
     name = path.relative_to(workplace / "store")
     if damaged != "manifest.json":  # which says when it was made
         assert path.read_bytes() == (before / name).read_bytes()
-    assert nli("store", "verify").returncode == 0
+    assert nli_here("store", "verify").returncode == 0

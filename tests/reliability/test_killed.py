@@ -1,6 +1,7 @@
 """`nli run`, killed with SIGKILL again and again, comes to what an undisturbed run comes to.
 
-In each round it is killed once for each of `AIMS`; `NLI_KILL_ROUNDS` says how many rounds there are (`make soak`: 15).
+By default it is killed once in each stage, in slow tests once for each of `AIMS`. `NLI_KILL_ROUNDS` is the number of
+rounds (`make soak`: 15).
 """
 
 import contextlib
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.faults("runs compared with an undisturbed one")
 SETTINGS = {"finetune.epochs": 30, "finetune.checkpoint_every": 3, "pack.rows_per_shard": 40}
 # What a kill is aimed at: (seconds after the start, at least and at most), or what is seen on the disk. Some of it is
 # there for less than a millisecond; what comes soon after is behind it, so that no attempt gets further.
-AIMS: tuple[tuple[float, float] | tuple[str, ...], ...] = (
+Aim = tuple[float, float] | tuple[str, ...]
+AIMS: tuple[Aim, ...] = (
     (0.5, 3.0),
     ("download/*.partial/scratch", "download/*/manifest.json"),
     ("download/*/manifest.json",),
@@ -43,6 +45,13 @@ AIMS: tuple[tuple[float, float] | tuple[str, ...], ...] = (
     ("finetune/*/manifest.json",),  # its upload begins
     ("evaluate/*.partial/figures", "evaluate/*/manifest.json"),
     ("evaluate/*/manifest.json",),
+)
+IN_EACH_STAGE: tuple[Aim, ...] = (
+    ("download/*.partial/scratch", "download/*/manifest.json"),
+    ("pack/*.partial/train-*.arrow", "pack/*/manifest.json"),
+    ("finetune/*.partial/checkpoints/*.partial",),
+    ("finetune/*/manifest.json",),  # its upload begins
+    ("evaluate/*.partial/figures", "evaluate/*/manifest.json"),
 )
 ROUNDS = int(os.environ.get("NLI_KILL_ROUNDS", "1"))
 
@@ -63,7 +72,7 @@ class Attempts:
     def tracking(self) -> MlflowClient:
         return MlflowClient(self._tracking)
 
-    def kill(self, aim: tuple[float, float] | tuple[str, ...], chance: random.Random) -> bool:
+    def kill(self, aim: Aim, chance: random.Random) -> bool:
         """Start it and kill it at the sight of any of `aim`, or after so many seconds; whether it was still running."""
         running = subprocess.Popen(
             self._command,
@@ -134,15 +143,22 @@ def _series(client: MlflowClient, run_id: str) -> dict[str, list[int]]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.parametrize(
+    "aims",
+    [pytest.param(IN_EACH_STAGE, id="in-each-stage"), pytest.param(AIMS, id="anywhere", marks=pytest.mark.slow)],
+)
 def test_a_run_killed_anywhere_comes_to_the_same(
-    attempts: Callable[[str], Attempts], number: int, record_property: Callable[[str, object], None]
+    attempts: Callable[[str], Attempts],
+    aims: tuple[Aim, ...],
+    number: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     undisturbed, killed = attempts("undisturbed"), attempts("killed")
     chance = random.Random(number)
-    survived = sum(killed.kill(aim, chance) for aim in AIMS)
+    survived = sum(killed.kill(aim, chance) for aim in aims)
     record_property("kills survived", survived)
     expected, found = undisturbed.finish(), killed.finish()
-    assert survived >= len(AIMS) - 2  # an attempt may be over before it is seen
+    assert survived >= len(aims) - 2  # an attempt may be over before it is seen
 
     assert found["metrics"] == expected["metrics"]
     assert _files(killed.store) == _files(undisturbed.store)

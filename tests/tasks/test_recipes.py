@@ -1,5 +1,4 @@
 import importlib
-import re
 from pathlib import Path
 
 import jsonschema
@@ -7,8 +6,7 @@ import pytest
 import yaml
 
 from nli_core.errors import UserError
-from nli_core.run.config import RunConfig, parse_config
-from nli_core.run.overrides import override
+from nli_core.run.config import RunConfig
 from tasks.recipes import find_recipe, read_recipes
 
 
@@ -45,26 +43,6 @@ def test_every_stage_has_a_deployment(project: Path) -> None:
 def test_an_unknown_recipe_is_answered_with_those_there_are(project: Path) -> None:
     with pytest.raises(UserError, match="no recipe 'smaple'; there are sample"):
         find_recipe(project / "prefect.yaml", "smaple")
-
-
-def test_settings_reach_any_field_as_yaml() -> None:
-    config = {"corpus": {"name": "sample"}, "finetune": {"epochs": 3}}
-    changed = override(config, ["finetune.epochs=1", "finetune.learning_rate=1e-4", "finetune.clip_norm=null"])
-    parsed = parse_config(changed)
-    assert (parsed.finetune.epochs, parsed.finetune.learning_rate, parsed.finetune.clip_norm) == (1, 1e-4, None)
-    assert config == {"corpus": {"name": "sample"}, "finetune": {"epochs": 3}}
-    assert override({}, ["corpus.labels=[no, 'b c', yes]", "finetune.freeze_encoder=true"]) == {
-        "corpus": {"labels": ["no", "b c", "yes"]},
-        "finetune": {"freeze_encoder": True},
-    }
-
-
-@pytest.mark.parametrize(
-    "setting", ["finetune.epochs", "epochs=3", "finetune..epochs=3", "corpus.name.first=x", "pack.x=[1"]
-)
-def test_a_malformed_setting_is_refused_by_name(setting: str) -> None:
-    with pytest.raises(UserError, match=re.escape(setting)):
-        override({"corpus": {"name": "sample"}}, [setting])
 
 
 def test_every_recipe_fits_prefects_json_schema(project: Path) -> None:

@@ -125,19 +125,19 @@ def test_a_temporary_server_lives_as_long_as_the_command(workplace: Path, killed
     assert _servers_of(home) == []
 
 
-def test_pruning_keeps_what_mlflow_refers_to(nli: Nli, tiny_settings: list[str], workplace: Path) -> None:
-    nli("run", "sample", *tiny_settings, "--until", "pack")
+def test_pruning_keeps_what_mlflow_refers_to(nli_here: Nli, tiny_settings: list[str], workplace: Path) -> None:
+    nli_here("run", "sample", *tiny_settings, "--until", "pack")
     kept = list(workplace.glob("store/*/*/manifest.json"))
     assert len(kept) == 2
-    dry = nli("store", "prune")
+    dry = nli_here("store", "prune")
     assert dry.stdout.count("would delete") == 2
     assert "--delete" in dry.stdout
     assert all(path.exists() for path in kept)
-    assert nli("store", "prune", "--delete").stdout.count("deleted ") >= 2
+    assert nli_here("store", "prune", "--delete").stdout.count("deleted ") >= 2
     assert not any(path.exists() for path in kept)
 
 
-def test_the_users_own_file_trains_from_end_to_end(nli: Nli, tiny_settings: list[str], workplace: Path) -> None:
+def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_settings: list[str], workplace: Path) -> None:
     rows = [
         f'"{"good" if place % 2 else "bad"} a{"b" * (place % 7)} c",{"yes" if place % 2 else "no"}'
         for place in range(200)
@@ -152,7 +152,7 @@ def test_the_users_own_file_trains_from_end_to_end(nli: Nli, tiny_settings: list
         if "encoder" in pair[1]
         for word in pair
     ]
-    done = nli("run", "file-example", *settings, *encoder, "--json")
+    done = nli_here("run", "file-example", *settings, *encoder, "--json")
     assert done.returncode == 0, done.stderr
     metrics = json.loads(done.stdout.splitlines()[-1])["metrics"]
     assert metrics["test/examples"] == 20
