@@ -24,6 +24,7 @@ class Server:
     folder: Path
     faults: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.requests.append(self.path)
+            state.authorizations.append(self.headers.get("Authorization"))
             fault = state.faults.get(self.path)
             file = folder / self.path.lstrip("/")
             if fault == "503 once":

@@ -1,5 +1,6 @@
 import hashlib
 import socket
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,18 @@ def test_a_redirect_is_followed_to_another_http_address_only(server, tmp_path: P
     secret.write_bytes(BODY)
     server.faults["/elsewhere.zip"] = f"to file://{secret}"
     assert "redirects to something else" in _refusal(f"{server.address}/elsewhere.zip", tmp_path, sha256=None)
+
+
+def test_passwords_come_from_netrc_unless_the_address_has_one(
+    server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password kept\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (server.folder / "corpus.zip").write_bytes(BODY)
+    _fetch(f"{server.address}/corpus.zip", tmp_path / "one")
+    _fetch(f"{server.address}/corpus.zip".replace("//", "//you:other@"), tmp_path / "two")
+    sent = [b64decode(str(value).removeprefix("Basic ")).decode() for value in server.authorizations]
+    assert sent == ["me:kept", "you:other"]
 
 
 def test_a_local_path_is_used_where_it_is(tmp_path: Path) -> None:
