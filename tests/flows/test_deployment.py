@@ -247,8 +247,8 @@ def test_a_workers_cancelled_sweep_ends_all_its_processes(
 
 @pytest.mark.timeout(_SECONDS * 4)
 def test_the_six_commands_lead_to_a_nightly_run(tmp_path: Path, project: Path) -> None:
-    """As they are written there, with the real encoder, at the port that they name."""
-    text = (project / "README.md").read_text(encoding="utf-8").partition("## Scheduling")[2]
+    """As docs/scheduling.md has them, with the real encoder, at the port that they name."""
+    text = (project / "docs" / "scheduling.md").read_text(encoding="utf-8")
     commands, rerun = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]
     assert len(commands.splitlines()) == 6
     environment = _environment(tmp_path, 4200)
