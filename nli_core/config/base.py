@@ -33,5 +33,5 @@ class Section(BaseModel):
     def result_fields(self) -> dict[str, Any]:
         """Return the fields that change this section's result, as JSON-ready values."""
         fields = type(self).model_fields
-        places = {name for name, field in fields.items() if field.json_schema_extra == NOT_IN_KEY}
-        return self.model_dump(mode="json", exclude=places)
+        left_out = {name for name, field in fields.items() if field.json_schema_extra == NOT_IN_KEY}
+        return self.model_dump(mode="json", exclude=left_out)

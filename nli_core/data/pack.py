@@ -213,13 +213,13 @@ def _check_encoder(encoder: Path, config: PackConfig) -> None:
 def _split_facts(shards: Sequence[ShardFacts], labels: tuple[str, ...]) -> dict[str, Any]:
     by_length = np.sum([facts.lengths for facts in shards], axis=0)
     by_label = np.sum([facts.labels for facts in shards], axis=0)
-    rows, places = int(by_length.sum()), np.arange(len(by_length))
+    rows, each_length = int(by_length.sum()), np.arange(len(by_length))
     # The smallest length that at least this share of the examples does not exceed.
     reached = np.cumsum(by_length)
     percentiles = {str(share): int(np.searchsorted(reached, share / 100 * rows)) for share in _PERCENTILES}
     return {
         "rows": rows,
-        "tokens": int((by_length * places).sum()),
+        "tokens": int((by_length * each_length).sum()),
         "length_percentiles": percentiles,
         "truncated_examples": sum(facts.truncated_examples for facts in shards),
         "truncated_tokens": sum(facts.truncated_tokens for facts in shards),

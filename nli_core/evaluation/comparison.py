@@ -74,8 +74,8 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
 
 def _calibration_error(predictions: pl.DataFrame) -> float:
     names = [name for name in predictions.columns if name.startswith(_PROBABILITY)]
-    place = {name.removeprefix(_PROBABILITY): index for index, name in enumerate(names)}
-    label_ids = np.array([place[label] for label in predictions["label"]])
+    index_of = {name.removeprefix(_PROBABILITY): index for index, name in enumerate(names)}
+    label_ids = np.array([index_of[label] for label in predictions["label"]])
     return calibration_error(predictions.select(names).to_numpy(), label_ids, bins=_BINS)
 
 

@@ -17,7 +17,7 @@ def classification_metrics(
 ) -> dict[str, float]:
     """Compute accuracy with its interval, macro-F1, NLL and ECE, and precision, recall and F1 of each class.
 
-    `probabilities` [examples, labels] has rows that sum to 1; `label_ids` [examples] are places in `labels`. A class
+    `probabilities` [examples, labels] has rows that sum to 1; `label_ids` [examples] are indices in `labels`. A class
     that is never predicted has precision 0, and one without examples recall 0.
     """
     predicted = probabilities.argmax(axis=1)
@@ -57,11 +57,11 @@ def calibration_bins(probabilities: Floats, label_ids: Ints, *, bins: int) -> tu
     """Compute mean confidence, accuracy and share of examples [bins] over equal bins of confidence; NaN if empty."""
     confidence = probabilities.max(axis=1)
     correct = (probabilities.argmax(axis=1) == label_ids).astype(float)
-    places = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    counts = np.bincount(places, minlength=bins)
+    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(bin_of, minlength=bins)
     with np.errstate(invalid="ignore"):
-        mean_confidence = np.bincount(places, weights=confidence, minlength=bins) / counts
-        accuracy = np.bincount(places, weights=correct, minlength=bins) / counts
+        mean_confidence = np.bincount(bin_of, weights=confidence, minlength=bins) / counts
+        accuracy = np.bincount(bin_of, weights=correct, minlength=bins) / counts
     return mean_confidence, accuracy, counts / len(label_ids)
 
 

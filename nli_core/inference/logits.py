@@ -43,13 +43,13 @@ def _compute(
         computed, done = torch.empty(len(examples), width), 0
         source = make_loader(examples, device.torch, packed=device.packs, padded=padded)
     with torch.inference_mode(), device.autocast(), keep_freed_memory():
-        for places in evaluation_batches(padded, tokens):
-            with memory_for(describe=partial(_described, examples.lengths[places])):
-                sent = places if device.packs else pad_to_power_of_two(places, tokens // int(padded[places[0]]))
+        for indices in evaluation_batches(padded, tokens):
+            with memory_for(describe=partial(_described, examples.lengths[indices])):
+                sent = indices if device.packs else pad_to_power_of_two(indices, tokens // int(padded[indices[0]]))
                 batch = source.batch(sent)
-                rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(places)]
-            computed[torch.from_numpy(places)] = rows.float().cpu()
-            done += len(places)
+                rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(indices)]
+            computed[torch.from_numpy(indices)] = rows.float().cpu()
+            done += len(indices)
             report(done, len(examples))
     return computed
 

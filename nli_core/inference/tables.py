@@ -77,7 +77,7 @@ def predict_table(
                     _predict(predictor, window, columns, done).write_parquet(partial)
             done += window.height
             progress(done, rows, source.name)
-        _join([parts / f"{place:06d}.parquet" for place in range(index + 1)], target)
+        _join([parts / f"{part:06d}.parquet" for part in range(index + 1)], target)
         shutil.rmtree(parts)
     return {"rows": rows, "kept_rows": kept}
 
@@ -98,9 +98,9 @@ def _checked_rows(source: Source, table: Table, columns: Sequence[str]) -> int:
             texts = [pl.col(name).cast(pl.String).str.strip_chars().fill_null("") for name in columns]
             empty = part.select(pl.any_horizontal(text == "" for text in texts)).to_series().arg_true()
             if len(empty):
-                place = position_of(source, table, rows + int(empty[0]))
+                position = position_of(source, table, rows + int(empty[0]))
                 raise UserError(
-                    f"{source.name}, {place}: has no text in {' or '.join(columns)}; fix the row or drop it"
+                    f"{source.name}, {position}: has no text in {' or '.join(columns)}; fix the row or drop it"
                 )
             rows += part.height
     except OSError as error:
@@ -143,8 +143,8 @@ def _predict(predictor: Predictor, window: pl.DataFrame, columns: Sequence[str],
     return pl.DataFrame(
         {
             "row": pl.int_range(first_row, first_row + window.height, eager=True),
-            "label": [predictor.labels[place] for place in best],
-            **{f"probability/{label}": probabilities[:, place] for place, label in enumerate(predictor.labels)},
+            "label": [predictor.labels[index] for index in best],
+            **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(predictor.labels)},
         }
     )
 

@@ -134,10 +134,10 @@ class Packed:
         self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, first_only: bool
     ) -> Tensor:
         padded = Padded(self.lengths, self.longest, query.dtype)
-        places = self._starts[:, None] + torch.arange(self.longest, device=query.device)
-        places = places.clamp(max=len(key) - 1)
+        indices = self._starts[:, None] + torch.arange(self.longest, device=query.device)
+        indices = indices.clamp(max=len(key) - 1)
         attended = padded.attend(
-            query if first_only else query[places], key[places], value[places], heads=heads, rate=rate
+            query if first_only else query[indices], key[indices], value[indices], heads=heads, rate=rate
         )
         return attended if first_only else padded.gather(attended)
 

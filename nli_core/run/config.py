@@ -49,10 +49,10 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for detail in details:
         # A tagged union puts the tag into the location (corpus.snli.sha256); users know the field without it.
-        place = [str(part) for part in detail["loc"]]
-        if len(place) > 1 and place[0] in ("corpus", "encoder"):
-            del place[1]
-        field = ".".join(place)
+        path = [str(part) for part in detail["loc"]]
+        if len(path) > 1 and path[0] in ("corpus", "encoder"):
+            del path[1]
+        field = ".".join(path)
         if detail["type"] == "extra_forbidden":
             lines.append(f"{field}: no such field")
         elif detail["type"] == "missing":

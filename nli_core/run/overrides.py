@@ -54,7 +54,7 @@ def parse_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
         except yaml.YAMLError:
             raise UserError(f"--grid {setting}: the values are not valid YAML; quote them") from None
         fault = "the field is named twice" if path in grid else "has no values" if not values else None
-        if fault is None and any(value in values[:place] for place, value in enumerate(values)):
+        if fault is None and any(value in values[:index] for index, value in enumerate(values)):
             fault = "has a duplicate value"
         if fault:
             raise UserError(f"--grid {setting}: {fault}")
@@ -70,12 +70,12 @@ def with_field(config: Mapping[str, Any], path: str, value: object) -> dict[str,
     """
     changed = deepcopy(dict(config))
     *sections, field = path.split(".")
-    place = changed
+    section = changed
     for name in sections:
-        place = place.setdefault(name, {})
-        if not isinstance(place, dict):
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
             raise UserError(f"{path}={value}: {path.rpartition('.')[0]} has no fields of its own")
-    place[field] = value
+    section[field] = value
     return changed
 
 

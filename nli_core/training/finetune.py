@@ -141,7 +141,7 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         labels = torch.from_numpy(self.train.label_ids[examples]).to(self.device.torch, non_blocking=True)
-        logits, places = inputs.train_logits(examples)
+        logits, slots = inputs.train_logits(examples)
         loss = functional.cross_entropy(logits.float(), labels)
         torch.autograd.backward(loss * len(examples) if config.loss == "sum" else loss)
         limit = config.clip_norm or float("inf")
@@ -151,7 +151,7 @@ class _Training:
         position.step += 1
         position.batch += 1
         tokens = int(self.train.examples.lengths[examples].sum())
-        self.window.add(loss, norm, self.train.ids[examples], tokens=tokens, places=places)
+        self.window.add(loss, norm, self.train.ids[examples], tokens=tokens, slots=slots)
         if position.step % config.log_every == 0 or position.batch == self.steps_per_epoch:
             self._log_window(rate)
 
@@ -225,7 +225,7 @@ class _Training:
         link_best(self.out / CHECKPOINTS, target)
 
     def _finish(self, write_best: Callable[[Path], object]) -> None:
-        """Move the best model to its final place, from where the last checkpoint no longer keeps it."""
+        """Move the best model to its final folder, from where the last checkpoint no longer keeps it."""
         fresh = self.out / f"{MODEL}.fresh"
         for folder in (fresh, self.out / MODEL):
             shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 from nli_core.arrays import IntArray
 
 _SHOWN_IDS = 8
-_SUMS = ("loss", "norm", "steps", "examples", "tokens", "places")
+_SUMS = ("loss", "norm", "steps", "examples", "tokens", "slots")
 
 
 class RunningMetrics:
@@ -25,11 +25,11 @@ class RunningMetrics:
         self.examples = 0
         self.restart_clock()
 
-    def add(self, loss: Tensor, norm: Tensor, ids: IntArray, *, tokens: int, places: int) -> None:
-        """Count one step: its mean loss, gradient norm, the examples' ids, tokens, and places of the padded batch."""
+    def add(self, loss: Tensor, norm: Tensor, ids: IntArray, *, tokens: int, slots: int) -> None:
+        """Count one step: its mean loss, gradient norm, the examples' ids, tokens, and slots with padding."""
         examples, loss = len(ids), loss.detach()
         added: dict[str, float | Tensor] = {"loss": loss.double() * examples, "norm": norm.double()}
-        added.update(steps=1, examples=examples, tokens=tokens, places=places)
+        added.update(steps=1, examples=examples, tokens=tokens, slots=slots)
         self._recent.append((loss, norm, ids))
         for name, value in added.items():
             self._sums[name] = self._sums[name] + value
@@ -62,7 +62,7 @@ class RunningMetrics:
         metrics = {
             "train/loss": sums["loss"] / sums["examples"],
             "train/grad_norm": sums["norm"] / sums["steps"],
-            "train/padding_fraction": 1 - sums["tokens"] / sums["places"],
+            "train/padding_fraction": 1 - sums["tokens"] / sums["slots"],
         }
         speeds = {
             "train/examples_per_second": self._timed_examples / seconds,

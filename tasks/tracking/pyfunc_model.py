@@ -29,10 +29,10 @@ class ServedClassifier(PythonModel):
         texts = [_texts(model_input, name) for name in self.predictor.inputs]
         probabilities, labels = self.predictor.probabilities(*texts), self.predictor.labels
         answer = pd.DataFrame(
-            {"label": [labels[place] for place in probabilities.argmax(axis=1)]}, index=model_input.index
+            {"label": [labels[index] for index in probabilities.argmax(axis=1)]}, index=model_input.index
         )
-        for place, label in enumerate(labels):
-            answer[f"probability/{label}"] = probabilities[:, place]
+        for index, label in enumerate(labels):
+            answer[f"probability/{label}"] = probabilities[:, index]
         return answer
 
 

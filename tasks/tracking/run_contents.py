@@ -59,7 +59,7 @@ def data_metrics(request: StageRequest) -> list[Metric]:
     for split, known in facts["splits"].items():
         for name in ("rows", "tokens", "truncated_examples", "truncated_tokens"):
             values[f"pack/{split}/{name}"] = known[name]
-        values |= {f"pack/{split}/length_p{place}": length for place, length in known["length_percentiles"].items()}
+        values |= {f"pack/{split}/length_p{share}": length for share, length in known["length_percentiles"].items()}
         values |= {f"pack/{split}/label/{label}": count for label, count in known["labels"].items()}
         values |= {f"pack/{split}/dropped/{reason}": count for reason, count in known["dropped"].items()}
     for split, count in facts["examples_in_earlier_split"].items():

@@ -145,8 +145,8 @@ def _joined(columns: Sequence[str]) -> pl.Expr:
 def _refuse_first(rows: pl.DataFrame, source: Source, layout: CorpusLayout, *, describe: Callable[[_Row], str]) -> None:
     if rows.height:
         row = rows.row(0, named=True)
-        place = position_of(source, layout.table, int(row["id"]))
-        raise UserError(f"{source.name}, {place}: {describe(row)}")
+        position = position_of(source, layout.table, int(row["id"]))
+        raise UserError(f"{source.name}, {position}: {describe(row)}")
 
 
 def _label_fault(row: _Row, layout: CorpusLayout) -> str:

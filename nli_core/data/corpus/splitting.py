@@ -24,15 +24,15 @@ def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dic
     # Copied: an array of a batch would keep the whole batch, its text too.
     labels = np.concatenate([batch["label"].to_numpy().copy() for batch in train.batches()])
     splits: list[Split] = ["train", *fractions]
-    place = np.zeros(len(labels), np.uint8)  # of each row's split in `splits`
+    split_of = np.zeros(len(labels), np.uint8)  # of each row's split in `splits`
     source = np.random.default_rng(seed)
     for label in np.unique(labels):
         members = source.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum([round(fraction * len(members)) for fraction in fractions.values()])
         for number, part in enumerate(np.split(members, ends)[:-1], start=1):  # the last part stays in train
-            place[part] = number
+            split_of[part] = number
     tables: dict[Split, CleanTable] = {}
-    for number, count in enumerate(np.bincount(place, minlength=len(splits)).tolist()):
+    for number, count in enumerate(np.bincount(split_of, minlength=len(splits)).tolist()):
         if count == 0:
             raise UserError(
                 f"corpus: carving leaves no rows for {splits[number]} out of {len(labels)}; give a file for it"
@@ -43,7 +43,7 @@ def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dic
         rows, start = train.batches(), 0
         with pa.OSFile(str(table.path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
             for batch in rows:
-                chosen = place[start : start + batch.num_rows] == number
+                chosen = split_of[start : start + batch.num_rows] == number
                 writer.write_batch(batch.filter(pa.array(chosen)))
                 start += batch.num_rows
     return tables
@@ -54,9 +54,9 @@ def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[Split, int]:
     splits = list(tables)
     later = {split: pl.concat(_text_hashes(tables[split])) for split in splits[1:]}
     shared = {split: np.zeros(len(hashes), bool) for split, hashes in later.items()}
-    for place, split in enumerate(splits[:-1]):
+    for number, split in enumerate(splits[:-1]):
         for hashes in _text_hashes(tables[split]):
-            for other in splits[place + 1 :]:
+            for other in splits[number + 1 :]:
                 shared[other] |= later[other].is_in(hashes.implode()).to_numpy()
     return {split: int(found.sum()) for split, found in shared.items()}
 

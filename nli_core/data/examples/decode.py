@@ -21,10 +21,10 @@ def decode_examples(packed: Path, split: Split, ids: Collection[int]) -> dict[in
     shards, tokenizer = ShardSet(packed, split), Tokenizer(packed / TOKENIZER)
     examples = shards.examples
     spelled: dict[int, tuple[str, ...]] = {}
-    for place in np.flatnonzero(np.isin(shards.ids, np.array(list(ids), dtype=np.int64))):
-        boundary = int(examples.boundaries[place])
-        sides = np.split(examples.ids_of(int(place)), [boundary])
-        spelled[int(shards.ids[place])] = tuple(_spell(side, tokenizer) for side in sides if len(side))
+    for index in np.flatnonzero(np.isin(shards.ids, np.array(list(ids), dtype=np.int64))):
+        boundary = int(examples.boundaries[index])
+        sides = np.split(examples.ids_of(int(index)), [boundary])
+        spelled[int(shards.ids[index])] = tuple(_spell(side, tokenizer) for side in sides if len(side))
     return spelled
 
 

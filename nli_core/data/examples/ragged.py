@@ -69,7 +69,7 @@ class RaggedExamples:
         lengths = self.lengths[examples]
         positions = np.arange(int(lengths.max()) if length is None else length)
         inside = positions < lengths[:, None]
-        places = np.where(inside, self._starts[examples][:, None] + positions, 0)
-        input_ids = np.where(inside, self.input_ids[places], self.pad_id).astype(np.int64)
+        indices = np.where(inside, self._starts[examples][:, None] + positions, 0)
+        input_ids = np.where(inside, self.input_ids[indices], self.pad_id).astype(np.int64)
         second = inside & (positions >= self.boundaries[examples][:, None])
         return Batch(torch.from_numpy(input_ids), torch.from_numpy(second.astype(np.int64)), torch.from_numpy(lengths))

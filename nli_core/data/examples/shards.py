@@ -4,7 +4,7 @@
                          row of the example in the file that its split came from, from 0
     input_ids: list      the example's token ids, uint16 where the vocabulary fits, else uint32; no padding
     boundary: uint8/16   where the hypothesis begins (the token_type_ids are 0 before it and 1 from there on)
-    label: uint8/16      place in the metadata's `labels`
+    label: uint8/16      index in the metadata's `labels`
 
 One record batch a file, so that every column is one contiguous piece of the map.
 """

@@ -41,7 +41,7 @@ def padded_lengths(lengths: IntArray, step: int, most: int) -> IntArray:
 def evaluation_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
     """Put every example once into batches, longest first, so that a batch too large fails early.
 
-    A batch has at most `tokens` places for tokens and padding, or a single example.
+    A batch has at most `tokens` token slots, padding included, or a single example.
     """
     order = np.argsort(-lengths, kind="stable")
     batches: list[IntArray] = []
@@ -53,9 +53,9 @@ def evaluation_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
     return batches
 
 
-def pad_to_power_of_two(places: IntArray, full: int) -> IntArray:
+def pad_to_power_of_two(indices: IntArray, full: int) -> IntArray:
     """Repeat some indices of a batch that is not `full`, up to a power of two.
 
     So the last batch of many calls comes in few sizes, and a single example stays single.
     """
-    return np.resize(places, max(len(places), min(full, 1 << (len(places) - 1).bit_length())))
+    return np.resize(indices, max(len(indices), min(full, 1 << (len(indices) - 1).bit_length())))

@@ -1,10 +1,10 @@
-"""From places of examples to batches on a device, in the layout that it computes fastest.
+"""From indices of examples to batches on a device, in the layout that it computes fastest.
 
     padded  gathered on the CPU, [batch, length]
-    packed  gathered on the device from a corpus that lies there as a whole, [tokens]: a step sends only the places
+    packed  gathered on the device from a corpus that is there as a whole, [tokens]: a step sends only the indices
 
 550,000 pairs of SNLI's are about 70 MB on the device. The tokens of a packed batch are rounded up, so that batches of a
-training have few different shapes; what is missing is filled with examples of tokens that nobody asks for.
+training have few different shapes; filler examples make up the difference.
 """
 
 from typing import Protocol
@@ -22,7 +22,7 @@ TOKEN_STEP = 1024  # the tokens of a packed batch are a multiple of it
 class Loader(Protocol):
     """Makes batches of a corpus."""
 
-    def batch(self, places: IntArray) -> Batch:
+    def batch(self, indices: IntArray) -> Batch:
         """Load the examples with these indices; a packed batch has further ones after them."""
 
 
@@ -33,8 +33,8 @@ class PaddedLoader:
         self._examples, self._device = examples, device
         self._padded = examples.lengths if padded is None else padded
 
-    def batch(self, places: IntArray) -> Batch:
-        return self._examples.batch(places, int(self._padded[places].max())).to(self._device)
+    def batch(self, indices: IntArray) -> Batch:
+        return self._examples.batch(indices, int(self._padded[indices].max())).to(self._device)
 
 
 class PackedLoader:
@@ -49,18 +49,18 @@ class PackedLoader:
         self._input_ids = torch.from_numpy(np.append(examples.input_ids, examples.pad_id).astype(np.int32)).to(device)
         self._starts, self._boundaries = (torch.from_numpy(part).to(device) for part in (starts, examples.boundaries))
 
-    def batch(self, places: IntArray) -> Batch:
-        lengths = np.concatenate([self._lengths[places], self._filling(int(self._lengths[places].sum()))])
+    def batch(self, indices: IntArray) -> Batch:
+        lengths = np.concatenate([self._lengths[indices], self._filling(int(self._lengths[indices].sum()))])
         tokens, examples = int(lengths.sum()), len(lengths)
         # The filling reads the corpus' first tokens.
-        sent = np.stack([np.concatenate([places, np.zeros(examples - len(places), np.int64)]), lengths])
-        place, length = self._send(sent)
+        sent = np.stack([np.concatenate([indices, np.zeros(examples - len(indices), np.int64)]), lengths])
+        index, length = self._send(sent)
         row = torch.repeat_interleave(torch.arange(examples, device=self._device), length, output_size=tokens)
         position = torch.arange(tokens, device=self._device) - (length.cumsum(0) - length)[row]
-        source = self._starts[place]
-        source[len(places) :] = 0
+        source = self._starts[index]
+        source[len(indices) :] = 0
         input_ids = self._input_ids[source[row] + position].long()
-        token_type_ids = (position >= self._boundaries[place][row]).long()
+        token_type_ids = (position >= self._boundaries[index][row]).long()
         return Batch(input_ids, token_type_ids, length, self._longest)
 
     def _filling(self, tokens: int) -> IntArray:

@@ -63,8 +63,8 @@ class WordMemory:
         if len(hard):
             vocabulary_ids, id_starts = _append(vocabulary, self._ids(texts.take(pa.array(hard)).to_pylist()))
             counts[hard] = 0
-            places = np.cumsum(counts, dtype=np.int64)[hard]
-            words = np.insert(words, places, np.arange(vocabulary.known, vocabulary.known + len(hard)))
+            insert_at = np.cumsum(counts, dtype=np.int64)[hard]
+            words = np.insert(words, insert_at, np.arange(vocabulary.known, vocabulary.known + len(hard)))
             counts[hard] = 1
             return gather_ids(words, counts, vocabulary_ids, id_starts)
         return gather_ids(words, counts, vocabulary.ids, vocabulary.id_starts)
@@ -74,7 +74,7 @@ class WordMemory:
         if known == before.known:
             return before
         starts = np.concatenate([[0], pool_ends[: known - 1]]) if known else pool_ends[:0]
-        new = [pool[starts[place] : pool_ends[place]].tobytes().decode() for place in range(before.known, known)]
+        new = [pool[starts[number] : pool_ends[number]].tobytes().decode() for number in range(before.known, known)]
         ids, id_starts = _append(before, self._ids(new))
         grown = _Vocabulary(slots, pool, pool_ends, known, ids, id_starts)
         with self._lock:

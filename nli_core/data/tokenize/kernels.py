@@ -86,29 +86,29 @@ def _split_some(
         first_of_text = found
         length = 0
         word_hash = _OFFSET_BASIS
-        place, end = offsets[text], offsets[text + 1]
-        if end - place > _LONGEST_TEXT:
+        at, end = offsets[text], offsets[text + 1]
+        if end - at > _LONGEST_TEXT:
             counts[text] = HARD_TEXT
             continue
-        while place <= end:
-            kind = BREAK if place == end else np.int64(classes[data[place]])
+        while at <= end:
+            kind = BREAK if at == end else np.int64(classes[data[at]])
             if kind == WORD:
-                byte = becomes[data[place]]
+                byte = becomes[data[at]]
                 pool[begin + length] = byte
                 length += 1
                 word_hash = (word_hash ^ np.uint64(byte)) * _PRIME
-                place += 1
+                at += 1
                 continue
             if kind == HARD:
                 break
             if length == 0 or kind == DROP:
                 if kind != ALONE:  # a byte that is passed by, or one break after another
-                    place += 1
+                    at += 1
                     continue
-                pool[begin] = data[place]
+                pool[begin] = data[at]
                 length = 1
-                word_hash = (_OFFSET_BASIS ^ np.uint64(data[place])) * _PRIME
-                place += 1
+                word_hash = (_OFFSET_BASIS ^ np.uint64(data[at])) * _PRIME
+                at += 1
             # The word ends here; a byte that is a word of its own is read again, as the next word.
             slot = (word_hash ^ (word_hash >> _HALF)) & mask
             number = np.int64(slots[slot])
@@ -132,7 +132,7 @@ def _split_some(
             found += 1
             length = 0
             word_hash = _OFFSET_BASIS
-        if place <= end:
+        if at <= end:
             found = first_of_text
             counts[text] = HARD_TEXT
         else:
@@ -148,8 +148,8 @@ def _rehash(slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> Int32s:
     start = 0
     for number in range(known):
         word_hash = _OFFSET_BASIS
-        for place in range(start, pool_ends[number]):
-            word_hash = (word_hash ^ np.uint64(pool[place])) * _PRIME
+        for at in range(start, pool_ends[number]):
+            word_hash = (word_hash ^ np.uint64(pool[at])) * _PRIME
         start = pool_ends[number]
         slot = (word_hash ^ (word_hash >> _HALF)) & mask
         while larger[slot] != _EMPTY:
@@ -173,8 +173,8 @@ def gather_ids(words: Int32s, counts: Int32s, ids: Int32s, id_starts: Ints) -> t
     for text in range(len(counts)):
         before = written
         for _ in range(counts[text]):
-            for place in range(id_starts[words[word]], id_starts[words[word] + 1]):
-                out[written] = ids[place]
+            for at in range(id_starts[words[word]], id_starts[words[word] + 1]):
+                out[written] = ids[at]
                 written += 1
             word += 1
         lengths[text] = written - before

@@ -51,7 +51,7 @@ def book_tokenizer(vocabulary: Sequence[str]) -> Tokenizer:
 
     Raw text is split as the Penn Treebank does. A parse is split already: see `parsed_words`.
     """
-    tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="<unk>"))
     tokenizer.normalizer = Normalizers(
         [Lowercase(), *(Replace(Regex(pattern), text) for pattern, text in _TREEBANK_SPELLINGS)]
     )

@@ -142,7 +142,7 @@ def _read_vocabulary(path: Path, archive: Path) -> list[str]:
     if missing := [token for token in BOOK_SPECIALS if token not in vocabulary]:
         raise UserError(f"{archive}: {_VOCABULARY} has no {missing[0]}; {_REMEDY}")
     if len(set(vocabulary)) < len(vocabulary):
-        repeated = next(token for place, token in enumerate(vocabulary) if token in vocabulary[:place])
+        repeated = next(token for index, token in enumerate(vocabulary) if token in vocabulary[:index])
         raise UserError(f"{archive}: {_VOCABULARY} has {repeated!r} more than once; {_REMEDY}")
     return vocabulary
 

@@ -132,7 +132,7 @@ def test_configs_are_frozen() -> None:
         config.finetune.epochs = 7  # type: ignore[misc]
 
 
-def test_places_are_not_result_fields() -> None:
+def test_paths_are_not_result_fields() -> None:
     config = parse_config({"corpus": {"name": "snli", "source": "/somewhere"}})
     assert "source" not in config.corpus.result_fields()
     assert "checkpoint_every" not in config.finetune.result_fields()

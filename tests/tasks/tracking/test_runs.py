@@ -152,7 +152,7 @@ def test_names_that_mlflow_does_not_take_are_mended() -> None:
     assert metric_name("test/f1/a&b (c)") == "test/f1/a_b _c_"
 
 
-def test_places_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
+def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
     monkeypatch.setenv("NLI_STORE", str(tmp_path / "s"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     settings = Settings.from_environment()
