@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from nli_core.fingerprint.syntax import Scope, counted_fields
+from nli_core.hashing import canonical_digest
 
 _PACKAGE = "nli_core"
 # Configuration counts by its values. The others report, hash, lock, write atomically, name files or choose by name.
@@ -28,7 +29,6 @@ _LEFT_OUT = (
     "nli_core.run",
     "nli_core.store",
 )
-_UNFINISHED = "recursion"
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,12 @@ class _Reader:
         """Digest one definition and all that it uses."""
         full = f"{module}.{name}"
         if full not in self.deep:
-            self.deep[full] = _UNFINISHED
-            node = _module(module).definitions[name]
-            self.deep[full], self.alone[full] = self._digest_node(module, node)
+            self.deep[full] = f"recursion {name}"
+            digests = [self._digest_node(module, node) for node in _module(module).definitions[name]]
+            # Of several names that one assignment sets, each has a digest of its own.
+            position = [list(_defined(node)).index(name) for node in _module(module).definitions[name]]
+            self.deep[full] = canonical_digest([[deep for deep, _ in digests], position])
+            self.alone[full] = canonical_digest([[alone for _, alone in digests], position])
             self._read_effects(module)
         return self.deep[full]
 
@@ -94,9 +97,10 @@ class _Reader:
                 add(*used)
             else:
                 add(type(value).__name__)
-                for name, part in counted_fields(value, scope):
-                    add(name)
-                    visit(part)
+                with scope.inside(value):
+                    for name, part in counted_fields(value, scope):
+                        add(name)
+                        visit(part)
 
         visit(node)
         return deep.hexdigest(), alone.hexdigest()
@@ -115,7 +119,7 @@ class _Reader:
 
     def _resolve(self, module: str, name: str) -> tuple[str, str]:
         """Resolve `name` in `module`: a definition, something imported, or a builtin."""
-        if module.startswith(_LEFT_OUT):
+        if _is_left_out(module):
             return name, name
         known = _module(module)
         if name in known.definitions:
@@ -124,7 +128,7 @@ class _Reader:
         if imported is None:
             return name, name
         parent, _, last = imported.rpartition(".")
-        if not imported.startswith(f"{_PACKAGE}.") or imported.startswith(_LEFT_OUT):
+        if not imported.startswith(f"{_PACKAGE}.") or _is_left_out(imported):
             return imported, imported
         if _source_path(imported):  # a whole module, used otherwise than by its attributes
             every = [self.digest(imported, each) for each in _module(imported).definitions]
@@ -136,7 +140,7 @@ class _Reader:
 class _Module:
     """A parsed module: its definitions by name, what its imported names stand for, and its other statements."""
 
-    definitions: dict[str, ast.stmt]
+    definitions: dict[str, list[ast.stmt]]
     imports: dict[str, str]
     effects: list[ast.stmt]
 
@@ -153,28 +157,40 @@ def _module(name: str) -> _Module:
             found.imports.update({alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names})
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.imports.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
-    for statement in tree.body:
+    for statement in _executed(tree.body):
         names = list(_defined(statement))
-        found.definitions.update(dict.fromkeys(names, statement))
+        for each in names:
+            found.definitions.setdefault(each, []).append(statement)
         if not names and not _is_inert(statement):
             found.effects.append(statement)
     return found
+
+
+def _executed(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run; of `if TYPE_CHECKING`, those of its `else`."""
+    for statement in body:
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            yield from _executed(statement.orelse)
+        else:
+            yield statement
+
+
+def _is_left_out(module: str) -> bool:
+    return any(module == each or module.startswith(f"{each}.") for each in _LEFT_OUT)
 
 
 def _defined(statement: ast.stmt) -> Iterator[str]:
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield statement.name
     elif isinstance(statement, ast.Assign):
-        for target in statement.targets:
-            yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
+        nodes = [node for target in statement.targets for node in ast.walk(target)]
+        yield from (node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
     elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         yield statement.target.id
 
 
 def _is_inert(statement: ast.stmt) -> bool:
-    """Return whether a statement only imports, documents, or serves type checkers."""
-    if isinstance(statement, ast.If):
-        return isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
+    """Return whether a statement only imports or documents."""
     documents = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     return documents or isinstance(statement, ast.Import | ast.ImportFrom)
 

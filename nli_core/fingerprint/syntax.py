@@ -6,6 +6,8 @@ the keywords in `_MESSAGE_KEYWORDS`. So are local variables that nothing but a m
 
 import ast
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeGuard
 
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 _LOGGERS = {"logger", "log"}
@@ -13,37 +15,59 @@ _PROGRESS_CALLS = {"progress", "report"}
 _MESSAGE_KEYWORDS = {"description", "describe", "remedy"}
 _HARMLESS_CALLS = {"str", "len", "repr", "map", "sorted", "min", "max", "int", "float", "sum", "join", "format"}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_CALLABLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class Scope:
-    """The local names of one definition, and which of them only serve messages."""
+    """The local names at a place in one definition, and which of them only serve messages."""
 
     def __init__(self, definition: ast.stmt) -> None:
-        self.definition = definition
         self.messages: set[str] = set()
-        self._locals = _local_names(definition)
-        self._numbers: dict[str, str] = {}
+        self.fields = _fields_with_base(definition)
+        self._definition = definition
+        self._frames: list[dict[str, str]] = [dict.fromkeys(_own_names(definition), "itself")]
+        self._known = 0
         self._find_messages()
 
+    @contextmanager
+    def inside(self, node: ast.AST) -> Iterator[None]:
+        """Add the local names of a function or comprehension for the block."""
+        names = _local_names(node)
+        if names is None:
+            yield
+            return
+        frame = {name: f"parameter {name}" for name in _parameters(node)}
+        for name in names:
+            if name not in self.messages:
+                frame[name] = f"local {self._known}"
+                self._known += 1
+        self._frames.append(frame)
+        try:
+            yield
+        finally:
+            self._frames.pop()
+
     def local(self, name: str) -> str | None:
-        """Replace a local name by a number in order of appearance; the definition's own name is local."""
-        if name not in self._locals:
-            return None
-        return self._numbers.setdefault(name, f"local {len(self._numbers)}")
+        """Return what stands in for a local name, or None for a name from outside; locals count by their order."""
+        return next((frame[name] for frame in reversed(self._frames) if name in frame), None)
 
     def _find_messages(self) -> None:
         """Drop assignments whose name nothing reads but a message, until no more are found."""
+        nodes = list(ast.walk(self._definition))
+        outer = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
         assigned = {
             name
-            for node in ast.walk(self.definition)
+            for node in nodes
             if isinstance(node, _FUNCTIONS)
             for statement in ast.walk(node)
-            if (name := _assigned_text(statement))
+            if (name := _assigned_text(statement)) and name not in outer
         }
         while True:
             read = {
                 node.id
-                for node in _walk(self.definition, self)
+                for node in _walk(self._definition, self)
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
             }
             if found := assigned - read - self.messages:
@@ -59,7 +83,7 @@ def counted_fields(node: ast.AST, scope: Scope) -> Iterator[tuple[str, object]]:
             continue
         if name in ("body", "orelse", "finalbody") and isinstance(value, list):
             yield name, [each for each in value if not _is_silent(each, scope)]
-        elif name == "name" and isinstance(node, *[(*_FUNCTIONS, ast.ClassDef, ast.ExceptHandler)]):
+        elif name == "name" and isinstance(node, (*_NAMED, ast.ExceptHandler)):
             yield name, scope.local(str(value)) or value
         elif name == "exc" and isinstance(value, ast.Call):
             yield name, value.func
@@ -71,14 +95,8 @@ def counted_fields(node: ast.AST, scope: Scope) -> Iterator[tuple[str, object]]:
 
 def _counts(node: ast.AST, name: str, scope: Scope) -> bool:
     if name in ("annotation", "returns", "type_comment", "type_params", "kind", "ctx"):
-        return name == "annotation" and _is_executed(scope.definition)
+        return name == "annotation" and node in scope.fields
     return True
-
-
-def _is_executed(definition: ast.stmt) -> bool:
-    """Return whether annotations are code: pydantic validates by those of its models."""
-    bases = definition.bases if isinstance(definition, ast.ClassDef) else []
-    return any(isinstance(base, ast.Name) and base.id == "BaseModel" for base in bases)
 
 
 def _is_silent(statement: ast.stmt, scope: Scope) -> bool:
@@ -131,28 +149,58 @@ def _is_harmless(value: ast.expr) -> bool:
     return True
 
 
-def _local_names(definition: ast.stmt) -> set[str]:
-    """Collect the names set within a definition's functions, except parameters, which callers may name."""
-    names: set[str] = {definition.name} if isinstance(definition, *[(*_FUNCTIONS, ast.ClassDef)]) else set()
+def _fields_with_base(definition: ast.stmt) -> set[ast.AST]:
+    """Return the annotated fields of classes that have a base: pydantic executes their annotations."""
+    classes = [node for node in ast.walk(definition) if isinstance(node, ast.ClassDef) and node.bases]
+    return {field for each in classes for field in each.body if isinstance(field, ast.AnnAssign)}
+
+
+def _own_names(definition: ast.stmt) -> set[str]:
+    """Return the names that a definition gives itself."""
+    if isinstance(definition, _NAMED):
+        return {definition.name}
     if isinstance(definition, ast.Assign | ast.AnnAssign):
         targets = definition.targets if isinstance(definition, ast.Assign) else [definition.target]
-        names |= {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
-    fixed: set[str] = set()
-    for function in ast.walk(definition):
-        if not isinstance(function, _FUNCTIONS):
-            continue
-        for node in ast.walk(function):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                names.add(node.id)
-            elif isinstance(node, _FUNCTIONS) and node is not function:
-                names.add(node.name)
-            elif isinstance(node, ast.ExceptHandler):
-                names.add(node.name or "")
-            elif isinstance(node, ast.arg):
-                fixed.add(node.arg)
-            elif isinstance(node, ast.Global | ast.Nonlocal):
-                fixed.update(node.names)
-    return names - fixed
+        return {node.id for target in targets for node in ast.walk(target) if _is_stored(node)}
+    return set()
+
+
+def _parameters(node: ast.AST) -> Iterator[str]:
+    """Yield the parameters of a function, which callers may name."""
+    if isinstance(node, _CALLABLE):
+        yield from (child.arg for child in ast.walk(node.args) if isinstance(child, ast.arg))
+
+
+def _local_names(node: ast.AST) -> list[str] | None:
+    """Return the names that a function or comprehension sets, in order of appearance; None for any other node."""
+    if isinstance(node, _COMPREHENSIONS):
+        return [each.id for part in node.generators for each in ast.walk(part.target) if isinstance(each, ast.Name)]
+    if not isinstance(node, _CALLABLE):
+        return None
+    names: dict[str, None] = {}
+    fixed = set(_parameters(node))
+    for child in _same_scope(node):
+        if isinstance(child, ast.Global | ast.Nonlocal):
+            fixed.update(child.names)
+        elif isinstance(child, ast.ExceptHandler):
+            names.update({child.name: None} if child.name else {})
+        elif isinstance(child, _NAMED):
+            names[child.name] = None
+        elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            names[child.id] = None
+    return [name for name in names if name not in fixed]
+
+
+def _same_scope(function: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a function without those of functions, classes and comprehensions within it."""
+    for child in ast.iter_child_nodes(function):
+        yield child
+        if not isinstance(child, (*_CALLABLE, *_COMPREHENSIONS, ast.ClassDef)):
+            yield from _same_scope(child)
+
+
+def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 def _walk(node: ast.AST, scope: Scope) -> Iterator[ast.AST]:

@@ -41,13 +41,18 @@ def digests(project: Path) -> dict[str, Any]:
 
 
 def _digest(core: Path) -> dict[str, Any]:
+    module = _load(core)
+    return {stage: module.code_of(*entries) for stage, entries in EVERY_ENTRY.items()}
+
+
+def _load(core: Path) -> Any:
     spec = importlib.util.spec_from_file_location("copied_fingerprint", core / "fingerprint" / "code.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["copied_fingerprint"] = module
     spec.loader.exec_module(module)
-    return {stage: module.code_of(*entries) for stage, entries in EVERY_ENTRY.items()}
+    return module
 
 
 def _edit(core: Path, file: str, before: str, after: str) -> None:
@@ -182,6 +187,79 @@ def test_each_definition_has_a_digest_for_explanations(core: Path, code: Code, d
     after = code()["finetune"].definitions
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"nli_core.training.optimizer.learning_rate"}
+
+
+SMALL = """
+from typing import TYPE_CHECKING
+from nli_core.config.base import Section
+if TYPE_CHECKING:
+    LIMIT = 1
+else:
+    LIMIT = 2
+FIRST, SECOND = 1, 2
+TABLE = {"a": 1}
+TABLE["b"] = 2
+COUNT = 1
+COUNT = COUNT * 2
+total = 0
+
+
+class Fields(Section):
+    size: int = 1
+
+
+def scale(value):
+    return value * 2
+
+
+class Model:
+    def one(self, values):
+        scale = len(values)
+        return scale
+
+    def two(self, value):
+        global total
+        total = 3
+        kind = "big" if value else "small"
+        self.progress(1, 2, f"{kind} values")
+        found = [scale for scale in (1, 2)]
+        return scale(value) + FIRST + LIMIT + TABLE["b"] + COUNT + total + len(found)
+
+
+def entry():
+    return Model(), Fields()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "counts"),
+    [
+        pytest.param("+ FIRST +", "+ SECOND +", True, id="names of one assignment"),
+        pytest.param("return value * 2", "return value * 3", True, id="a local elsewhere has its name"),
+        pytest.param("total = 3", "total = 4", True, id="a global that is set"),
+        pytest.param("COUNT = 1\n", "COUNT = 5\n", True, id="an assignment that is overwritten"),
+        pytest.param('TABLE = {"a": 1}', 'TABLE = {"a": 2}', True, id="an assignment before that of an item"),
+        pytest.param('TABLE["b"] = 2', 'TABLE["b"] = 3', True, id="an assignment of an item"),
+        pytest.param("    LIMIT = 2", "    LIMIT = 3", True, id="else of TYPE_CHECKING"),
+        pytest.param("    size: int = 1", "    size: float = 1", True, id="a field of pydantic's by a base"),
+        pytest.param("FIRST, SECOND", "import os\nos.environ['X'] = '1'\nFIRST, SECOND", True, id="an effect"),
+        pytest.param("    LIMIT = 1", "    LIMIT = 7", False, id="TYPE_CHECKING"),
+        pytest.param('kind = "big"', 'kind = "large"', False, id="a variable of a message"),
+        pytest.param('        kind = "big" if value else "small"\n', "", False, id="no variable of a message"),
+        pytest.param("in (1, 2)]", "in (1, 2)]  # a comment", False, id="comment"),
+        pytest.param("values", "rows", True, id="a parameter"),
+        pytest.param("found", "seen", False, id="a local"),
+    ],
+)
+def test_scopes_and_assignments(core: Path, before: str, after: str, counts: bool) -> None:
+    """On a module of its own; the last parameter says whether the edit counts."""
+    module = core / "small.py"
+    digests = []
+    for source in (SMALL, SMALL.replace(before, after)):
+        module.write_text(source, encoding="utf-8")
+        digests.append(_load(core).code_of("nli_core.small:entry").digest)
+    assert before in SMALL
+    assert (digests[0] != digests[1]) == counts
 
 
 def test_a_corpus_counts_only_for_runs_that_read_it() -> None:
