@@ -9,12 +9,15 @@ _CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s]*@|[^\s/@:]*:(?!\d+/)\S*@)")
 
 def is_remote(address: str) -> bool:
     """Return whether `address` is an http(s) address and not a path."""
-    return urlsplit(address).scheme in ("http", "https")
+    return address.lower().startswith(("http://", "https://"))
 
 
 def without_password(address: str) -> str:
     """Remove user name and password from an address, for logs, manifests and error lines."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return without_credentials(address)
     if "@" not in parts.netloc:
         return address
     return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]))

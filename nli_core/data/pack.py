@@ -90,7 +90,7 @@ def pack(
     for split, count in shared.items():
         if count and config.shared_examples == "error":
             raise UserError(
-                f"{split}: {count:,} of {tables[split].rows:,} examples stand in an earlier split too; take them out, "
+                f"{split}: {count:,} of {tables[split].rows:,} examples are in an earlier split too; take them out, "
                 "or set pack.shared_examples=report"
             )
     words = words_to_learn(encoder)

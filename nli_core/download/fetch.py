@@ -1,6 +1,7 @@
 """Fetch one file over HTTP(S): verified before anybody sees it, whole or not at all."""
 
 import hashlib
+import netrc
 import os
 import time
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from nli_core.urls import is_remote, without_password
 _CONNECT_SECONDS, _SILENT_SECONDS = 10.0, 60.0
 _RETRIES = 3
 _FIRST_PAUSE_SECONDS = 1.0  # doubled before each further retry
+_PASSING = (408, 429)  # answers of 4xx that a retry may change
 _CHUNK_BYTES = 1 << 18
 
 
@@ -32,7 +34,7 @@ class Fetcher:
         """Return the file at `address`, an http(s) address or a local path, once its digest has been verified.
 
         A digest is in hexadecimal, of SHA-256, or of SHA-1 where a publisher gives no better one. Only a file with a
-        known digest is reused from the cache. A local file stays in its folder. `remedy` ends every error message.
+        known digest is kept in the cache and reused. A local file stays in its folder. `remedy` ends each error.
 
         Raises:
             UserError: no such file, no network, an HTTP error, a body shorter than announced, or another digest.
@@ -43,12 +45,16 @@ class Fetcher:
                 raise UserError(f"{path}: there is no such file; {remedy}")
             _check(path, digest, address, remedy)
             return path
-        name = Path(urlsplit(address).path).name or "download"
-        kept = self.cache / f"{digest or 'unverified'}-{name}"
+        try:
+            name = Path(urlsplit(address).path).name or "download"
+        except ValueError as error:
+            raise UserError(f"{without_password(address)}: is no valid address ({error}); {remedy}") from None
+        arrived, kept = self.scratch / name, self.cache / f"{digest}-{name}"
         if digest and kept.is_file() and _digest_of(kept, like=digest) == digest:
             return kept
-        arrived = self.scratch / name
         _download(address, arrived, remedy, self.progress)
+        if not digest:
+            return arrived
         _check(arrived, digest, without_password(address), remedy)
         self.cache.mkdir(parents=True, exist_ok=True)
         atomic.sync(arrived)
@@ -57,7 +63,7 @@ class Fetcher:
 
 
 def _download(address: str, target: Path, remedy: str, progress: Progress) -> None:
-    """Try several times, with growing pauses; an answer of 4xx is final."""
+    """Try several times, with growing pauses; most answers of 4xx are final."""
     shown = without_password(address)
     pause = _FIRST_PAUSE_SECONDS
     for retries_left in reversed(range(_RETRIES + 1)):
@@ -65,7 +71,8 @@ def _download(address: str, target: Path, remedy: str, progress: Progress) -> No
             _transfer(address, target, progress)
             return
         except httpx.HTTPStatusError as error:
-            status, final = error.response.status_code, error.response.is_client_error
+            status = error.response.status_code
+            final = error.response.is_client_error and status not in _PASSING
             if final or not retries_left:
                 answered = "answered" if final else "kept answering"
                 raise UserError(f"{shown}: expected a file, the server {answered} HTTP {status}; {remedy}") from None
@@ -95,7 +102,12 @@ def _transfer(address: str, target: Path, progress: Progress) -> None:
 def _netrc(address: str) -> httpx.NetRCAuth | None:
     """Return the user's passwords by host, unless the address has its own."""
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    return None if "@" in urlsplit(address).netloc or not path.is_file() else httpx.NetRCAuth(str(path))
+    if "@" in urlsplit(address).netloc or not path.is_file():
+        return None
+    try:
+        return httpx.NetRCAuth(str(path))
+    except netrc.NetrcParseError as error:
+        raise UserError(f"{path}: is no valid netrc file ({error}); fix it") from None
 
 
 def _fault(error: httpx.HTTPError | httpx.InvalidURL) -> str:

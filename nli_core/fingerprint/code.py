@@ -138,7 +138,7 @@ class _Reader:
 
 @dataclass(frozen=True)
 class _Module:
-    """A parsed module: its definitions by name, what its imported names stand for, and its other statements."""
+    """A parsed module: its definitions by name, the targets of its imported names, and its other statements."""
 
     definitions: dict[str, list[ast.stmt]]
     imports: dict[str, str]

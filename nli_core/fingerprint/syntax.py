@@ -50,7 +50,7 @@ class Scope:
             self._frames.pop()
 
     def local(self, name: str) -> str | None:
-        """Return what stands in for a local name, or None for a name from outside; locals count by their order."""
+        """Return a replacement for a local name, or None for a name from outside; locals count by their order."""
         return next((frame[name] for frame in reversed(self._frames) if name in frame), None)
 
     def _find_messages(self) -> None:

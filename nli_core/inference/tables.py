@@ -57,7 +57,7 @@ def predict_table(
             f"{'both columns' if len(predictor.inputs) == 2 else 'one column'} with --columns"
         )
     named = Source(source, str(source))
-    table = Table(_plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
+    table = Table(plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
     rows = _checked_rows(named, table, columns)
     plan = {
         "source": file_sha256(source),
@@ -82,7 +82,12 @@ def predict_table(
     return {"rows": rows, "kept_rows": kept}
 
 
-def _plain_format(source: Path) -> TableFormat:
+def plain_format(source: Path) -> TableFormat:
+    """Return the format of a file that can be predicted.
+
+    Raises:
+        UserError: the file is missing, compressed, or of no known format.
+    """
     if not source.is_file():
         raise UserError(f"{source}: {'is a folder; name a file in it' if source.is_dir() else 'there is no such file'}")
     if source.suffix == ".gz":

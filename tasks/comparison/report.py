@@ -84,7 +84,7 @@ def as_markdown(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
     lines += [
         "",
         "Accuracy on test with 95 % intervals; differences are the second's less the first's. "
-        "The p values of parts stand for themselves: among many parts, some differ by chance.",
+        "The p values of parts are not corrected: among many parts, some differ by chance.",
     ]
     for other in compared:
         lines += ["", f"## {run_name(other.run)}", "", f"**{verdict(other)}** (McNemar's exact test; Holm over runs)"]

@@ -11,7 +11,7 @@ from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.errors import UserError
 from nli_core.hashing import folder_digests
 from nli_core.inference.predictor import Predictor
-from nli_core.inference.tables import predict_table
+from nli_core.inference.tables import plain_format, predict_table
 from nli_core.model.saved import is_fine_tuned
 from tasks.models.resolve import model_folder
 from tasks.settings import Settings
@@ -35,6 +35,7 @@ def predict_file(
     settings: Settings, model: str, source: Path, target: Path, columns: Sequence[str] | None, progress: Progress
 ) -> dict[str, Any]:
     """Predict a table with the model of this name."""
+    plain_format(source)
     if target.suffix != ".parquet" or target.is_dir():
         raise UserError(f"{target}: name a file that ends in .parquet for the predictions")
     if source.resolve() == target.resolve():

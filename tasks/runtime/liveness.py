@@ -109,7 +109,10 @@ def _mark_crashed(client: SyncPrefectClient, run: FlowRun) -> None:
     if run.state and run.state.is_final():
         return
     LOGGER.info("flow run %s: %s", run.name, _DIED)
-    for task_run in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))):
-        if task_run.state and not task_run.state.is_final():
-            client.set_task_run_state(task_run.id, Crashed(message=_DIED), force=True)
+    below, offset = FlowRunFilter(id=FlowRunFilterId(any_=[run.id])), 0
+    while page := client.read_task_runs(flow_run_filter=below, offset=offset):
+        for task_run in page:
+            if task_run.state and not task_run.state.is_final():
+                client.set_task_run_state(task_run.id, Crashed(message=_DIED), force=True)
+        offset += len(page)
     client.set_flow_run_state(run.id, Crashed(message=_DIED), force=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prefect import State, task
-from prefect.futures import as_completed
+from prefect.futures import as_completed, wait
 
 from nli_core.filenames import CORPUS, ENCODER
 from nli_core.run.plan import StageRequest
@@ -51,7 +51,10 @@ def pack(request: StageRequest) -> State[StageResult]:
 def _run_jobs(jobs: Sequence["ShardJob"]) -> list["ShardFacts"]:
     with CancellationToken() as stop, StageProgress("pack", stop) as progress:
         futures = [pack_shard.submit(job) for job in jobs]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()  # a fault in one shard need not wait for the others
-            progress(done, len(jobs), "shards")
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                progress(done, len(jobs), "shards")
+        finally:
+            wait(futures)  # after a fault or a cancellation too: nothing may write once the key is free
         return [future.result() for future in futures]

@@ -121,7 +121,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
         raise UserError(first_malformed(source, layout.table) or _unreadable(source, error)) from None
     kept_rows = total - dropped_labels - empties
     if total == 0:
-        raise UserError(f"{source.name}: has no rows")
+        raise UserError(f"{source.name}: has no rows; give a file with examples")
     if kept_rows == 0:
         raise UserError(
             f"{source.name}: no rows are left of {total}; {layout.remedy('check corpus.label and corpus.labels')}"

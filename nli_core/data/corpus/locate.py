@@ -11,6 +11,7 @@ from nli_core.data.corpus.layout import Table, TableFormat
 from nli_core.errors import UserError
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_FIELD = 1 << 30  # characters; the csv module has 131,072
 DELIMITERS: dict[TableFormat, str] = {"csv": ",", "tsv": "\t", "raw_tsv": "\t"}
 
 
@@ -51,7 +52,7 @@ def position_of(source: Source, table: Table, row: int) -> str:
     """Locate row number `row` of a table, from 0 after any header: "line 12", or "row 12" of Parquet."""
     if table.format == "parquet":
         return f"row {row}"
-    for index, (line, _) in enumerate(_records(source.path, table)):
+    for index, (line, _) in enumerate(_records(source, table)):
         if index == row:
             return f"line {line}"
     return f"row {row}"
@@ -63,12 +64,12 @@ def first_malformed(source: Source, table: Table) -> str | None:
         return f"{source.name}: is not a readable Parquet file; write it again"
     width = None if table.format == "jsonl" else len(table.columns or header_of(source, table.format))
     whose = "the corpus" if table.columns else "the header"
-    for line, record in _records(source.path, table):
+    for line, record in _records(source, table):
         fault = None
         if width is None:
             fault = _json_fault(str(record))
         elif len(record) != width:
-            fault = f"has {len(record)} fields, {whose} {width}; is a quote or a delimiter missing or too many?"
+            fault = f"has {len(record)} fields, {whose} {width}; add or remove a quote or a delimiter"
         if fault is not None:
             return f"{source.name}, line {line}: {fault}"
     return None
@@ -76,7 +77,7 @@ def first_malformed(source: Source, table: Table) -> str | None:
 
 def header_of(source: Source, format_: TableFormat) -> list[str]:
     """Read the names in the first row of a delimited file."""
-    return next((fields for _, fields in _rows(source.path, format_)), [])
+    return next((fields for _, fields in _rows(source, format_)), [])
 
 
 def _json_fault(text: str) -> str | None:
@@ -88,21 +89,22 @@ def _json_fault(text: str) -> str | None:
         return "is nested too deeply"
 
 
-def _records(path: Path, table: Table) -> Iterator[tuple[int, str | list[str]]]:
+def _records(source: Source, table: Table) -> Iterator[tuple[int, str | list[str]]]:
     """Yield every record after any header, with the line that it starts on, from 1."""
     if table.format == "jsonl":
-        with path.open(encoding="utf-8") as file:
+        with source.path.open(encoding="utf-8") as file:
             yield from ((line, text) for line, text in enumerate(file, start=1) if text.strip())
     else:
-        rows = _rows(path, table.format)
+        rows = _rows(source, table.format)
         if table.columns is None:
             next(rows, None)
         yield from rows
 
 
-def _rows(path: Path, format_: TableFormat) -> Iterator[tuple[int, list[str]]]:
+def _rows(source: Source, format_: TableFormat) -> Iterator[tuple[int, list[str]]]:
     quoting: Literal[0, 3] = csv.QUOTE_NONE if format_ == "raw_tsv" else csv.QUOTE_MINIMAL
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    csv.field_size_limit(_LONGEST_FIELD)
+    with source.path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=DELIMITERS[format_], quoting=quoting)
         begin, width = 1, 0
         try:
@@ -112,4 +114,4 @@ def _rows(path: Path, format_: TableFormat) -> Iterator[tuple[int, list[str]]]:
                     yield begin, fields or [""]
                 begin = reader.line_num + 1
         except csv.Error as error:
-            raise UserError(f"{path}, line {begin}: {error}; is a quote missing?") from None
+            raise UserError(f"{source.name}, line {begin}: {error}; add the missing quote") from None

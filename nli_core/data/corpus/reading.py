@@ -137,8 +137,10 @@ def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
     for column, remedy in table.wanted.items():
         if column not in present:
             if len(present) == 1 and any(delimiter in present[0] for delimiter in ",;|\t"):
-                remedy = "is the delimiter not the one that its name tells?"
+                remedy = "rename the file by its delimiter (.csv or .tsv), or change the delimiter"
             raise UserError(f"{source.name}: has no column {column!r}, only {', '.join(map(repr, present))}; {remedy}")
+        if present.count(column) > 1:
+            raise UserError(f"{source.name}: has {present.count(column)} columns {column!r}; rename all but one")
     return list(table.wanted)
 
 

@@ -70,7 +70,7 @@ def parsed_words(tokenizer: Tokenizer) -> Tokenizer:
 def learn_words(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     """Learn a tokenizer over the most frequent words, most frequent first, after `[PAD]` (0) and `[UNK]` (1).
 
-    Words are lower-cased, and punctuation is taken out of them. Words that are equally frequent stand in order of
+    Words are lower-cased, and punctuation is removed. Words that are equally frequent are in order of
     their letters.
     """
     tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN))

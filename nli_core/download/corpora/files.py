@@ -41,7 +41,7 @@ class FileCorpus(Corpus):
     labels: tuple[str, ...] = Field(
         min_length=2,
         max_length=65_536,
-        description="the label names as they stand in the files, in order of class number",
+        description="the label names as the files write them, in order of class number",
     )
     drop_labels: tuple[str, ...] = Field(
         (), description="values in the label column whose rows are dropped and counted"
@@ -60,7 +60,7 @@ class FileCorpus(Corpus):
         if repeated := {name for name in self.labels if self.labels.count(name) > 1}:
             raise ValueError(f"labels: {sorted(repeated)} named more than once")
         if both := set(self.labels) & set(self.drop_labels):
-            raise ValueError(f"drop_labels: {sorted(both)} also stand in labels")
+            raise ValueError(f"drop_labels: {sorted(both)} are also in labels")
         carved = {"dev": (self.dev, self.dev_fraction), "test": (self.test, self.test_fraction)}
         for split, (path, fraction) in carved.items():
             if path is None and fraction == 0:

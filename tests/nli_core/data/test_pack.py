@@ -159,7 +159,5 @@ def test_examples_in_two_splits_are_reported_or_refused(tmp_path: Path, corpus: 
     layout = CorpusLayout.load(corpus)
     layout.model_copy(update={"files": {**layout.files, "test": layout.files["train"]}}).save(corpus)
     assert _pack(corpus, tiny_encoder, tmp_path / "one")["examples_in_earlier_split"] == {"dev": 0, "test": 240}
-    with pytest.raises(
-        UserError, match=r"test: 240 of 240 examples stand in an earlier split .* pack\.shared_examples"
-    ):
+    with pytest.raises(UserError, match=r"test: 240 of 240 examples are in an earlier split .* pack\.shared_examples"):
         _pack(corpus, tiny_encoder, tmp_path / "two", shared_examples="error")

@@ -122,6 +122,23 @@ def test_passwords_come_from_netrc_unless_the_address_has_one(
     assert sent == ["me:kept", "you:other"]
 
 
+def test_unverified_files_of_one_name_stay_apart(server, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (server.folder / folder).mkdir()
+        (server.folder / folder / "corpus.zip").write_bytes(folder.encode())
+    fetched = [_fetch(f"{server.address}/{name}/corpus.zip", tmp_path / name, sha256=None) for name in ("one", "two")]
+    assert [path.read_bytes() for path in fetched] == [b"one", b"two"]
+
+
+def test_a_malformed_netrc_or_address_is_one_line(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(UserError, match="is no valid netrc file"):
+        _fetch(f"{server.address}/corpus.zip", tmp_path)
+    with pytest.raises(UserError, match="is no valid address"):
+        _fetch("http://[::1/x", tmp_path)
+
+
 def test_a_local_path_is_used_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "corpus.zip"
     path.write_bytes(BODY)

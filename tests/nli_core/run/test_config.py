@@ -55,7 +55,7 @@ def test_every_field_is_described(section: type[BaseModel]) -> None:
         ({"corpus": {"name": "sample"}, "models": {}}, "models: no such field"),
         ({}, "corpus: is required"),
         ({"corpus": {**FILE, "labels": ["yes", "yes"]}}, "more than once"),
-        ({"corpus": {**FILE, "drop_labels": ["yes"]}}, "also stand in labels"),
+        ({"corpus": {**FILE, "drop_labels": ["yes"]}}, "are also in labels"),
         ({"corpus": {**FILE, "label": "premise"}}, "name one column more than once"),
         ({"corpus": {**FILE, "dev_fraction": 0}}, "dev: give a file"),
         ({"corpus": {**FILE, "dev_fraction": 0.5, "test_fraction": 0.5}}, "leave nothing of train"),

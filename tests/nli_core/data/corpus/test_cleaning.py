@@ -126,7 +126,7 @@ def test_a_quote_that_never_closes_is_named_with_its_line(tmp_path: Path) -> Non
     rows = [f"p {number},h,yes" for number in range(50)]
     rows[20] = '"p 20,h,yes'
     message = _refusal(tmp_path, HEADER + "\n".join(rows) + "\n")
-    assert "line 22: has 1 fields, the header 3; is a quote" in message
+    assert "line 22: has 1 fields, the header 3; add or remove a quote" in message
 
 
 def test_another_delimiter_shows_in_the_columns_that_there_are(tmp_path: Path) -> None:
@@ -193,6 +193,15 @@ def test_a_line_of_a_hundred_megabytes_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"{HEADER}a,b,yes\n{long},b,no\nc,d,no\n")
     rows = pl.read_ipc(_clean(tmp_path, _layout("t.csv")).path)
     assert rows["premise"].str.len_bytes().to_list() == [1, 100_000_000, 1]
+
+
+def test_a_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    message = _refusal(tmp_path, "premise,hypothesis,label,premise\na,b,yes,c\n")
+    assert "has 2 columns 'premise'; rename all but one" in message
+
+
+def test_a_fault_behind_a_long_field_is_named_with_its_line(tmp_path: Path) -> None:
+    assert "line 3: the label 'maybe'" in _refusal(tmp_path, f"{HEADER}{'x' * 200_000},b,yes\na,b,maybe\n")
 
 
 def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
@@ -265,7 +274,7 @@ def test_a_fault_without_a_header_is_named_by_its_line(tmp_path: Path, text: str
     ("text", "message"),
     [
         ("\n\n\n", "t.csv"),
-        ("premise;hypothesis;label\na;b;yes\n", "is the delimiter not the one that its name tells?"),
+        ("premise;hypothesis;label\na;b;yes\n", "rename the file by its delimiter"),
         (HEADER, "t.csv: has no rows"),
         (gzip.compress(HEADER.encode(), mtime=0), "is compressed with gzip; let its name end in .gz"),
     ],
