@@ -66,8 +66,10 @@ def test_commands_about_runs_parse(command: str, nli_here: Nli) -> None:
 
 
 @pytest.mark.parametrize("command", _starting("nli sweep", "nli export", "nli predict"))
-def test_commands_that_take_long_parse(command: str, nli_here: Nli) -> None:
+def test_commands_that_take_long_parse(command: str, nli_here: Nli, workplace: Path) -> None:
     """Refused for want of a champion, or for one more setting."""
+    for file in ("pairs.csv", "news.jsonl"):
+        (workplace / file).touch()
     more = ["--set", "corpus.pairs=few"] if "sweep" in command else []
     refused = nli_here(*shlex.split(command)[1:], *more)
     assert refused.returncode == 2

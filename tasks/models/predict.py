@@ -35,13 +35,13 @@ def predict_file(
     settings: Settings, model: str, source: Path, target: Path, columns: Sequence[str] | None, progress: Progress
 ) -> dict[str, Any]:
     """Predict a table with the model of this name."""
-    plain_format(source)
     if target.suffix != ".parquet" or target.is_dir():
         raise UserError(f"{target}: name a file that ends in .parquet for the predictions")
     if source.resolve() == target.resolve():
         raise UserError(f"{target}: is the input; name another file for the predictions")
     if not target.parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it, or name another file")
+    plain_format(source)
     with fine_tuned(settings, model) as folder:
         predictor, digest = Predictor(folder, FastTokenizer), str(sorted(folder_digests(folder).items()))
         return predict_table(predictor, source, target, columns=columns, model=digest, progress=progress)

@@ -44,6 +44,7 @@ def test_two_runs_of_one_recipe_do_the_work_once(
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_runs_that_overlap_share_what_they_can(prefect_server: str, workplace: Path, tiny_settings: list[str]) -> None:
     other = [*tiny_settings, "--set", "finetune.learning_rate=0.01"]
     found = _states([tiny_settings, other], prefect_server)

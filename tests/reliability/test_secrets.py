@@ -51,6 +51,7 @@ def _leaks(place: str, text: bytes) -> list[str]:
 
 def test_passwords_and_tokens_are_nowhere(
     nli: Callable[..., Any],
+    nli_here: Callable[..., Any],
     mlflow_server: Any,
     workplace: Path,
     served_topics: str,
@@ -71,9 +72,9 @@ def test_passwords_and_tokens_are_nowhere(
     missing = ["--set", f"corpus.source={served_topics}/nowhere"]
     with mlflow_server.running():
         done = nli("run", *recipe)
-        again = nli("run", *recipe, "--json")
-        refused = nli("run", *recipe, *missing)
-        no_hub = nli("run", *recipe, *hub)
+        again = nli_here("run", *recipe, "--json")
+        refused = nli_here("run", *recipe, *missing)
+        no_hub = nli_here("run", *recipe, *hub)
     assert done.returncode == again.returncode == 0, done.stderr
     assert refused.returncode == no_hub.returncode == 2
     shown = "".join(run.stdout + run.stderr for run in (done, again, refused, no_hub))

@@ -94,7 +94,9 @@ def _assert_stopped(workplace: Path, told: str) -> None:
     assert _statuses(workplace) == ["KILLED"]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, -15, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_a_training_at_a_checkpoint(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"],
     workplace: Path,
@@ -121,6 +123,7 @@ def test_a_cancellation_in_prefect_stops_at_a_checkpoint(
     _assert_stopped(workplace, told)
 
 
+@pytest.mark.slow
 def test_a_waiting_training_can_be_cancelled(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
 ) -> None:

@@ -107,7 +107,7 @@ def _servers_of(home: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_temporary_server_lives_as_long_as_the_command(workplace: Path, killed: bool) -> None:
     home = workplace / "prefect"
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
