@@ -1,7 +1,7 @@
 """Write files that survive a crash: whole under their final names, or absent.
 
-A file is flushed to the disk before it is renamed, and its folder after (the order of Pillai et al., "All File Systems
-Are Not Created Equal", OSDI 2014).
+A file is flushed to the disk before it is renamed, and its folder after. This is the order of Pillai et al., "All File
+Systems Are Not Created Equal", OSDI 2014.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Dropout whose random numbers are cheap on a CPU.
 
 One random byte an element decides, where `torch.nn.functional.dropout` draws a number of 32 bits and compares floats;
-on a CPU the drawing is a large part of a small model's step. The rate is thereby rounded to a multiple of 1/256
-(`applied_rate`), and kept elements are scaled by the rate that really applies, so that expectations are exact.
+on a CPU the drawing is a large part of a small model's step. This rounds the rate to a multiple of 1/256
+(`applied_rate`). Kept elements are scaled by the rate that really applies, so that expectations are exact.
 """
 
 import torch
