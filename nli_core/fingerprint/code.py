@@ -39,6 +39,7 @@ class Code:
     definitions: dict[str, str]
 
 
+@cache
 def code_of(*entries: str) -> Code:
     """Digest the code that the entries reach; an entry is written `module:definition`.
 
