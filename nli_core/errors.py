@@ -2,6 +2,9 @@
 
 import errno
 import os
+import ssl
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from nli_core.urls import without_credentials
 
@@ -20,6 +23,25 @@ class UserError(Exception):
 def reason_of(error: BaseException) -> str:
     """Return the first line of an error's message, or else its class, without user names and passwords."""
     return without_credentials(next(iter(str(error).splitlines()), type(error).__name__))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean X?` with the known word that is spelled most like `word`, or an empty text."""
+    return "".join(f"; did you mean {match}?" for match in get_close_matches(word, list(known), n=1))
+
+
+def connection_fault(error: BaseException) -> str:
+    """Return why a server could not be reached: its certificate, its protocol, or the network."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate is not trusted ({cause.verify_message}), name its authority's file in SSL_CERT_FILE"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return f"no secure connection ({cause.reason}), does the server speak https?"
+        cause = cause.__cause__ or cause.__context__
+    return f"no connection ({type(error).__name__}), is there a network?"
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from nli_core.errors import UserError
+from nli_core.errors import UserError, did_you_mean
 from tasks.settings import RECIPE_BOOK, project_root
 
 _PIPELINE = "flows/pipeline.py:pipeline"
@@ -51,7 +51,7 @@ def find_recipe(book: Path, name: str) -> Recipe:
     """
     recipes = read_recipes(book)
     if name not in recipes:
-        raise UserError(f"there is no recipe {name!r}; there are {', '.join(recipes)}")
+        raise UserError(f"there is no recipe {name!r}{did_you_mean(name, recipes)}; there are {', '.join(recipes)}")
     return recipes[name]
 
 

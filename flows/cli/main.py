@@ -52,7 +52,8 @@ def main() -> None:
         if message := misuse.format_message():  # without a message, typer has printed the help already
             context = getattr(misuse, "ctx", None)
             command = context.command_path if context else "nli"
-            error(f"{' '.join(message.split()).rstrip('.')}; see `{command} --help`")
+            reason = " ".join(message.split()).replace("Value error, ", "").rstrip(".")
+            error(f"{reason}; see `{command} --help`")
         sys.exit(misuse.exit_code)
     except UserError as fault:
         if debugging():

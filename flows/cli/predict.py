@@ -39,7 +39,11 @@ def predict(
 
     Example: nli predict --input pairs.csv --output labels.parquet
     """
-    if (source is None) == (premise is None) or (source is None) != (target is None):
+    if premise is not None and (source or target):
+        raise UserError(
+            f"--premise: is one example, and --{'input' if source else 'output'} a file; leave out one of them"
+        )
+    if premise is None and not (source and target):
         raise UserError("predict: give --input and --output, or --premise (and --hypothesis)")
     if source and hypothesis is not None:
         raise UserError("--hypothesis belongs to --premise; name the columns of a file with --columns")

@@ -59,7 +59,9 @@ def run(
 
     Example: nli run sample --set finetune.epochs=1 --set finetune.learning_rate=1e-4
     """
-    if (name is None) == (from_mlflow is None):
+    if name and from_mlflow:
+        raise UserError(f"--from-mlflow {from_mlflow}: brings a recipe of its own; leave out {name}")
+    if not name and not from_mlflow:
         raise UserError("run: name one recipe (`nli recipes` lists them), or pass --from-mlflow RUN_ID")
     recipe = _repeated(from_mlflow) if from_mlflow else find_recipe(project_root() / RECIPE_BOOK, str(name))
     config = parse_config(override(recipe.config, settings or ()))

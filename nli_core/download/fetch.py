@@ -12,7 +12,7 @@ import httpx
 
 from nli_core import atomic
 from nli_core.callbacks import Progress, no_progress
-from nli_core.errors import UserError
+from nli_core.errors import UserError, connection_fault
 from nli_core.urls import is_remote, without_password
 
 _CONNECT_SECONDS, _SILENT_SECONDS = 10.0, 60.0
@@ -116,7 +116,7 @@ def _fault(error: httpx.HTTPError | httpx.InvalidURL) -> str:
     if isinstance(error, httpx.RemoteProtocolError):
         return f"the body ended before the announced length ({error})"
     if isinstance(error, httpx.TransportError):
-        return f"no connection ({type(error).__name__}), is there a network?"
+        return connection_fault(error)
     return f"cannot be fetched ({type(error).__name__})"
 
 

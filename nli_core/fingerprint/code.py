@@ -7,10 +7,11 @@ so moving or renaming code changes no digest. `docs/adr/0008-what-a-key-covers.m
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from nli_core.fingerprint.syntax import Scope, counted_fields
 from nli_core.hashing import canonical_digest
@@ -81,60 +82,80 @@ class _Reader:
             self.effects.update(self._digest_node(module, node)[0] for node in _module(module).effects)
 
     def _digest_node(self, module: str, node: ast.stmt) -> tuple[str, str]:
-        deep, alone, scope = hashlib.sha256(), hashlib.sha256(), Scope(node)
+        tokens = _tokens(module, node)
+        deep = (token if isinstance(token, str) else self._digest_used(token) for token in tokens)
+        alone = (token if isinstance(token, str) else token.text for token in tokens)
+        return _digest_texts(deep), _digest_texts(alone)
 
-        def add(text: str, name: str | None = None) -> None:
-            deep.update(text.encode() + b"\0")
-            alone.update((name or text).encode() + b"\0")
+    def _digest_used(self, used: "_Used") -> str:
+        return "".join([self.digest(used.module, name) for name in used.names])
 
-        def visit(value: object) -> None:
-            if isinstance(value, list):
-                for item in value:
-                    visit(item)
-                add("]")
-            elif not isinstance(value, ast.AST):
-                add(repr(value))
-            elif (used := self._used(module, value, scope)) is not None:
-                add(*used)
-            else:
-                add(type(value).__name__)
-                with scope.inside(value):
-                    for name, part in counted_fields(value, scope):
-                        add(name)
-                        visit(part)
 
-        visit(node)
-        return deep.hexdigest(), alone.hexdigest()
+class _Used(NamedTuple):
+    """The definitions of a core module that a name refers to, and how the code calls them."""
 
-    def _used(self, module: str, node: ast.AST, scope: Scope) -> tuple[str, str] | None:
-        """Return the digest and the name of what a name refers to; None for a node that is no name."""
-        if isinstance(node, ast.Name):
-            if local := scope.local(node.id):
-                return local, local
-            return self._resolve(module, node.id)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and not scope.local(node.value.id):
-            imported = _module(module).imports.get(node.value.id, "")
-            if _source_path(imported):
-                return self._resolve(imported, node.attr)
-        return None
+    module: str
+    names: tuple[str, ...]
+    text: str
 
-    def _resolve(self, module: str, name: str) -> tuple[str, str]:
-        """Resolve `name` in `module`: a definition, something imported, or a builtin."""
-        if _is_left_out(module):
-            return name, name
-        known = _module(module)
-        if name in known.definitions:
-            return self.digest(module, name), name
-        imported = known.imports.get(name)
-        if imported is None:
-            return name, name
-        parent, _, last = imported.rpartition(".")
-        if not imported.startswith(f"{_PACKAGE}.") or _is_left_out(imported):
-            return imported, imported
-        if _source_path(imported):  # a whole module, used otherwise than by its attributes
-            every = [self.digest(imported, each) for each in _module(imported).definitions]
-            return "".join(every), imported
-        return self._resolve(parent, last)
+
+@cache
+def _tokens(module: str, node: ast.stmt) -> list["str | _Used"]:
+    """Write the parts of a statement that count as a list, in order: each text, and each use of the core."""
+    tokens: list[str | _Used] = []
+    scope = Scope(node)
+
+    def visit(value: object) -> None:
+        if isinstance(value, list):
+            for item in value:
+                visit(item)
+            tokens.append("]")
+        elif not isinstance(value, ast.AST):
+            tokens.append(repr(value))
+        elif (used := _used(module, value, scope)) is not None:
+            tokens.append(used)
+        else:
+            tokens.append(type(value).__name__)
+            with scope.inside(value):
+                for name, part in counted_fields(value, scope):
+                    tokens.append(name)
+                    visit(part)
+
+    visit(node)
+    return tokens
+
+
+def _used(module: str, node: ast.AST, scope: Scope) -> "str | _Used | None":
+    """Return what a name refers to; None for a node that is no name."""
+    if isinstance(node, ast.Name):
+        return scope.local(node.id) or _resolve(module, node.id)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and not scope.local(node.value.id):
+        imported = _module(module).imports.get(node.value.id, "")
+        if _source_path(imported):
+            return _resolve(imported, node.attr)
+    return None
+
+
+def _resolve(module: str, name: str) -> "str | _Used":
+    """Resolve `name` in `module`: a definition, something imported, or a builtin."""
+    if _is_left_out(module):
+        return name
+    known = _module(module)
+    if name in known.definitions:
+        return _Used(module, (name,), name)
+    imported = known.imports.get(name)
+    if imported is None:
+        return name
+    if not imported.startswith(f"{_PACKAGE}.") or _is_left_out(imported):
+        return imported
+    if _source_path(imported):  # a whole module, used otherwise than by its attributes
+        return _Used(imported, tuple(_module(imported).definitions), imported)
+    parent, _, last = imported.rpartition(".")
+    return _resolve(parent, last)
+
+
+def _digest_texts(texts: Iterable[str]) -> str:
+    return hashlib.sha256("".join(f"{text}\0" for text in texts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ class Scope:
     """The local names at a place in one definition, and which of them only serve messages."""
 
     def __init__(self, definition: ast.stmt) -> None:
+        nodes = list(ast.walk(definition))
         self.messages: set[str] = set()
-        self.fields = _fields_with_base(definition)
-        self._definition = definition
+        self.fields = _fields_with_base(nodes)
         self._frames: list[dict[str, str]] = [dict.fromkeys(_own_names(definition), "itself")]
         self._known = 0
-        self._find_messages()
+        self._find_messages(definition, nodes)
 
     @contextmanager
     def inside(self, node: ast.AST) -> Iterator[None]:
@@ -53,9 +53,8 @@ class Scope:
         """Return a replacement for a local name, or None for a name from outside; locals count by their order."""
         return next((frame[name] for frame in reversed(self._frames) if name in frame), None)
 
-    def _find_messages(self) -> None:
+    def _find_messages(self, definition: ast.stmt, nodes: list[ast.AST]) -> None:
         """Drop assignments whose name nothing reads but a message, until no more are found."""
-        nodes = list(ast.walk(self._definition))
         outer = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
         assigned = {
             name
@@ -64,16 +63,15 @@ class Scope:
             for statement in ast.walk(node)
             if (name := _assigned_text(statement)) and name not in outer
         }
-        while True:
+        unread = assigned
+        while unread:
             read = {
                 node.id
-                for node in _walk(self._definition, self)
+                for node in _walk(definition, self)
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
             }
-            if found := assigned - read - self.messages:
-                self.messages |= found
-            else:
-                return
+            unread = assigned - read - self.messages
+            self.messages |= unread
 
 
 def counted_fields(node: ast.AST, scope: Scope) -> Iterator[tuple[str, object]]:
@@ -149,9 +147,9 @@ def _is_harmless(value: ast.expr) -> bool:
     return True
 
 
-def _fields_with_base(definition: ast.stmt) -> set[ast.AST]:
+def _fields_with_base(nodes: list[ast.AST]) -> set[ast.AST]:
     """Return the annotated fields of classes that have a base: pydantic executes their annotations."""
-    classes = [node for node in ast.walk(definition) if isinstance(node, ast.ClassDef) and node.bases]
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef) and node.bases]
     return {field for each in classes for field in each.body if isinstance(field, ast.AnnAssign)}
 
 

@@ -2,7 +2,7 @@
 
 import reprlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError, model_validator
 
@@ -11,7 +11,7 @@ from nli_core.config.stages import EvaluateConfig, FinetuneConfig, PackConfig
 from nli_core.download.corpora.registry import CorpusConfig
 from nli_core.download.encoders.pretrained import PretrainedEncoder
 from nli_core.download.encoders.registry import EncoderConfig
-from nli_core.errors import UserError
+from nli_core.errors import UserError, did_you_mean
 
 
 class RunConfig(Section):
@@ -44,6 +44,24 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
         raise UserError(_explain(error)) from None
 
 
+# What pydantic says of a value, in the words of the glossary; `{ge}` and the like come from the error's context.
+_SHOULD = {
+    "bool_parsing": "should be true or false",
+    "bool_type": "should be true or false",
+    "float_parsing": "should be a number",
+    "float_type": "should be a number",
+    "greater_than": "should be above {gt}",
+    "greater_than_equal": "should be at least {ge}",
+    "int_from_float": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_type": "should be a whole number",
+    "less_than": "should be below {lt}",
+    "less_than_equal": "should be at most {le}",
+    "string_type": "should be text",
+    "tuple_type": "should be a list, such as [a, b]",
+}
+
+
 def _explain(error: ValidationError) -> str:
     details = error.errors(include_url=False)
     lines = []
@@ -54,15 +72,29 @@ def _explain(error: ValidationError) -> str:
             del path[1]
         field = ".".join(path)
         if detail["type"] == "extra_forbidden":
-            lines.append(f"{field}: no such field")
+            lines.append(f"{field}: no such field{_remedy(field)}")
         elif detail["type"] == "missing":
             lines.append(f"{field}: is required")
         elif detail["type"] == "union_tag_invalid":
             tags = detail["ctx"]
             lines.append(f"{field}.name: {tags['tag']!r} is unknown; known are {tags['expected_tags']}")
         else:
-            message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            message = _SHOULD[detail["type"]].format(**detail.get("ctx", {})) if detail["type"] in _SHOULD else ""
+            message = message or detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
             whole = isinstance(detail["input"], Mapping)  # a section; the message says what is wrong with it
             got = "" if whole else f", got {reprlib.repr(detail['input'])}"
             lines.append(f"{field}: {message}{got}" if field else message)
     return "invalid configuration: " + "; ".join(lines)
+
+
+def _remedy(field: str) -> str:
+    """Say where there is such a field, or which field of the section is spelled alike."""
+    sections = RunConfig.model_fields.items()
+    kinds = {section: get_args(place.annotation) or (place.annotation,) for section, place in sections}
+    known = {section: sorted({name for kind in kinds[section] for name in kind.model_fields}) for section in kinds}
+    section, _, name = field.rpartition(".")
+    if name in known.get(section, ()):
+        return f" of this {section}; another kind of {section} has it"
+    if elsewhere := [f"{each}.{name}" for each in known if name in known[each]]:
+        return f"; did you mean {elsewhere[0]}?"
+    return did_you_mean(name, known.get(section, known))

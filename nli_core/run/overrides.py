@@ -1,26 +1,15 @@
 """Change single fields of a config: `--set section.field=value` and `--grid section.field=value,value`."""
 
-import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 
 from nli_core.errors import UserError
 
-_BOOL = "tag:yaml.org,2002:bool"
-
-
-class _ValueLoader(yaml.SafeLoader):
-    """YAML as in its version 1.2, where yes, no, on and off are strings: they are popular names for labels."""
-
-
-_ValueLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_ValueLoader.add_implicit_resolver(_BOOL, re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_SHOWN = 200  # characters of a setting that an error repeats
 
 
 def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -32,11 +21,7 @@ def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, An
     changed = dict(config)
     for setting in settings:
         path, text = _split("--set", setting, "finetune.epochs=1")
-        try:
-            value = yaml.load(text, _ValueLoader)  # a SafeLoader
-        except yaml.YAMLError:
-            raise UserError(f"--set {setting}: the value is not valid YAML; quote it") from None
-        changed = with_field(changed, path, value)
+        changed = with_field(changed, path, _read_yaml("--set", setting, text))
     return changed
 
 
@@ -49,10 +34,7 @@ def parse_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
     grid: dict[str, list[Any]] = {}
     for setting in settings:
         path, text = _split("--grid", setting, "finetune.learning_rate=5e-5,1e-4")
-        try:
-            values = yaml.load(f"[{text}]", _ValueLoader)  # a SafeLoader
-        except yaml.YAMLError:
-            raise UserError(f"--grid {setting}: the values are not valid YAML; quote them") from None
+        values = _read_yaml("--grid", setting, f"[{text}]")
         fault = "the field is named twice" if path in grid else "has no values" if not values else None
         if fault is None and any(value in values[:index] for index, value in enumerate(values)):
             fault = "has a duplicate value"
@@ -85,3 +67,15 @@ def _split(option: str, setting: str, example: str) -> tuple[str, str]:
     if not equals or len(names) < 2 or not all(names):
         raise UserError(f"{option} {setting}: write it as section.field=value, such as {example}")
     return ".".join(names), text
+
+
+def _read_yaml(option: str, setting: str, text: str) -> Any:
+    """Read a value as YAML 1.2, where yes, no, on, off and 1:30 are strings: they are popular names for labels."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        reason = error.problem or "a part of it cannot be read"
+    except RecursionError:
+        reason = "too many brackets within brackets"
+    shown = setting if len(setting) <= _SHOWN else f"{setting[:_SHOWN]}..."
+    raise UserError(f"{option} {shown}: the value is not valid YAML: {reason}; close brackets, or quote the value")

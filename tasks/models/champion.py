@@ -98,10 +98,12 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
     with _lock(settings), mlflow_client(settings) as client:
         champion = _champion(client, model)
         if champion is None:
-            raise UserError(f"{model}: has no champion in the registry of {settings.shown_tracking_uri}")
+            registry = f"the registry of {settings.shown_tracking_uri}"
+            raise UserError(f"{model}: has no champion in {registry}; make one with `nli promote RUN_ID`")
         past = _past(client, model)
         if not past:
-            raise UserError(f"{model}: version {champion.version} was the first champion; there is none before it")
+            first = f"{model}: version {champion.version} was the first champion"
+            raise UserError(f"{first}; promote another run with `nli promote RUN_ID`")
         client.set_registered_model_alias(model, CHAMPION, past[-1])
         _remember(client, model, past[:-1])
     return str(champion.version), past[-1]

@@ -7,7 +7,7 @@ import httpx
 from huggingface_hub import get_token
 
 from nli_core.download.source import Source
-from nli_core.errors import UserError
+from nli_core.errors import UserError, connection_fault
 from nli_core.run.config import RunConfig
 from nli_core.urls import is_remote, without_password
 
@@ -39,6 +39,6 @@ def check_source(source: Source) -> None:
         ) as answer:
             status = answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UserError(f"{shown}: no connection ({type(error).__name__})") from None
+        raise UserError(f"{shown}: {connection_fault(error)}") from None
     if status >= 400:
         raise UserError(f"{shown}: the server answers HTTP {status}")

@@ -41,7 +41,7 @@ def test_every_stage_has_a_deployment(project: Path) -> None:
 
 
 def test_an_unknown_recipe_is_answered_with_those_there_are(project: Path) -> None:
-    with pytest.raises(UserError, match="no recipe 'smaple'; there are sample"):
+    with pytest.raises(UserError, match="no recipe 'smaple'; did you mean sample\\?; there are sample"):
         find_recipe(project / "prefect.yaml", "smaple")
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from nli_core.download.encoders.layout import REMEDY, WANTED_FILES, choose_files
-from nli_core.errors import UserError
+from nli_core.errors import UserError, connection_fault
 from nli_core.urls import without_password
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -47,6 +47,5 @@ def download_from_hub(repository: str, revision: str, endpoint: str | None, out:
     except HFValidationError as error:
         raise UserError(f"encoder.name: {error}; {REMEDY}") from None
     except (OSError, httpx2.HTTPError) as error:
-        reason = f"no connection ({type(error).__name__}), is there a network?"
-        raise UserError(f"{where}: wanted {WANTED_FILES}; {reason} {REMEDY}") from None
+        raise UserError(f"{where}: wanted {WANTED_FILES}; {connection_fault(error)} {REMEDY}") from None
     return where

@@ -181,7 +181,7 @@ def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["run"], "name one recipe"), (["run", "sample", "--from-mlflow", "1"], "name one recipe")],
+    [(["run"], "name one recipe"), (["run", "sample", "--from-mlflow", "1"], "leave out sample")],
 )
 def test_a_recipe_or_a_run_is_named(nli_here: Nli, arguments: list[str], named: str) -> None:
     done = nli_here(*arguments)

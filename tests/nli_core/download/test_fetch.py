@@ -1,7 +1,13 @@
 import hashlib
 import socket
+import ssl
+import subprocess
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -38,6 +44,23 @@ def _refusal(address: str, folder: Path, sha256: str | None = SHA256) -> str:
     return message
 
 
+@contextmanager
+def self_signed_server(folder: Path) -> Iterator[str]:
+    """Serve TLS with a certificate of no authority, as a company's proxy does; yield the address."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "1"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 def test_a_verified_file_is_fetched_once(server, tmp_path: Path) -> None:
     (server.folder / "corpus.zip").write_bytes(BODY)
     first = _fetch(f"{server.address}/corpus.zip", tmp_path)
@@ -64,6 +87,15 @@ def test_a_passing_fault_is_tried_again(server, tmp_path: Path) -> None:
     server.faults["/corpus.zip"] = "503 once"
     assert _fetch(f"{server.address}/corpus.zip", tmp_path).read_bytes() == BODY
     assert len(server.requests) == 2
+
+
+def test_an_address_with_https_of_a_plain_server_is_named(server, tmp_path: Path) -> None:
+    assert "does the server speak https?" in _refusal(f"https{server.address.removeprefix('http')}/a.zip", tmp_path)
+
+
+def test_a_certificate_that_nobody_signed_is_named(tmp_path: Path) -> None:
+    with self_signed_server(tmp_path) as address:
+        assert "self-signed certificate), name its authority" in _refusal(f"{address}/corpus.zip", tmp_path)
 
 
 def test_four_faults_have_four_messages(server, tmp_path: Path) -> None:

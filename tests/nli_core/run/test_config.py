@@ -45,9 +45,19 @@ def test_every_field_is_described(section: type[BaseModel]) -> None:
     ("values", "named"),
     [
         ({"corpus": {"name": "sample"}, "finetune": {"lr": 1}}, "finetune.lr: no such field"),
-        ({"corpus": {"name": "sample"}, "finetune": {"epochs": 0}}, "finetune.epochs"),
         ({"corpus": {"name": "sample"}, "finetune": {"learning_rate": "fast"}}, "finetune.learning_rate"),
-        ({"corpus": {"name": "sample", "source": "x"}}, "corpus.source: no such field"),
+        ({"corpus": {"name": "sample", "source": "x"}}, "corpus.source: no such field of this corpus; another kind"),
+        (
+            {"corpus": {"name": "sample"}, "pack": {"max_lenght": 1}},
+            "pack.max_lenght: no such field; did you mean max_length?",
+        ),
+        (
+            {"corpus": {"name": "sample"}, "pack": {"epochs": 1}},
+            "pack.epochs: no such field; did you mean finetune.epochs?",
+        ),
+        ({"corpus": {"name": "sample"}, "finetun": {}}, "finetun: no such field; did you mean finetune?"),
+        ({"corpus": {"name": "sample"}, "finetune": {"epochs": "few"}}, "should be a whole number, got 'few'"),
+        ({"corpus": {"name": "sample"}, "finetune": {"epochs": 0}}, "finetune.epochs: should be at least 1, got 0"),
         ({"corpus": {"name": "sample", "pairs": 91}}, "multiple of 3"),
         ({"corpus": {"name": "snli", "sha256": "abc"}}, "corpus.sha256"),
         ({"corpus": {"name": "mnli"}}, "corpus.name: 'mnli' is unknown; known are 'sample', 'snli', 'ag-news', 'file'"),

@@ -20,8 +20,27 @@ def test_settings_reach_any_field_as_yaml() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["finetune.epochs", "epochs=3", "finetune..epochs=3", "corpus.name.first=x", "pack.x=[1"]
+    "setting",
+    [
+        *["finetune.epochs", "epochs=3", "finetune..epochs=3", "corpus.name.first=x", "pack.x=[1"],
+        *["pack.x='a", "pack.x=!a b", "pack.x=*a", "pack.x=" + "[" * 30],
+    ],
 )
 def test_a_malformed_setting_is_refused_by_name(setting: str) -> None:
     with pytest.raises(UserError, match=re.escape(setting)):
         override({"corpus": {"name": "sample"}}, [setting])
+
+
+def test_a_deeply_nested_value_is_one_short_line() -> None:
+    with pytest.raises(
+        UserError, match=r"^--set pack\.x=\[{20}.*\.\.\.: the value is not valid YAML: too many brackets"
+    ) as error:
+        override({}, [f"pack.x={'[' * 3000}"])
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("no", "no"), ("1:30", "1:30"), ("010", 10), ("1e3", 1000.0), ("on", "on")]
+)
+def test_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
+    assert override({}, [f"corpus.labels=[{text}]"]) == {"corpus": {"labels": [value]}}

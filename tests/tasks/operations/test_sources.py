@@ -43,7 +43,10 @@ def test_a_mirror_is_asked_for_the_very_file(mirror: str, tmp_path: Path) -> Non
     ("place", "message"),
     [
         ("{mirror}/other.zip", "{mirror}/other.zip: the server answers HTTP 404"),
-        ("http://me:secret@127.0.0.1:9/snli.zip", "http://127.0.0.1:9/snli.zip: no connection (ConnectError)"),
+        (
+            "http://me:secret@127.0.0.1:9/snli.zip",
+            "http://127.0.0.1:9/snli.zip: no connection (ConnectError), is there a network?",
+        ),
         ("/nowhere/snli.zip", "there is no /nowhere/snli.zip"),
     ],
 )
