@@ -28,6 +28,7 @@ from nli_core.data.tokenize.tokenizer import (
     tokenizer_sha256,
     words_to_learn,
 )
+from nli_core.data.tokenize.trial import try_tokenizer
 from nli_core.errors import UserError
 from nli_core.filenames import TOKENIZER
 
@@ -202,12 +203,11 @@ def _check_every_class_is_trained(shards: Sequence[ShardFacts], layout: CorpusLa
 
 def _check_encoder(encoder: Path, config: PackConfig) -> None:
     described = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-    positions, vocabulary = described.get("max_position_embeddings"), described.get("vocab_size")
+    positions = described.get("max_position_embeddings")
     if positions is not None and config.max_length > positions:
         raise UserError(f"pack.max_length: {config.max_length} is above the encoder's {positions} positions")
-    size = words_to_learn(encoder) or Tokenizer(encoder).vocabulary_size
-    if vocabulary is not None and size > vocabulary:
-        raise UserError(f"{encoder}: the tokenizer knows {size} tokens, the encoder only {vocabulary}; they do not fit")
+    if words_to_learn(encoder) is None:
+        try_tokenizer(encoder, described.get("vocab_size"))
 
 
 def _split_facts(shards: Sequence[ShardFacts], labels: tuple[str, ...]) -> dict[str, Any]:

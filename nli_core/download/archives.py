@@ -1,5 +1,6 @@
-"""Taking named files out of an archive without trusting the archive's paths."""
+"""Take files out of archives without trusting their paths or sizes."""
 
+import gzip
 import lzma
 import shutil
 import stat
@@ -39,6 +40,23 @@ def extract(archive: Path, names: Iterable[str], into: Path, *, remedy: str) -> 
     # A member may be encrypted (RuntimeError) or compressed in a way that is not known (NotImplementedError).
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError) as error:
         raise UserError(f"{archive}: is not an intact zip archive ({error}); {remedy}") from None
+
+
+def gunzip(packed: Path, target: Path, *, name: str, remedy: str) -> None:
+    """Write what a gzip file holds to `target`; errors call it `name`.
+
+    Raises:
+        UserError: it is damaged or cut off, or swells beyond all measure.
+    """
+    most = max(_LARGE_BYTES, _MOST_SWELLING * packed.stat().st_size)
+    try:
+        with gzip.open(packed) as source, target.open("wb") as plain:
+            while chunk := source.read(1 << 20):
+                plain.write(chunk)
+                if plain.tell() > most:
+                    raise UserError(f"{name}: swells to more than {most:,} bytes, as no text does; {remedy}")
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{name}: is not an intact gzip file ({error}); {remedy}") from None
 
 
 def _check(member: zipfile.ZipInfo, archive: Path, remedy: str) -> None:

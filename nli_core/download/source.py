@@ -10,4 +10,3 @@ class Source:
     purpose: str
     address: str
     field: str
-    on_hub: bool = False

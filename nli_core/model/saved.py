@@ -9,7 +9,7 @@ from nli_core.filenames import TOKENIZER_FILES
 from nli_core.model.architecture import CONFIG_NAME, Architecture, read_description
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
-from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, fill_classifier, save_tensors
+from nli_core.model.weights import WEIGHTS_NAME, check_shapes, classifier_tensors, fill_classifier, save_tensors
 
 _PACK = "nli_pack"  # how texts become examples; transformers passes it by
 _PACK_FIELDS = {"max_length", "truncation", "fill"}
@@ -51,7 +51,9 @@ def load_classifier(folder: Path) -> Classifier:
     Raises:
         UserError: a file is damaged, or tensors do not fit `config.json`.
     """
-    model = Classifier(Encoder(Architecture.from_folder(folder)), read_labels(folder))
+    architecture = Architecture.from_folder(folder)
+    check_shapes(folder, architecture)
+    model = Classifier(Encoder(architecture), read_labels(folder))
     fill_classifier(model, folder)
     return model.eval()
 

@@ -3,13 +3,14 @@
 Our layers keep query, key and value in one matrix; on disk they are three.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -59,10 +60,13 @@ def load_encoder(folder: Path) -> tuple[Encoder, LoadReport]:
     Raises:
         UserError: a file is damaged, or a tensor is missing, of another shape than `config.json` implies, or NaN.
     """
-    encoder = Encoder(Architecture.from_folder(folder))
-    if encoder.architecture.family == "transformer":
+    architecture = Architecture.from_folder(folder)
+    if architecture.family == "transformer":
+        encoder = Encoder(architecture)
         init_like_keras(encoder)
         return encoder, LoadReport(unused=[], fresh=[name for name, _ in encoder.named_parameters()])
+    check_shapes(folder, architecture)
+    encoder = Encoder(architecture)
     tensors = _read_tensors(folder)
     fresh = [name for name in (f"{_POOLER}.weight", f"{_POOLER}.bias") if name not in tensors]
     if len(fresh) == 2:
@@ -71,6 +75,23 @@ def load_encoder(folder: Path) -> tuple[Encoder, LoadReport]:
     else:
         fresh = []
     return encoder, LoadReport(unused=_fill(encoder, tensors, folder), fresh=fresh)
+
+
+def check_shapes(folder: Path, architecture: Architecture) -> None:
+    """Compare the sizes of `config.json` with the weights file, before memory is taken for either.
+
+    Raises:
+        UserError: a tensor is missing, or has another shape than the architecture implies.
+    """
+    shapes = _read_shapes(folder)
+    with torch.device("meta"):
+        encoder = Encoder(architecture)
+    for _, parts, expected in _parameters(encoder):
+        for part in parts:
+            if part in shapes:
+                _check_shape(part, shapes[part], expected, folder)
+            elif not part.startswith(_POOLER):  # which may be missing
+                raise _missing(part, folder)
 
 
 def fill_classifier(model: Classifier, folder: Path) -> None:
@@ -106,22 +127,40 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    path = folder / WEIGHTS_NAME
-    pickled = folder / _PICKLED_NAME
+    path = _weights_file(folder)
+    with _damage_named(path):
+        pickled = path.name == _PICKLED_NAME
+        tensors = torch.load(path, map_location="cpu", weights_only=True) if pickled else load_file(path)
+    return {_canonical(name): tensor for name, tensor in tensors.items()}
+
+
+def _read_shapes(folder: Path) -> dict[str, torch.Size]:
+    path = _weights_file(folder)
+    with _damage_named(path):
+        if path.name == _PICKLED_NAME:
+            tensors = torch.load(path, map_location="meta", weights_only=True)
+            return {_canonical(name): tensor.shape for name, tensor in tensors.items()}
+        with safe_open(path, "pt") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
+        return {_canonical(name): torch.Size(shape) for name, shape in shapes.items()}
+
+
+def _weights_file(folder: Path) -> Path:
+    for name in (WEIGHTS_NAME, _PICKLED_NAME):
+        if (folder / name).exists():
+            return folder / name
+    raise UserError(f"{folder}: has neither {WEIGHTS_NAME} nor {_PICKLED_NAME}")
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        if path.exists():
-            tensors = load_file(path)
-        elif pickled.exists():
-            path = pickled
-            tensors = torch.load(pickled, map_location="cpu", weights_only=True)
-        else:
-            raise UserError(f"{folder}: has neither {WEIGHTS_NAME} nor {_PICKLED_NAME}")
+        yield
     except UnpicklingError:
         # The reason that torch gives comes with the advice to trust the file.
         raise UserError(f"{path}: is damaged or holds more than tensors; fetch it again") from None
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: cannot be read as weights ({error}); fetch it again") from None
-    return {_canonical(name): tensor for name, tensor in tensors.items()}
 
 
 def _canonical(name: str) -> str:
@@ -135,25 +174,37 @@ def _canonical(name: str) -> str:
 
 def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], folder: Path) -> list[str]:
     """Copy the tensors into the encoder; returns the names that were not needed."""
-    pairs = _name_pairs(encoder.architecture)
     used: set[str] = set()
     with torch.no_grad():
-        for name, parameter in encoder.named_parameters():
-            stem, kind = name.rsplit(".", 1)
-            parts = [f"{part}.{kind}" for part in pairs[stem]]
-            shape = torch.Size([parameter.shape[0] // len(parts), *parameter.shape[1:]])
+        for parameter, parts, shape in _parameters(encoder):
             parameter.copy_(torch.cat([_take(tensors, part, shape, folder) for part in parts]))
             used.update(parts)
     return sorted(set(tensors) - used)
 
 
+def _parameters(encoder: Encoder) -> Iterator[tuple[Tensor, list[str], torch.Size]]:
+    """Yield each parameter, the names on disk that it stacks, and the shape that each of them has."""
+    pairs = _name_pairs(encoder.architecture)
+    for name, parameter in encoder.named_parameters():
+        stem, kind = name.rsplit(".", 1)
+        parts = [f"{part}.{kind}" for part in pairs[stem]]
+        yield parameter, parts, torch.Size([parameter.shape[0] // len(parts), *parameter.shape[1:]])
+
+
+def _missing(name: str, folder: Path) -> UserError:
+    return UserError(f"{folder}: the weights lack the tensor {name}")
+
+
+def _check_shape(name: str, shape: torch.Size, expected: torch.Size, folder: Path) -> None:
+    if shape != expected:
+        raise UserError(f"{folder}: the tensor {name} has shape {list(shape)}, config.json implies {list(expected)}")
+
+
 def _take(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, folder: Path) -> Tensor:
     if name not in tensors:
-        raise UserError(f"{folder}: the weights lack the tensor {name}")
-    if tensors[name].shape != shape:
-        found, expected = list(tensors[name].shape), list(shape)
-        raise UserError(f"{folder}: the tensor {name} has shape {found}, config.json implies {expected}")
+        raise _missing(name, folder)
     values = tensors[name]
+    _check_shape(name, values.shape, shape, folder)
     if not values.is_floating_point():
         raise UserError(f"{folder}: the tensor {name} holds {str(values.dtype).removeprefix('torch.')}, no floats")
     if not bool(values.isfinite().all()):

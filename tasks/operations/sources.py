@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-from huggingface_hub import get_token
 
+from nli_core.download.encoders.hub import hub_token
 from nli_core.download.source import Source
 from nli_core.errors import UserError, connection_fault
 from nli_core.run.config import RunConfig
@@ -31,7 +31,7 @@ def check_source(source: Source) -> None:
             raise UserError(f"there is no {source.address}")
         return
     shown = without_password(source.address)
-    token = get_token() if source.on_hub else None
+    token = hub_token(source.address)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         with httpx.stream(

@@ -28,7 +28,7 @@ def download(request: StageRequest) -> State[StageResult]:
                 config.corpus, config.encoder, out=claim.partial, cache=settings.downloads, progress=progress
             )
         if config.encoder.is_pretrained:
-            _check_weights(Path(facts["encoder"]["source"]), claim.partial / ENCODER)
+            _check_encoder(Path(facts["encoder"]["source"]), claim.partial / ENCODER)
         if left_out := facts["encoder"]["left_out"]:
             LOGGER.info("download: left out of the checkpoint, for pretraining only: %s", ", ".join(left_out))
         return facts
@@ -36,11 +36,14 @@ def download(request: StageRequest) -> State[StageResult]:
     return run_stage("download", request, work)
 
 
-def _check_weights(source: Path, fetched: Path) -> None:
-    """Load the encoder once, so that damaged weights raise UserError now; of a local folder the error names itself.
+def _check_encoder(source: Path, fetched: Path) -> None:
+    """Load the encoder once, so that damaged files raise UserError now; of a local folder the error names itself.
 
     The task does this and not the core's stage, whose key would then cover the code of the model.
     """
+    from nli_core.data.tokenize.trial import try_tokenizer
     from nli_core.model.weights import load_encoder
 
-    load_encoder(source if source.is_dir() else fetched)
+    folder = source if source.is_dir() else fetched
+    encoder, _ = load_encoder(folder)
+    try_tokenizer(folder, encoder.architecture.vocab_size)

@@ -37,8 +37,8 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert [choice["values"] for choice in told["choices"]] == [
-        "finetune.learning_rate=3e-3",
-        "finetune.learning_rate=1e-6",
+        "finetune.learning_rate=0.003",
+        "finetune.learning_rate=1e-06",
     ]
     best, rest = ([t["dev"] for t in told["trials"] if t["values"] == c["values"]] for c in told["choices"])
     assert told["choices"][0]["dev"] == pytest.approx(sum(best) / 2)
@@ -51,12 +51,12 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
 
     parent = client.get_run(told["mlflow_run_id"])
     assert (parent.info.run_name, parent.info.status) == ("sample sweep of learning_rate", "FINISHED")
-    assert parent.data.params == {"sweep.finetune.learning_rate": "1e-6, 3e-3", "sweep.seeds": "2"}
-    assert "Chosen by the mean on dev: finetune.learning_rate=3e-3." in parent.data.tags["mlflow.note.content"]
+    assert parent.data.params == {"sweep.finetune.learning_rate": "1e-06, 0.003", "sweep.seeds": "2"}
+    assert "Chosen by the mean on dev: finetune.learning_rate=0.003." in parent.data.tags["mlflow.note.content"]
     children = [client.get_run(trial["run_id"]) for trial in told["trials"]]
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
     assert children[3].data.params["finetune.seed"] == "1"
-    assert children[3].info.run_name == "sample finetune.learning_rate=3e-3 seed=1"
+    assert children[3].info.run_name == "sample finetune.learning_rate=0.003 seed=1"
     assert [file.path for file in client.list_artifacts(parent.info.run_id, "figures")] == ["figures/sweep.png"]
 
     with get_client(sync_client=True) as prefect:

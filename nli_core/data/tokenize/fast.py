@@ -16,7 +16,7 @@ import tokenizers
 from nli_core.arrays import Bytes, Int32s, IntArray, Ints
 from nli_core.data.tokenize.ascii_pretokenizer import AsciiRules, ascii_rules
 from nli_core.data.tokenize.kernels import HARD_TEXT, gather_ids, split_and_lookup
-from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.data.tokenize.tokenizer import Tokenizer, encode_batch
 
 _FIRST_SLOTS = 1 << 16
 _MOST_WORDS = 1 << 18  # more are not kept from one call to the next
@@ -83,7 +83,7 @@ class WordMemory:
         return grown
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        return encode_batch(self._tokenizer, texts)
 
 
 class FastTokenizer(Tokenizer):

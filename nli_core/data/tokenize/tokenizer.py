@@ -1,6 +1,7 @@
 """An encoder's own tokenizer, read from its folder: WordPiece, or the whole words of `words`."""
 
 import json
+import reprlib
 import shutil
 from collections.abc import Iterable
 from functools import cached_property
@@ -16,32 +17,33 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from nli_core.arrays import IntArray
 from nli_core.data.tokenize.word_level import BOOK_SPECIALS, learn_words, parsed_words
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 from nli_core.filenames import TOKENIZER_FILES, WORDS_TO_LEARN
 from nli_core.hashing import file_sha256
 
 _BERT_SPECIALS = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
 _SPECIAL_TOKENS = (*_BERT_SPECIALS, "[MASK]")
+_MOST_TOKENS = 1 << 22  # the largest vocabularies in use have a quarter of a million
 _WHOLE, _VOCABULARY, _SETTINGS = "tokenizer.json", "vocab.txt", "tokenizer_config.json"
 
 
 class Tokenizer:
     """Text to ids, without special tokens, which packing adds.
 
-    `cls_id` and `sep_id` are None where the encoder knows no such tokens. `reads_parses` says that words of a
-    parse are to be preferred to raw text.
+    Ids are below `vocabulary_size`. `cls_id` and `sep_id` are None where the encoder knows no such tokens.
+    `reads_parses` says that words of a parse are to be preferred to raw text.
     """
 
     def __init__(self, folder: Path) -> None:
         """Load from an encoder's folder: `tokenizer.json`, or else `vocab.txt`.
 
         Raises:
-            UserError: neither file is there, or the vocabulary lacks a special token.
+            UserError: neither file is there, an id is absurd, or the vocabulary lacks a special token.
         """
         self._tokenizer = _load(folder)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.vocabulary_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        self.vocabulary_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         self.reads_parses = self._tokenizer.token_to_id(BOOK_SPECIALS[0]) is not None
         names = BOOK_SPECIALS if self.reads_parses else _BERT_SPECIALS
         ids = {name: self._tokenizer.token_to_id(name) for name in names}
@@ -60,11 +62,9 @@ class Tokenizer:
         `parses`, for a tokenizer that reads them, hold words between spaces; a text whose parse is empty is split here.
         """
         if parses is None:
-            encodings = self._tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
+            rows = encode_batch(self._tokenizer, texts.to_pylist())
         else:
-            words = self.words(texts, parses).to_pylist()
-            encodings = self._parsed_words.encode_batch_fast(words, add_special_tokens=False)
-        rows = [encoding.ids for encoding in encodings]
+            rows = encode_batch(self._parsed_words, self.words(texts, parses).to_pylist())
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         flat = np.fromiter((id_ for row in rows for id_ in row), dtype=np.int64, count=int(lengths.sum()))
         return flat, lengths
@@ -87,6 +87,25 @@ class Tokenizer:
     def _split(self, text: str) -> str:
         normalized = self._tokenizer.normalizer.normalize_str(text)
         return " ".join(word for word, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(normalized))
+
+
+def encode_batch(tokenizer: tokenizers.Tokenizer, texts: list[str]) -> list[list[int]]:
+    """Return the ids of each text.
+
+    Raises:
+        UserError: the tokenizer fails; names the text that it fails at.
+    """
+    try:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    except BaseException as error:
+        # The package raises bare Exception, and a fault in its Rust code is a PanicException, which is none.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = reason_of(error)
+    if len(texts) > 1:
+        for text in texts:
+            encode_batch(tokenizer, [text])
+    raise UserError(f"the encoder's tokenizer cannot read {reprlib.repr(texts[0])} ({reason}); use another encoder")
 
 
 def words_to_learn(encoder: Path) -> int | None:
@@ -112,9 +131,23 @@ def tokenizer_sha256(folder: Path) -> str:
     return file_sha256(next(folder / name for name in TOKENIZER_FILES if (folder / name).exists()))
 
 
+def _refuse_absurd_ids(path: Path) -> None:
+    """Look at the ids before the package does: it takes memory for every number up to the largest."""
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        added = {token["content"]: token["id"] for token in described.get("added_tokens") or ()}
+        known = described["model"].get("vocab", {})
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: is not a tokenizer ({reason_of(error)})") from None
+    for token, id_ in (*added.items(), *(known.items() if isinstance(known, dict) else ())):
+        if not isinstance(id_, int) or not 0 <= id_ < _MOST_TOKENS:
+            raise UserError(f"{path}: the token {token!r} has the id {id_!r}; ids are from 0 to {_MOST_TOKENS - 1:,}")
+
+
 def _load(folder: Path) -> tokenizers.Tokenizer:
     whole, vocabulary = folder / _WHOLE, folder / _VOCABULARY
     if whole.exists():
+        _refuse_absurd_ids(whole)
         try:
             return tokenizers.Tokenizer.from_file(str(whole))
         except Exception as error:  # tokenizers raises bare Exception

@@ -1,8 +1,6 @@
 """The user's own files as a corpus."""
 
-import gzip
 import shutil
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,6 +9,7 @@ from pydantic import Field, model_validator
 
 from nli_core.config.base import NOT_IN_KEY, Fraction, Int
 from nli_core.data.corpus.layout import CorpusLayout, Split, format_of
+from nli_core.download.archives import gunzip
 from nli_core.download.corpora.base import Corpus, existing_file
 from nli_core.download.origin import Origin
 from nli_core.download.source import Source
@@ -96,7 +95,10 @@ class FileCorpus(Corpus):
         files: dict[Split, str] = {}
         for split, path in paths.items():
             files[split] = f"{split}.{format_}"
-            _copy_plain(path, out / files[split])
+            if path.suffix == _PACKED:
+                gunzip(path, out / files[split], name=str(path), remedy="compress it again")
+            else:
+                shutil.copyfile(path, out / files[split])
         fractions: dict[Split, float] = {"dev": self.dev_fraction, "test": self.test_fraction}
         CorpusLayout(
             format=format_,
@@ -115,14 +117,3 @@ class FileCorpus(Corpus):
 
     def _paths(self) -> dict[Split, Path]:
         return {split: existing_file(path, split) for split, path in self.user_files.items()}
-
-
-def _copy_plain(path: Path, target: Path) -> None:
-    if path.suffix != _PACKED:
-        shutil.copyfile(path, target)
-        return
-    try:
-        with gzip.open(path) as source, target.open("wb") as plain:
-            shutil.copyfileobj(source, plain, length=1 << 20)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{path}: is not an intact gzip file ({error}); compress it again") from None

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from nli_core.config.base import NOT_IN_KEY, Sha256
 from nli_core.download.encoders.base import Encoder
-from nli_core.download.encoders.hub import download_from_hub, hub_address, is_commit
+from nli_core.download.encoders.hub import download_from_hub, hub_address
 from nli_core.download.encoders.layout import REMEDY, WANTED_FILES, WEIGHTS_NAMES, choose_files
 from nli_core.download.origin import Origin
 from nli_core.download.source import Source
@@ -66,7 +66,7 @@ class PretrainedEncoder(Encoder):
         elif self.name.startswith("hf:"):
             repository, _, revision = self.name.removeprefix("hf:").partition("@")
             file = f"{hub_address(self.source)}/{repository}/resolve/{revision}/config.json"
-            yield Source(self.name.partition("@")[0], file, "encoder.source", on_hub=True)
+            yield Source(self.name.partition("@")[0], file, "encoder.source")
 
     def download(self, out: Path, fetcher: "Fetcher") -> Origin:
         hub = self._hub_name()
@@ -74,15 +74,15 @@ class PretrainedEncoder(Encoder):
             folder, known_sha256 = self._local_folder()
             for path in self._local_files(folder):
                 shutil.copyfile(path, out / path.name)
-            source, pinned = str(folder), False
+            source = str(folder)
         else:
-            source = download_from_hub(hub["repo"], hub["revision"], self.source, out)
-            known_sha256, pinned = None, self.source is None and is_commit(hub["revision"])
+            source = download_from_hub(hub["repo"], hub["revision"], self.source, out, fetcher)
+            known_sha256 = None
         weights = next(out / name for name in WEIGHTS_NAMES if (out / name).exists())
         found, expected = file_sha256(weights), self.sha256 or known_sha256
         if expected and found != expected:
             raise UserError(f"{source}: expected weights with sha256 {expected}, got {found}; {REMEDY}")
-        return Origin(source=source, sha256=found, verified=pinned or expected is not None)
+        return Origin(source=source, sha256=found, verified=expected is not None)
 
     def _hub_name(self) -> re.Match[str] | None:
         """Return the parts of an hf: name, or None for a local folder."""

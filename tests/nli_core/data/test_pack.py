@@ -136,7 +136,7 @@ def test_a_tokenizer_that_does_not_fit_the_encoder_is_refused(tmp_path: Path, co
     encoder.mkdir()
     (encoder / "vocab.txt").write_bytes((shared_data / "bert-base-uncased" / "vocab.txt").read_bytes())
     (encoder / "config.json").write_text('{"vocab_size": 100, "max_position_embeddings": 512}')
-    with pytest.raises(UserError, match="knows 30522 tokens, the encoder only 100"):
+    with pytest.raises(UserError, match="has ids up to 30521, the encoder knows 100 tokens"):
         _pack(corpus, encoder, tmp_path / "out")
 
 

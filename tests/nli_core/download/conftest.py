@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nli_core.download.corpora.registry import CorpusConfig
 from nli_core.download.encoders.registry import EncoderConfig
 from nli_core.download.fetch import Fetcher
 from nli_core.download.origin import Origin
@@ -82,10 +83,10 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def download(out: Path, tmp_path: Path) -> Callable[[EncoderConfig], Origin]:
-    """Downloads an encoder to `out`."""
+def download(out: Path, tmp_path: Path) -> Callable[[CorpusConfig | EncoderConfig], Origin]:
+    """Downloads a corpus or an encoder to `out`."""
 
-    def run(config: EncoderConfig) -> Origin:
+    def run(config: CorpusConfig | EncoderConfig) -> Origin:
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
         return config.download(out, Fetcher(tmp_path / "cache", scratch))

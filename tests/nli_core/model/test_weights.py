@@ -3,6 +3,7 @@ import shutil
 import struct
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -192,3 +193,13 @@ def test_transformers_refuses_a_family_that_it_does_not_know(tmp_path: Path, tin
     with pytest.raises(ValueError, match="d2l_bert"):
         AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
     assert _same(model, load_classifier(tmp_path / "model"))
+
+
+def test_absurd_sizes_are_refused_before_they_take_memory(folder: Path) -> None:
+    described = json.loads((folder / "config.json").read_text())
+    before = psutil.Process().memory_info().rss
+    for name, size in {"vocab_size": 2**31, "num_hidden_layers": 1000, "intermediate_size": 2**18}.items():
+        (folder / "config.json").write_text(json.dumps({**described, name: size}))
+        with pytest.raises(UserError, match=r"config\.json implies|lack the tensor"):
+            load_encoder(folder)
+    assert psutil.Process().memory_info().rss - before < 500_000_000

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from nli_core.download.corpora.ag_news import AG_NEWS_ADDRESS
+from nli_core.download.corpora.snli import SNLI_ADDRESS
+from nli_core.download.encoders.d2l import D2L_ADDRESS
+
 TOY = '''
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +53,10 @@ class ToyCorpus(Corpus):
 USE = """
 import json, sys
 from pathlib import Path
+
+from nli_core.download.corpora.ag_news import AG_NEWS_ADDRESS
+from nli_core.download.corpora.snli import SNLI_ADDRESS
+from nli_core.download.encoders.d2l import D2L_ADDRESS
 from nli_core.data.pack import pack, pack_shard
 from nli_core.download.stage import download
 from nli_core.run.config import parse_config
@@ -83,3 +91,7 @@ def test_a_corpus_is_one_file_and_one_line(tmp_path: Path, project: Path) -> Non
     rows, identity, sources, reason = json.loads(done.stdout.splitlines()[-1])
     assert (rows, sources, reason) == (20, ["toy"], "no earlier output")
     assert identity == {"name": "toy", "rows": 20}
+
+
+def test_nothing_is_fetched_over_plain_http() -> None:
+    assert all(address.startswith("https://") for address in (SNLI_ADDRESS, AG_NEWS_ADDRESS, D2L_ADDRESS))

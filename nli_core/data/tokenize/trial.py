@@ -1,0 +1,26 @@
+"""Try an encoder's tokenizer before any corpus is read."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.errors import UserError
+
+# Words, a word that no vocabulary has, letters of few fonts, and a run that makes a careless pattern backtrack.
+_TEXTS = ["A girl is here.", "qxzzyq", "\u2603 \u4e2d \U00013000", "a" * 64 + "!"]
+
+
+def try_tokenizer(folder: Path, rows: int | None) -> None:
+    """Encode a few texts, and compare the ids with the rows of the encoder's embedding, if those are known.
+
+    Raises:
+        UserError: the tokenizer cannot be read, fails at a text, or has ids that the encoder does not know.
+    """
+    tokenizer = Tokenizer(folder)
+    if rows is not None and tokenizer.vocabulary_size > rows:
+        raise UserError(
+            f"{folder}: the tokenizer has ids up to {tokenizer.vocabulary_size - 1}, the encoder knows {rows} tokens; "
+            "they do not fit"
+        )
+    tokenizer.encode(pa.array(_TEXTS, pa.large_string()))

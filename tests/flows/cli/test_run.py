@@ -1,0 +1,157 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+Nli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_recipes_are_listed(nli_here: Nli) -> None:
+    done = nli_here("recipes")
+    assert done.returncode == 0
+    assert {"sample", "snli-minilm", "file-example"} <= set(done.stdout.split())
+
+
+def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
+    nli: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = nli("run", "sample", *tiny_settings, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary.keys() == {
+        "recipe",
+        "status",
+        "flow_run_id",
+        "mlflow_run_id",
+        "tracking_uri",
+        "stages",
+        "metrics",
+        "promotion",
+    }
+    assert (summary["recipe"], summary["status"]) == ("sample", "Completed")
+    for stage in ("download", "pack", "finetune", "evaluate"):
+        told = summary["stages"][stage]
+        assert told.keys() == {"key", "state", "seconds", "path"}
+        assert told["state"] == "Completed"
+        assert Path(told["path"]) == workplace / "store" / stage / told["key"]
+    assert {"dev/accuracy", "test/accuracy", "test/accuracy_low", "test/f1/neutral"} <= summary["metrics"].keys()
+
+    explained = nli("run", "sample", *tiny_settings, "--explain")
+    assert re.findall(r"^(\w+) +(cached|runs)", explained.stdout, re.MULTILINE) == [
+        (stage, "cached") for stage in ("download", "pack", "finetune", "evaluate")
+    ]
+    changed = nli("run", "sample", *tiny_settings, "--set", "finetune.learning_rate=0.5", "--explain")
+    assert "finetune.learning_rate: 0.0002 → 0.5" in changed.stdout
+
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    again = nli("run", "sample", *tiny_settings)
+    assert again.returncode == 0
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in again.stderr.splitlines()}
+    assert "prefect" in imported
+    assert not imported & {"mlflow", "torch", "polars", "matplotlib"}
+    assert "Nothing to do: every stage was cached." in again.stdout
+    assert "95 % interval" in again.stdout
+    assert "make ui" in again.stdout
+
+    listed = nli("store", "ls").stdout
+    assert all(told["key"][:12] in listed for told in summary["stages"].values())
+    assert "4 outputs, all as their manifests say" in nli("store", "verify").stdout
+    assert "nothing to prune" in nli("store", "prune").stdout
+
+    shard = next(Path(summary["stages"]["pack"]["path"]).glob("*.arrow"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    damaged = nli("store", "verify")
+    assert damaged.returncode == 2
+    assert str(shard) in damaged.stdout
+
+
+def _servers_of(home: Path) -> list[int]:
+    found = []
+    for process in psutil.process_iter(["environ", "status"]):
+        environment = process.info["environ"] or {}
+        if environment.get("PREFECT_HOME") == str(home) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.pid)
+    return found
+
+
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_a_temporary_server_lives_as_long_as_the_command(workplace: Path, killed: bool) -> None:
+    home = workplace / "prefect"
+    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    command = [str(Path(sys.executable).with_name("nli")), "run", "sample", "--until", "download"]
+    with subprocess.Popen(
+        command, env={**environment, "PREFECT_HOME": str(home)}, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr is not None
+        assert "download: Completed" in run.stderr.readline()
+        if killed:
+            run.kill()
+        run.stderr.read()
+    assert run.returncode == (-9 if killed else 0)
+    psutil.wait_procs([psutil.Process(pid) for pid in _servers_of(home)], timeout=30)
+    assert _servers_of(home) == []
+
+
+def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_settings: list[str], workplace: Path) -> None:
+    rows = [
+        f'"{"good" if place % 2 else "bad"} a{"b" * (place % 7)} c",{"yes" if place % 2 else "no"}'
+        for place in range(200)
+    ]
+    (workplace / "mine.csv").write_text("text,class\n" + "\n".join(rows) + "\n")
+    fields = {"corpus.train": "mine.csv", "corpus.label": "class", "corpus.labels": "[no, yes]"}
+    fields |= {"finetune.epochs": "6", "finetune.batch_size": "8", "finetune.learning_rate": "0.003"}
+    settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
+    encoder = [
+        word
+        for pair in zip(tiny_settings[::2], tiny_settings[1::2], strict=True)
+        if "encoder" in pair[1]
+        for word in pair
+    ]
+    done = nli_here("run", "file-example", *settings, *encoder, "--json")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(done.stdout.splitlines()[-1])["metrics"]
+    assert metrics["test/examples"] == 20
+    assert metrics["test/accuracy"] > 0.9
+
+
+def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
+    nli: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = json.loads(nli("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
+    again = nli("run", "--from-mlflow", first["mlflow_run_id"], "--json")
+    assert again.returncode == 0, again.stderr
+    assert "Same code, versions and hardware as then." in again.stderr
+    repeated = json.loads(again.stdout.splitlines()[-1])
+    assert {stage["state"] for stage in repeated["stages"].values()} == {"Cached"}
+
+    monkeypatch.setenv("NLI_STORE", str(workplace / "elsewhere" / "store"))
+    (repeat,) = workplace.rglob("repeat.json")
+    repeat.write_text(repeat.read_text().replace('"polars": "', '"polars": "0.'))
+    elsewhere = nli("run", "--from-mlflow", first["mlflow_run_id"], "--json")
+    assert re.search(r"^polars +0\.", elsewhere.stderr, re.MULTILINE)
+    found = json.loads(elsewhere.stdout.splitlines()[-1])
+    assert {stage["state"] for stage in found["stages"].values()} == {"Completed"}
+    assert found["metrics"] == first["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["run"], "name one recipe"), (["run", "sample", "--from-mlflow", "1"], "leave out sample")],
+)
+def test_a_recipe_or_a_run_is_named(nli_here: Nli, arguments: list[str], named: str) -> None:
+    done = nli_here(*arguments)
+    assert done.returncode == 2
+    assert named in done.stderr
+
+
+def test_a_run_that_is_not_there_cannot_be_repeated(nli_here: Nli) -> None:
+    done = nli_here("run", "--from-mlflow", "0" * 32)
+    assert done.returncode == 2
+    assert "no run of this id" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,59 @@
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nli_core.data.corpus.layout import CorpusLayout
+from nli_core.download.corpora.files import FileCorpus
+from nli_core.download.origin import Origin
+from nli_core.errors import UserError
+
+pytestmark = pytest.mark.faults("inputs tried")
+
+ROWS = [{"text": f"text {place}", "class": "yes" if place % 2 else "no"} for place in range(10)]
+
+
+def _file_corpus(path: Path, **fields: Any) -> FileCorpus:
+    return FileCorpus(train=str(path), premise="text", hypothesis=None, label="class", labels=("no", "yes"), **fields)
+
+
+def test_gzipped_files_arrive_plain(tmp_path: Path, out: Path, download: Callable[[Any], Origin]) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    text = "".join(json.dumps(row) + "\n" for row in ROWS)
+    path.write_bytes(gzip.compress(text.encode()))
+    download(_file_corpus(path))
+    layout = CorpusLayout.load(out)
+    assert (out / layout.files["train"]).read_text() == text
+    assert layout.format == "jsonl"
+    assert layout.carve == {"dev": 0.05, "test": 0.1}
+
+
+def test_a_name_that_says_compressed_is_another_corpus(tmp_path: Path) -> None:
+    paths = [tmp_path / "rows.csv", tmp_path / "rows.csv.gz"]
+    for path in paths:
+        path.write_bytes(gzip.compress(b"text,class\n"))
+    plain, packed = (_file_corpus(path).identity() for path in paths)
+    assert plain != packed
+
+
+def test_a_truncated_gzip_is_refused(tmp_path: Path, download: Callable[[Any], Origin]) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress(b"text,class\n" * 1000)[:-20])
+    with pytest.raises(UserError, match="not an intact gzip file"):
+        download(_file_corpus(path))
+
+
+def test_user_files_are_known_by_contents_and_not_by_path(write_rows: Callable[..., Path]) -> None:
+    one, two = write_rows("one.csv", ROWS), write_rows("two.csv", ROWS)
+    assert _file_corpus(one).identity() == _file_corpus(two).identity()
+    assert _file_corpus(one).identity() != _file_corpus(write_rows("three.csv", ROWS[:9])).identity()
+
+
+def test_user_files_that_cannot_be_read_are_named(write_rows: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"corpus\.train: there is no file"):
+        _file_corpus(tmp_path / "none.csv").identity()
+    with pytest.raises(UserError, match="its name must end in"):
+        _file_corpus(write_rows("rows.txt", ROWS)).identity()
