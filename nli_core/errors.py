@@ -6,18 +6,19 @@ import ssl
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from nli_core.printable import printable
 from nli_core.urls import without_credentials
 
 
 class UserError(Exception):
     """A fault in the input, the configuration or the environment that the user can fix.
 
-    The message is one line. It names the file, line, field or address, without user name and password, and says what
-    to do. The command line prints it without a traceback and exits with status 2.
+    The message is one line of printable characters. It names the file, line, field or address, without user name and
+    password, and says what to do. The command line prints it without a traceback and exits with status 2.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(without_credentials(" ".join(message.split())))
+        super().__init__(without_credentials(printable(" ".join(message.split()))))
 
 
 def reason_of(error: BaseException) -> str:

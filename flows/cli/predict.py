@@ -11,6 +11,7 @@ from flows.cli.output import JsonOption, echo, print_json
 from flows.local.environment import set_library_defaults
 from flows.local.launch import log_to_stderr
 from nli_core.errors import UserError
+from nli_core.printable import printable
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None, jso
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for label, value in by_label.items():
-        table.add_row(label, "█" * round(_BAR * value), f"{value:.4f}", style="bold" if label == best else None)
+        table.add_row(
+            printable(label), "█" * round(_BAR * value), f"{value:.4f}", style="bold" if label == best else None
+        )
     Console(highlight=False, markup=False).print(table)
 
 

@@ -99,7 +99,7 @@ def pack(
         copy_tokenizer(encoder, out / TOKENIZER)
     else:
         learn_tokenizer(_premises(tables["train"]), words, out / TOKENIZER)
-    digests = {split: tables[split].sha256() for split in SPLITS if split != "train"}
+    digests = {split: tables[split].sha256(layout.labels) for split in SPLITS if split != "train"}
     jobs = [
         ShardJob(
             split=split,

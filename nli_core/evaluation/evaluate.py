@@ -15,7 +15,7 @@ from nli_core.config import EvaluateConfig
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.shards import ShardSet
 from nli_core.errors import UserError
-from nli_core.evaluation.figures import save_confusion_matrix, save_learning_curves, save_reliability_diagram
+from nli_core.evaluation.figures import save_confusions, save_learning_curves, save_reliability_diagram
 from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion
 from nli_core.evaluation.slices import overlap, text_lengths
 from nli_core.filenames import FIGURES, METRICS, predictions_name
@@ -77,7 +77,7 @@ def _measure(
     bins = calibration_bins(probabilities, shards.label_ids, bins=config.calibration_bins)
     counts = confusion(probabilities, shards.label_ids, shards.labels)
     figures, title = out / FIGURES, f"{shards.split}, {len(shards):,} examples"
-    save_confusion_matrix(counts, shards.labels, title, figures / f"confusion_{shards.split}.png")
+    save_confusions(counts, shards.labels, title, figures / f"confusion_{shards.split}.png")
     save_reliability_diagram(*bins, title, figures / f"reliability_{shards.split}.png")
     return classification_metrics(probabilities, shards.label_ids, shards.labels, bins=config.calibration_bins)
 

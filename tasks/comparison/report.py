@@ -14,6 +14,7 @@ from mlflow.entities import Run
 from nli_core.evaluation.comparison import Accuracy, Part
 from nli_core.evaluation.figures import save_differences
 from nli_core.evaluation.significance import SIGNIFICANT
+from nli_core.printable import printable
 from tasks.comparison.compare import MOST_TEXTS, Compared
 
 _STYLE = (
@@ -30,7 +31,7 @@ Texts = Mapping[int, tuple[str, ...]]
 
 def run_name(run: Run) -> str:
     """Return a run's name and the prefix of its id."""
-    return f"{run.info.run_name} {run.info.run_id[:8]}"
+    return printable(f"{run.info.run_name} {run.info.run_id[:8]}")
 
 
 def verdict(compared: Compared) -> str:
@@ -161,7 +162,7 @@ def _changed(other: Compared, texts: Texts) -> list[str]:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return ["| " + " | ".join(printable(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
 
 
 def _figure(other: Compared) -> str:

@@ -13,7 +13,8 @@ from nli_core.store.manifest import Output
 from nli_core.training.curves import read_history
 from nli_core.urls import is_remote
 from tasks.settings import Settings
-from tasks.tracking.run_contents import data_metrics, data_tags, datasets, metric_name
+from tasks.tracking.metric_names import metric_names
+from tasks.tracking.run_contents import data_metrics, data_tags, datasets
 from tasks.tracking.runs import create_run, runs_of
 from tasks.tracking.tags import EVALUATED_TAG, MOST_METRICS, PAGES, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 from tasks.tracking.training_run import TrainingRun
@@ -56,11 +57,14 @@ def publish_evaluation(
             client.log_inputs(run_id, datasets(request))
         now = int(time.time() * 1000)
         step = int(trained.facts["steps"])
-        metrics = [Metric(metric_name(name), value, now, step) for name, value in output.facts["metrics"].items()]
+        names = metric_names(output.facts["metrics"])
+        metrics = [Metric(names[name], value, now, step) for name, value in output.facts["metrics"].items()]
         for first in range(0, len(metrics), MOST_METRICS):
             client.log_batch(run_id, metrics=metrics[first : first + MOST_METRICS])
         client.log_artifacts(run_id, str(output.folder / FIGURES), FIGURES)
         client.log_artifact(run_id, str(output.folder / METRICS))
+        if changed := {shown: name for name, shown in names.items() if shown != name}:
+            client.log_dict(run_id, changed, "metric_names.json")
         for split in ("dev", "test"):
             client.log_artifact(run_id, str(output.folder / predictions_name(split)), "predictions")
         headline = headline_markdown(request.recipe, output.facts["metrics"], trained.facts)

@@ -1,6 +1,5 @@
 """What a training's MLflow run holds besides curves: tags, parameters, data facts and data sets."""
 
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +10,8 @@ from nli_core.data.corpus.layout import SPLITS
 from nli_core.run.config import RunConfig
 from nli_core.run.plan import StageRequest
 from nli_core.urls import without_password
+from tasks.tracking.metric_names import metric_names
 from tasks.tracking.tags import EXAMPLES_TAG
-
-
-def metric_name(name: str) -> str:
-    """Replace the characters that MLflow refuses in a metric's name."""
-    return re.sub(r"[^\w\-. /:]", "_", name)
 
 
 def data_tags(request: StageRequest) -> dict[str, str]:
@@ -64,7 +59,8 @@ def data_metrics(request: StageRequest) -> list[Metric]:
         values |= {f"pack/{split}/dropped/{reason}": count for reason, count in known["dropped"].items()}
     for split, count in facts["examples_in_earlier_split"].items():
         values[f"pack/{split}/examples_in_earlier_split"] = count
-    return [Metric(metric_name(name), float(value), now, 0) for name, value in values.items()]
+    names = metric_names(values)
+    return [Metric(names[name], float(value), now, 0) for name, value in values.items()]
 
 
 def datasets(request: StageRequest) -> list[DatasetInput]:

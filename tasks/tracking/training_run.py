@@ -15,7 +15,6 @@ from tasks.runtime.delivery import BackgroundSender
 from tasks.runtime.liveness import defer_status
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client
-from tasks.tracking.run_contents import metric_name
 from tasks.tracking.runs import create_run, runs_of
 from tasks.tracking.tags import FLOW_RUN_TAG, MOST_METRICS
 
@@ -37,7 +36,7 @@ class TrainingRun:
         """Take metrics of a step; they arrive soon, in their order."""
         now = int(time.time() * 1000)
         for name, value in metrics.items():
-            self._outbox.put(Metric(metric_name(name), value, now, step))
+            self._outbox.put(Metric(name, value, now, step))
 
     def flush(self) -> None:
         """Have everything arrive now, if MLflow answers."""

@@ -29,11 +29,11 @@ def client(workplace: Path) -> MlflowClient:
 
 
 def test_a_sweep_shares_stages_and_chooses_on_dev(
-    nli: Callable[..., Any], tiny_settings: list[str], client: MlflowClient
+    nli_here: Callable[..., Any], tiny_settings: list[str], client: MlflowClient
 ) -> None:
     words = ["sweep", "sample", *tiny_settings, "--grid", "finetune.learning_rate=1e-6,3e-3", "--seeds", "2", "--json"]
     words += ["--set", "corpus.pairs=900", "--set", "finetune.epochs=6"]
-    done = nli(*words, "--jobs", "2")
+    done = nli_here(*words, "--jobs", "2")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert [choice["values"] for choice in told["choices"]] == [
@@ -66,11 +66,11 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
         (f"{trial['values']}, seed {trial['seed']}", "Completed") for trial in told["trials"]
     )
 
-    refused = nli("run", "--from-mlflow", parent.info.run_id)
+    refused = nli_here("run", "--from-mlflow", parent.info.run_id)
     assert refused.returncode == 2
     assert "is the run of a sweep, and no training" in refused.stderr
 
-    again = nli(*words)
+    again = nli_here(*words)
     assert json.loads(again.stdout) == told
     assert len(store.outputs("finetune")) == 4
 

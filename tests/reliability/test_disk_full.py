@@ -34,17 +34,21 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 
 def test_a_full_disk_is_one_line_and_a_rerun_completes(
-    nli: Nli, tiny_settings: list[str], tmp_path: Path, disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+    nli_here: Nli,
+    tiny_settings: list[str],
+    tmp_path: Path,
+    disk: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     command = ["run", "sample", *tiny_settings, "--set", "finetune.checkpoint_every=2", "--json"]
-    whole = json.loads(nli(*command).stdout.splitlines()[-1])
+    whole = json.loads(nli_here(*command).stdout.splitlines()[-1])
     used = sum(path.stat().st_size for path in Path(os.environ["NLI_STORE"]).rglob("*") if path.is_file()) // 1024
 
     store = disk(used // 4) / "inside" / "store"
     monkeypatch.setenv("NLI_STORE", str(store))
     for size in (used // 4, used // 2, used):
         disk(size)
-        done = nli(*command)
+        done = nli_here(*command)
         assert done.returncode == 2, done.stderr
         line = done.stderr.splitlines()[-1]
         assert line.startswith("nli: ")
@@ -53,6 +57,6 @@ def test_a_full_disk_is_one_line_and_a_rerun_completes(
         assert "Traceback" not in done.stderr
         assert Store(store).damages() == []
     disk(used * 10)
-    again = json.loads(nli(*command).stdout.splitlines()[-1])
+    again = json.loads(nli_here(*command).stdout.splitlines()[-1])
     assert again["metrics"] == whole["metrics"]
     assert not list(store.glob("*/*.partial"))

@@ -1,7 +1,7 @@
 """`nli run`, killed with SIGKILL again and again, comes to what an undisturbed run comes to.
 
-By default it is killed once in each stage, in slow tests once for each of `AIMS`. `NLI_KILL_ROUNDS` is the number of
-rounds (`make soak`: 15).
+By default it is killed once in packing and once in training, in slow tests once for each of `AIMS`. `NLI_KILL_ROUNDS`
+is the number of rounds (`make soak`: 15).
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from nli_core.store.store import Store
 
 pytestmark = pytest.mark.faults("runs compared with an undisturbed one")
 
-SETTINGS = {"finetune.epochs": 30, "finetune.checkpoint_every": 3, "pack.rows_per_shard": 40}
+SETTINGS = {"finetune.epochs": 12, "finetune.checkpoint_every": 3, "pack.rows_per_shard": 40}
 # What a kill is aimed at: (seconds after the start, at least and at most), or what is seen on the disk. Some of it is
 # there for less than a millisecond; what comes soon after is behind it, so that no attempt gets further.
 Aim = tuple[float, float] | tuple[str, ...]
@@ -46,12 +46,9 @@ AIMS: tuple[Aim, ...] = (
     ("evaluate/*.partial/figures", "evaluate/*/manifest.json"),
     ("evaluate/*/manifest.json",),
 )
-IN_EACH_STAGE: tuple[Aim, ...] = (
-    ("download/*.partial/scratch", "download/*/manifest.json"),
+TWO_AIMS: tuple[Aim, ...] = (
     ("pack/*.partial/train-*.arrow", "pack/*/manifest.json"),
     ("finetune/*.partial/checkpoints/*.partial",),
-    ("finetune/*/manifest.json",),  # its upload begins
-    ("evaluate/*.partial/figures", "evaluate/*/manifest.json"),
 )
 ROUNDS = int(os.environ.get("NLI_KILL_ROUNDS", "1"))
 
@@ -145,7 +142,7 @@ def _series(client: MlflowClient, run_id: str) -> dict[str, list[int]]:
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize(
     "aims",
-    [pytest.param(IN_EACH_STAGE, id="in-each-stage"), pytest.param(AIMS, id="anywhere", marks=pytest.mark.slow)],
+    [pytest.param(TWO_AIMS, id="twice"), pytest.param(AIMS, id="anywhere", marks=pytest.mark.slow)],
 )
 def test_a_run_killed_anywhere_comes_to_the_same(
     attempts: Callable[[str], Attempts],
@@ -158,7 +155,7 @@ def test_a_run_killed_anywhere_comes_to_the_same(
     survived = sum(killed.kill(aim, chance) for aim in aims)
     record_property("kills survived", survived)
     expected, found = undisturbed.finish(), killed.finish()
-    assert survived >= len(aims) - 2  # an attempt may be over before it is seen
+    assert survived >= len(aims) * 0.8 - 1  # an attempt may be over before it is seen
 
     assert found["metrics"] == expected["metrics"]
     assert _files(killed.store) == _files(undisturbed.store)

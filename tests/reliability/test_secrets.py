@@ -50,7 +50,6 @@ def _leaks(place: str, text: bytes) -> list[str]:
 
 
 def test_passwords_and_tokens_are_nowhere(
-    nli: Callable[..., Any],
     nli_here: Callable[..., Any],
     mlflow_server: Any,
     workplace: Path,
@@ -71,7 +70,7 @@ def test_passwords_and_tokens_are_nowhere(
     hub = ["--set", "encoder.name=hf:someone/something@main", "--set", f"encoder.source={served_topics}"]
     missing = ["--set", f"corpus.source={served_topics}/nowhere"]
     with mlflow_server.running():
-        done = nli("run", *recipe)
+        done = nli_here("run", *recipe)
         again = nli_here("run", *recipe, "--json")
         refused = nli_here("run", *recipe, *missing)
         no_hub = nli_here("run", *recipe, *hub)

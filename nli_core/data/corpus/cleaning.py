@@ -35,16 +35,18 @@ class CleanTable:
         opened = pa.ipc.open_file(pa.OSFile(str(self.path)))
         return pa.RecordBatchReader.from_batches(opened.schema, map(opened.get_batch, range(opened.num_record_batches)))
 
-    def sha256(self) -> str:
-        """Hash ids, labels and texts in their order, independent of how they are tokenized later."""
+    def sha256(self, labels: Sequence[str]) -> str:
+        """Hash ids, names of labels and texts in their order, independent of how labels are numbered and tokenized."""
+        names = pa.array(labels, pa.large_string())
         columns = {name: (hashlib.sha256(), hashlib.sha256()) for name in ("id", "label", "premise", "hypothesis")}
         for batch in self.batches():
             for name in columns.keys() & set(batch.schema.names):
                 lengths, contents = columns[name]
-                if pa.types.is_integer(batch.schema.field(name).type):
+                if name == "id":
                     contents.update(batch[name].to_numpy().tobytes())
                 else:
-                    _, offsets, data = batch[name].buffers()
+                    texts = names.take(batch[name]) if name == "label" else batch[name]
+                    _, offsets, data = texts.buffers()
                     ends = np.frombuffer(offsets, np.int64)[: batch.num_rows + 1]
                     lengths.update(np.diff(ends).tobytes())
                     contents.update(memoryview(data)[ends[0] : ends[-1]])

@@ -1,10 +1,9 @@
 """Read a corpus' table in parts of whole records, so that memory stays flat as rows grow.
 
-Arrow's streaming reader splits delimited text into records, with the quoting rules of Python's csv module. polars reads
-JSON lines; it would read ahead without bound, so it gets a bounded part of the file at a time.
+Arrow's streaming reader splits delimited text into records, with the quoting rules of Python's csv module.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import polars as pl
@@ -12,15 +11,21 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from nli_core.data.corpus.json_lines import json_columns, json_parts
 from nli_core.data.corpus.layout import Table
 from nli_core.data.corpus.locate import DELIMITERS, Source, check_utf8, first_malformed, header_of
 from nli_core.errors import UserError, reason_of
 
 _PART_BYTES = 4 << 20  # Arrow reads some parts ahead
-_MOST_PART_BYTES = 1 << 30
+_MOST_PART_BYTES = 1 << 27  # and so the longest record
 _PART_ROWS = 100_000  # of a Parquet file
 # What Arrow says of a record, or a header, that is longer than a part.
 _TOO_LONG = ("straddling object", "Empty CSV file or block")
+
+_TEXT_LIKE = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null),
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean),
+)
 
 
 def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
@@ -35,41 +40,23 @@ def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     if table.format == "parquet":
         return _parquet_parts(source, table)
     check_utf8(source)
-    return _json_parts(source, table) if table.format == "jsonl" else _delimited_parts(source, table)
+    if table.format == "jsonl":
+        return json_parts(source, _wanted(json_columns(source), source, table), _PART_BYTES, _MOST_PART_BYTES)
+    columns = list(table.columns or header_of(source, table.format))
+    parts = _delimited_parts(source, table, columns)
+    return parts if len(columns) > 1 else _without_blank_end(parts)
 
 
 def _parquet_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     with pq.ParquetFile(source.path) as file:
         schema = file.schema_arrow
         wanted = _wanted(schema.names, source, table)
-        _refuse_nested({name: kind for name in wanted if pa.types.is_nested(kind := schema.field(name).type)}, source)
+        _refuse_other_types(schema, wanted, source)
         for batch in file.iter_batches(_PART_ROWS, columns=wanted):
             yield pl.DataFrame(batch)
 
 
-def _json_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
-    schema = pl.scan_ndjson(source.path, infer_schema_length=1000).collect_schema()
-    wanted = _wanted(schema.names(), source, table)
-    _refuse_nested({name: kind for name in wanted if (kind := schema[name]).is_nested()}, source)
-    for lines in _whole_lines(source):
-        yield pl.scan_ndjson(lines, schema=schema).select(wanted).collect()
-
-
-def _whole_lines(source: Source) -> Iterator[bytes]:
-    """Yield the bytes of a file in parts that end with a line."""
-    waiting = b""
-    with source.path.open("rb") as file:
-        while block := file.read(_PART_BYTES):
-            whole, newline, rest = (waiting + block).rpartition(b"\n")
-            if newline:
-                yield whole + newline
-            waiting = rest
-    if waiting:
-        yield waiting
-
-
-def _delimited_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
-    columns = list(table.columns or header_of(source, table.format))
+def _delimited_parts(source: Source, table: Table, columns: list[str]) -> Iterator[pl.DataFrame]:
     wanted = _wanted(columns, source, table)
     part_bytes, done = _PART_BYTES, 0
     while True:
@@ -87,6 +74,18 @@ def _delimited_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
             if not too_long or part_bytes >= _MOST_PART_BYTES:
                 raise UserError(first_malformed(source, table) or f"{source.name}: {reason_of(error)}") from None
             part_bytes *= 2  # and skip the rows that are done
+
+
+def _without_blank_end(parts: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Drop blank lines at the end of a file with one column; others there are rows without a value."""
+    held = pl.DataFrame()
+    for part in parts:
+        rows = pl.concat([held, part]) if held.height else part
+        filled = rows.to_series().is_not_null().arg_true()
+        end = int(filled[-1]) + 1 if len(filled) else 0
+        if end:
+            yield rows.head(end)
+        held = rows.slice(end)
 
 
 class _WholeLineEnds:
@@ -144,6 +143,10 @@ def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
     return list(table.wanted)
 
 
-def _refuse_nested(kinds: Mapping[str, object], source: Source) -> None:
-    for column, kind in kinds.items():
-        raise UserError(f"{source.name}: the column {column!r} holds {kind}, and not text; write it as text")
+def _refuse_other_types(schema: pa.Schema, wanted: list[str], source: Source) -> None:
+    for column in wanted:
+        kind = schema.field(column).type
+        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not any(accepts(plain) for accepts in _TEXT_LIKE):
+            taken = "text, numbers and booleans are read; write it as text"
+            raise UserError(f"{source.name}: the column {column!r} holds {kind}; {taken}")

@@ -19,9 +19,9 @@ def test_recipes_are_listed(nli_here: Nli) -> None:
 
 
 def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
-    nli: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
+    nli: Nli, nli_here: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = nli("run", "sample", *tiny_settings, "--json")
+    done = nli_here("run", "sample", *tiny_settings, "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary.keys() == {
@@ -42,11 +42,11 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
         assert Path(told["path"]) == workplace / "store" / stage / told["key"]
     assert {"dev/accuracy", "test/accuracy", "test/accuracy_low", "test/f1/neutral"} <= summary["metrics"].keys()
 
-    explained = nli("run", "sample", *tiny_settings, "--explain")
+    explained = nli_here("run", "sample", *tiny_settings, "--explain")
     assert re.findall(r"^(\w+) +(cached|runs)", explained.stdout, re.MULTILINE) == [
         (stage, "cached") for stage in ("download", "pack", "finetune", "evaluate")
     ]
-    changed = nli("run", "sample", *tiny_settings, "--set", "finetune.learning_rate=0.5", "--explain")
+    changed = nli_here("run", "sample", *tiny_settings, "--set", "finetune.learning_rate=0.5", "--explain")
     assert "finetune.learning_rate: 0.0002 → 0.5" in changed.stdout
 
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
@@ -59,14 +59,14 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
     assert "95 % interval" in again.stdout
     assert "make ui" in again.stdout
 
-    listed = nli("store", "ls").stdout
+    listed = nli_here("store", "ls").stdout
     assert all(told["key"][:12] in listed for told in summary["stages"].values())
-    assert "4 outputs, all as their manifests say" in nli("store", "verify").stdout
-    assert "nothing to prune" in nli("store", "prune").stdout
+    assert "4 outputs, all as their manifests say" in nli_here("store", "verify").stdout
+    assert "nothing to prune" in nli_here("store", "prune").stdout
 
     shard = next(Path(summary["stages"]["pack"]["path"]).glob("*.arrow"))
     shard.write_bytes(shard.read_bytes()[:-1])
-    damaged = nli("store", "verify")
+    damaged = nli_here("store", "verify")
     assert damaged.returncode == 2
     assert str(shard) in damaged.stdout
 
@@ -121,10 +121,10 @@ def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_settings:
 
 
 def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
-    nli: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
+    nli_here: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = json.loads(nli("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
-    again = nli("run", "--from-mlflow", first["mlflow_run_id"], "--json")
+    first = json.loads(nli_here("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
+    again = nli_here("run", "--from-mlflow", first["mlflow_run_id"], "--json")
     assert again.returncode == 0, again.stderr
     assert "Same code, versions and hardware as then." in again.stderr
     repeated = json.loads(again.stdout.splitlines()[-1])
@@ -133,7 +133,7 @@ def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
     monkeypatch.setenv("NLI_STORE", str(workplace / "elsewhere" / "store"))
     (repeat,) = workplace.rglob("repeat.json")
     repeat.write_text(repeat.read_text().replace('"polars": "', '"polars": "0.'))
-    elsewhere = nli("run", "--from-mlflow", first["mlflow_run_id"], "--json")
+    elsewhere = nli_here("run", "--from-mlflow", first["mlflow_run_id"], "--json")
     assert re.search(r"^polars +0\.", elsewhere.stderr, re.MULTILINE)
     found = json.loads(elsewhere.stdout.splitlines()[-1])
     assert {stage["state"] for stage in found["stages"].values()} == {"Completed"}

@@ -28,6 +28,11 @@ class Server:
     authorizations: list[str | None] = field(default_factory=list)
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nli_core.download.fetch.time.sleep", lambda _: None)
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     folder = tmp_path / "served"

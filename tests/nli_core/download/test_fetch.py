@@ -25,11 +25,6 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 REMEDY = "set corpus.source=..."
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nli_core.download.fetch.time.sleep", lambda _: None)
-
-
 def _fetch(address: str, folder: Path, sha256: str | None = SHA256) -> Path:
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)

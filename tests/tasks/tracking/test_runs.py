@@ -16,7 +16,6 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from flows.pipeline import RunSummary, pipeline
 from nli_core.run.config import RunConfig
 from tasks.settings import Settings
-from tasks.tracking.run_contents import metric_name
 from tasks.tracking.training_run import TrainingRun
 
 LABELS = ["entailment", "contradiction", "neutral"]
@@ -145,11 +144,6 @@ def test_a_forced_training_that_dies_is_not_finished(
     again = pipeline(tiny_config(), recipe="tiny")
     assert again.mlflow_run_id == summary.mlflow_run_id
     assert statuses[again.mlflow_run_id] == "FINISHED"
-
-
-def test_names_that_mlflow_does_not_take_are_mended() -> None:
-    assert metric_name("test/f1/Sci/Tech") == "test/f1/Sci/Tech"
-    assert metric_name("test/f1/a&b (c)") == "test/f1/a_b _c_"
 
 
 def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -> None:

@@ -184,7 +184,7 @@ def test_a_column_of_another_type_is_named(
 ) -> None:
     write_rows(name, [{"premise": value, "hypothesis": "b", "label": "yes"}])
     format_: TableFormat = "jsonl" if name.endswith("jsonl") else "parquet"
-    with pytest.raises(UserError, match=rf"^{name}: the column 'premise' holds .*, and not text"):
+    with pytest.raises(UserError, match=rf"^{name}(, line 1)?: the column 'premise' holds .*; write it as text"):
         _clean(tmp_path, _layout(name, format_))
 
 
@@ -319,3 +319,13 @@ def _csv_line(fields: Sequence[str]) -> str:
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerow(fields)
     return file.getvalue()
+
+
+def test_the_digest_of_examples_does_not_depend_on_the_order_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"{HEADER}a,b,yes\nc,d,no\n")
+    digests = set()
+    for labels in (("yes", "no"), ("no", "yes")):
+        digests.add(_clean(tmp_path, _layout("t.csv", labels=labels)).sha256(labels))
+    assert len(digests) == 1
+    (tmp_path / "t.csv").write_text(f"{HEADER}a,b,no\nc,d,yes\n")
+    assert _clean(tmp_path, _layout("t.csv", labels=labels)).sha256(labels) not in digests

@@ -3,10 +3,14 @@
 import csv
 import io
 import json
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -115,3 +119,36 @@ def test_a_quote_inside_a_field_does_not_merge_rows(tmp_path: Path) -> None:
     (tmp_path / "t").write_text(SILENT_MERGE)
     (part,) = _read(tmp_path / "t", _layout("csv"), 1 << 20)
     assert part["premise"].to_list() == ['Best 5" nails', 'my 7"', "c"]
+
+
+def test_blank_lines_at_the_end_of_one_column_are_no_rows(tmp_path: Path) -> None:
+    layout = CorpusLayout(format="csv", files={}, premise=("t",), hypothesis=None, label="t", labels=("a", "b"))
+    for body, rows in (("a\n\nb\n\n\n", ["a", None, "b"]), ('a\n""\n', ["a", ""]), ("\n\n", [])):
+        (tmp_path / "t").write_text("t\n" + body)
+        for part in (2, 3, 1 << 20):
+            parts = _read(tmp_path / "t", layout, part)
+            assert [row for each in parts for row in each["t"].to_list()] == rows
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (pa.array([b"x"]), "binary"),
+        (pa.array([timedelta(1)]), r"duration\[us\]"),
+        (pa.array([Decimal("1.50")]), r"decimal128\(3, 2\)"),
+        (pa.array([date(2026, 1, 1)]), r"date32\[day\]"),
+        (pa.array([["x"]]), "list"),
+    ],
+)
+def test_a_parquet_column_of_another_type_is_named(tmp_path: Path, column: pa.Array, kind: str) -> None:
+    pq.write_table(pa.table({"label": ["a"], "premise": column, "hypothesis": ["x"]}), tmp_path / "t")
+    with pytest.raises(
+        UserError, match=rf"^t: the column 'premise' holds {kind}.*; text, numbers and booleans are read"
+    ):
+        _read(tmp_path / "t", _layout("parquet"), 64)
+
+
+def test_words_of_a_parquet_dictionary_are_text(tmp_path: Path) -> None:
+    words = pa.array(["a", "b", "a"]).dictionary_encode()
+    pq.write_table(pa.table({"label": words, "premise": words, "hypothesis": words}), tmp_path / "t")
+    assert pl.concat(_read(tmp_path / "t", _layout("parquet"), 2))["label"].cast(pl.String).to_list() == ["a", "b", "a"]

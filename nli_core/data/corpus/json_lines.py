@@ -1,0 +1,132 @@
+"""Read JSON lines in parts, and refuse what polars would read in silence as something else than it says.
+
+polars reads fast and leniently: of a key that occurs twice it takes one, of half a surrogate pair it makes NUL, and a
+list becomes text. Regular expressions find the parts where that may happen, and Python's parser decides on their lines.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from nli_core.data.corpus.locate import Source
+from nli_core.errors import UserError, reason_of
+
+_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")  # may spell a key
+_FIRST_LINES = 1000  # tell the columns
+
+
+def json_columns(source: Source) -> list[str]:
+    """Read the keys of the first lines, in order.
+
+    Raises:
+        UserError: names a line that is no JSON object.
+    """
+    names: dict[str, None] = {}
+    with source.path.open("rb") as file:
+        for number, line in zip(range(1, _FIRST_LINES + 1), file, strict=False):
+            if line.strip():
+                names |= dict.fromkeys(name for name, _ in _pairs(line, number, source))
+    return list(names)
+
+
+def json_parts(source: Source, columns: Sequence[str], part_bytes: int, most_bytes: int) -> Iterator[pl.DataFrame]:
+    """Yield the columns as text, of parts of whole lines; a line without a key has null there.
+
+    Raises:
+        UserError: names a line that is no JSON object, is ambiguous, or is longer than `most_bytes`.
+    """
+    schema = dict.fromkeys(columns, pl.String)
+    keys = [
+        re.compile(re.escape(json.dumps(name, ensure_ascii=False).encode()) + rb"\s*:(\s*[\[{])?") for name in columns
+    ]
+    for first, lines in _whole_lines(source, part_bytes, most_bytes):
+        if _is_suspect(lines, keys):
+            for number, line in enumerate(lines.split(b"\n"), first):
+                _refuse_ambiguous(line, number, columns, source)
+        try:
+            yield pl.scan_ndjson(lines, schema=schema).collect()
+        except pl.exceptions.PolarsError as error:
+            for number, line in enumerate(lines.split(b"\n"), first):
+                _refuse_unreadable(line, number, schema, source)
+            raise UserError(f"{source.name}, from line {first}: {reason_of(error)}") from None
+
+
+def _whole_lines(source: Source, part_bytes: int, most_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Yield parts that end with a line, each with the number of its first line, from 1."""
+    first, waiting = 1, bytearray()
+    with source.path.open("rb") as file:
+        while block := file.read(part_bytes):
+            whole, newline, rest = block.rpartition(b"\n")
+            if newline:
+                lines = bytes(waiting) + whole + newline
+                yield first, lines
+                first, waiting = first + lines.count(b"\n"), bytearray(rest)
+            else:
+                waiting += block
+            if len(waiting) > most_bytes:
+                raise UserError(f"{source.name}, line {first}: is longer than {most_bytes:,} bytes; shorten it")
+    if waiting.strip():
+        yield first, bytes(waiting)
+
+
+def _is_suspect(lines: bytes, keys: Sequence[re.Pattern[bytes]]) -> bool:
+    """Return whether a wanted key may not occur once a line, or stand before a list or object, or a pair be half."""
+    rows = lines.count(b"\n") + (not lines.endswith(b"\n"))
+    if _HALF_PAIR.search(lines) or _ESCAPED_ASCII.search(lines):
+        return True
+    return any(len(found) != rows or any(found) for found in (key.findall(lines) for key in keys))
+
+
+def _pairs(line: bytes, number: int, source: Source) -> list[tuple[str, Any]]:
+    """Parse a line to the keys and values of its object, repeated ones included."""
+    where = f"{source.name}, line {number}"
+    try:
+        found = json.loads(line, object_pairs_hook=_Pairs, parse_constant=partial(_refuse_constant, where))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: is not valid JSON ({error.msg})") from None
+    except RecursionError:
+        raise UserError(f"{where}: is nested too deeply") from None
+    if not isinstance(found, _Pairs):
+        raise UserError(f"{where}: is not a JSON object")
+    return found
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as a list of keys and values."""
+
+
+def _refuse_constant(where: str, name: str) -> None:
+    raise UserError(f"{where}: is not valid JSON ({name})")
+
+
+def _refuse_ambiguous(line: bytes, number: int, columns: Sequence[str], source: Source) -> None:
+    if not line.strip():
+        return
+    pairs, where = _pairs(line, number, source), f"{source.name}, line {number}"
+    names = [name for name, _ in pairs]
+    for name, value in pairs:
+        if isinstance(value, str) and any(0xD800 <= ord(character) < 0xE000 for character in value):
+            raise UserError(f"{where}: the text in {name!r} has half of a surrogate pair; write whole characters")
+        if name not in columns:
+            continue
+        if names.count(name) > 1:
+            raise UserError(f"{where}: has the key {name!r} {names.count(name)} times; leave one")
+        if isinstance(value, _Pairs | list):
+            kind = "an object" if isinstance(value, _Pairs) else "a list"
+            raise UserError(f"{where}: the column {name!r} holds {kind}, and not text; write it as text")
+
+
+def _refuse_unreadable(line: bytes, number: int, schema: dict[str, type[pl.String]], source: Source) -> None:
+    """Raise for a line that polars cannot read, with Python's reason if it has one."""
+    if not line.strip():
+        return
+    _pairs(line, number, source)
+    try:
+        pl.scan_ndjson(line, schema=schema).collect()
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{source.name}, line {number}: {reason_of(error)}") from None

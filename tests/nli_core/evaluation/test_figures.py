@@ -1,0 +1,45 @@
+"""Figures of any labels: as text, and never larger than a screen can show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from nli_core.evaluation.figures import (
+    save_attention,
+    save_confusions,
+    save_differences,
+    save_reliability_diagram,
+    save_sweep,
+)
+from nli_core.evaluation.significance import paired_difference
+
+HOSTILE = ("$_$", "$^$", "a\\$b$", "\\frac{1}", "x\n\x1b[31m", "n" * 500, "世界", "")
+MOST_PIXELS = 2_700
+
+
+def _sides(path: Path) -> tuple[int, ...]:
+    return tuple(imread(path).shape[:2])
+
+
+@pytest.mark.parametrize("labels", [HOSTILE, *(tuple(map(str, range(many))) for many in (2, 30, 31, 77, 1_000))])
+def test_confusions_of_any_labels_fit(labels: tuple[str, ...], tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).integers(0, 9, (len(labels), len(labels)))
+    save_confusions(counts, labels, "dev, $_$", tmp_path / "figure.png")
+    assert max(_sides(tmp_path / "figure.png")) <= MOST_PIXELS
+
+
+def test_a_model_without_errors_has_a_figure(tmp_path: Path) -> None:
+    save_confusions(np.eye(50, dtype=np.int64), tuple(map(str, range(50))), "dev", tmp_path / "figure.png")
+    assert max(_sides(tmp_path / "figure.png")) <= MOST_PIXELS
+
+
+def test_every_other_figure_takes_any_text_and_number(tmp_path: Path) -> None:
+    rights = np.array([True, False, True]), np.array([True, True, False])
+    parts = [(f"label {HOSTILE[number % len(HOSTILE)]} {number}", paired_difference(*rights)) for number in range(300)]
+    save_differences(parts, tmp_path / "differences.png")
+    save_sweep({f"$_$ {number}": [0.5, 0.6] for number in range(300)}, tmp_path / "sweep.png")
+    save_attention(np.full((8, 8), 0.125), HOSTILE, "$_$", tmp_path / "attention.png")
+    save_reliability_diagram(np.full(3, 0.5), np.full(3, 0.5), np.full(3, 1 / 3), "$_$ $^$", tmp_path / "bins.png")
+    assert all(max(_sides(path)) <= MOST_PIXELS for path in tmp_path.iterdir())
