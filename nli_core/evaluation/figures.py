@@ -70,11 +70,11 @@ def _draw_most_confused(counts: Ints, labels: list[str]) -> Figure:
     axes = figure.subplots()
     for row, (true, predicted) in enumerate(pairs):
         bar = axes.barh(row, errors[true, predicted], color=_ACCENT)
-        axes.bar_label(bar, [f" {errors[true, predicted] / counts[true].sum():.0%} of {labels[true]}"], fontsize=8)
+        axes.bar_label(bar, [f" {errors[true, predicted]:,} ({errors[true, predicted] / counts[true].sum():.0%})"])
     axes.set_yticks(range(len(pairs)), [f"{labels[true]} → {labels[predicted]}" for true, predicted in pairs])
     axes.invert_yaxis()
-    axes.margins(x=0.25)
-    axes.set(xlabel=f"examples; the most frequent of {np.count_nonzero(errors):,} kinds of errors, true → predicted")
+    axes.margins(x=0.2)
+    axes.set(xlabel="examples (share of the true label), true → predicted", xticks=[])
     return figure
 
 
