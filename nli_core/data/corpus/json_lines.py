@@ -75,7 +75,7 @@ def _whole_lines(source: Source, part_bytes: int, most_bytes: int) -> Iterator[t
 
 
 def _is_suspect(lines: bytes, keys: Sequence[re.Pattern[bytes]]) -> bool:
-    """Return whether a wanted key may not occur once a line, or stand before a list or object, or a pair be half."""
+    """Return whether a wanted key may not occur once a line, or precede a list or object, or a pair be half."""
     rows = lines.count(b"\n") + (not lines.endswith(b"\n"))
     if _HALF_PAIR.search(lines) or _ESCAPED_ASCII.search(lines):
         return True
