@@ -29,11 +29,12 @@ def shard_workers() -> TaskRunner[PrefectFuture[Any]]:
 
 @contextmanager
 def lifetime() -> Iterator[None]:
-    """Check MLflow, mark the flow runs that died, and count this one as alive for the block.
+    """Check the store and MLflow, mark the flow runs that died, and count this one as alive for the block.
 
     The flow's tags stay with the flow: for a tag, each task would ask the server for its turn.
     """
     settings = Settings.from_environment()
+    settings.store.check_writable()
     check_tracking(settings)
     with register_run(settings, str(flow_run.id), mark_dead), TagsContext(current_tags=set()):
         yield

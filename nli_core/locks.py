@@ -16,7 +16,7 @@ class FileLock:
 
     def __enter__(self) -> "FileLock":
         flags = os.O_RDONLY if self._path.is_dir() else os.O_RDWR | (os.O_CREAT if self._create else 0)
-        self._handle = os.open(self._path, flags, 0o644)
+        self._handle = os.open(self._path, flags, 0o666)  # less the umask: a group may share them
         return self
 
     def __exit__(

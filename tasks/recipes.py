@@ -32,7 +32,7 @@ def read_recipes(book: Path) -> dict[str, Recipe]:
         described = yaml.safe_load(book.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{book}: there is no recipe book; run nli in the project's folder") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{book}: is not valid YAML ({error})") from None
     return {
         deployment["name"]: Recipe(

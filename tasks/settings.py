@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from nli_core.errors import UserError
 from nli_core.store.store import Store
 from nli_core.urls import is_remote, without_password
 
@@ -32,7 +33,7 @@ class Settings:
         `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other.
         """
         root = Path(os.environ.get(STORE) or project_root() / ".nli" / "store").expanduser().resolve()
-        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.parent / 'mlflow.db'}"
+        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or _database_beside(root)
         return cls(Store(root), tracking_uri, os.environ.get(PARALLEL_TRAININGS) == "1")
 
     @property
@@ -60,6 +61,15 @@ class Settings:
             return None
         named = os.environ.get(ARTIFACTS) or str(self.store.root.parent / "mlartifacts")
         return named if "://" in named else Path(named).expanduser().resolve().as_uri()
+
+
+def _database_beside(root: Path) -> str:
+    if refused := set("?#%") & set(str(root.parent)):
+        raise UserError(
+            f"{STORE}: MLflow's database beside {root} cannot be addressed with {' and '.join(sorted(refused))} in it; "
+            "choose another path, or set MLFLOW_TRACKING_URI"
+        )
+    return f"sqlite:///{root.parent / 'mlflow.db'}"
 
 
 def webhook() -> str | None:

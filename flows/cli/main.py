@@ -4,11 +4,13 @@ Commands import Prefect, MLflow and torch only where they need them, so that hel
 """
 
 import atexit
+import errno
 import gc
 import os
 import sys
 import traceback
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 from typer.exceptions import TyperException
@@ -29,6 +31,7 @@ from nli_core.errors import UserError
 from tasks.settings import DEBUG, debugging
 
 USER_ERROR = 2
+_LOST_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 INTERRUPTED = 130  # typer's status for a KeyboardInterrupt
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -40,6 +43,7 @@ def main() -> None:
     `--debug` may come anywhere, and holds for the processes of a sweep too.
     """
     _collect_garbage_rarely()
+    _open_closed_streams()
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         os.environ[DEBUG] = "1"
@@ -60,6 +64,21 @@ def main() -> None:
             traceback.print_exc()
         error(str(fault))
         sys.exit(USER_ERROR)
+    except OSError as fault:
+        if fault.filename is not None or fault.errno not in _LOST_OUTPUT:
+            raise
+        sys.stdout = _nowhere()  # so that Python does not write the rest at its end
+        error(f"the output cannot be written ({fault.strerror})")
+        sys.exit(USER_ERROR)
+
+
+def _open_closed_streams() -> None:
+    """Let a command without standard output or error, as `>&-` starts it, do its work in silence."""
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _collect_garbage_rarely() -> None:

@@ -79,16 +79,15 @@ def prune(
 
     Example: nli store prune --delete
     """
-    from tasks.operations.prune import prunable
+    from tasks.operations.prune import delete_unused, prunable
 
     settings = Settings.from_environment()
     found = prunable(settings, keep_referenced=unreferenced_only)
     sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MIB for folder in found]
     for folder, size in zip(found, sizes, strict=True):
+        done = "would delete" if not delete else "deleted" if delete_unused(settings, folder) else "kept, now in use,"
         if not json:
-            echo(f"{'deleted' if delete else 'would delete'} {folder} ({size:.1f} MiB)")
-        if delete:
-            settings.store.remove(folder)
+            echo(f"{done} {folder} ({size:.1f} MiB)")
     if json:
         print_json({"deleted": delete, "folders": list(map(str, found)), "mebibytes": round(sum(sizes), 1)})
     elif not found:

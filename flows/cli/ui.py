@@ -36,14 +36,19 @@ def _serve(settings: Settings, prefect_port: int, mlflow_port: int) -> None:
     for option, port in (("--prefect-port", prefect_port), ("--mlflow-port", mlflow_port)):
         if port_is_taken(port):
             raise UserError(f"{option} {port}: the port is in use; choose another")
-    settings.store.root.parent.mkdir(parents=True, exist_ok=True)
-    mlflow = ["mlflow", "server", "--workers", "1", "--backend-store-uri", settings.tracking_uri]
+    settings.store.check_writable()
+    # In the environment: everybody can read the arguments of a process, and an address may have a password.
+    mlflow = {"MLFLOW_BACKEND_STORE_URI": settings.tracking_uri}
     if settings.artifacts:
-        mlflow += ["--default-artifact-root", settings.artifacts]
+        mlflow["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = settings.artifacts
     # A terminal's Ctrl-C raises KeyboardInterrupt; a plain `kill` must stop the servers too.
     earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with prefect_server(port=prefect_port) as first, running("MLflow", mlflow, mlflow_port, "/health") as second:
+        command = ["mlflow", "server", "--workers", "1"]
+        with (
+            prefect_server(port=prefect_port) as first,
+            running("MLflow", command, mlflow_port, "/health", mlflow) as second,
+        ):
             for server, page in ((first, ""), (second, _TRAININGS)):
                 server.wait_until_healthy()
                 echo(f"{server.name}: {server.address}{page}")

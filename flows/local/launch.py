@@ -24,6 +24,7 @@ def local_session() -> Iterator[None]:
         UserError: the configured Prefect server does not answer.
     """
     set_library_defaults()
+    Settings.from_environment().store.check_writable()
     with _prefect_api(), log_to_stderr():
         from prefect.exceptions import CancelledRun
 
@@ -56,7 +57,7 @@ def _prefect_api() -> Iterator[None]:
             yield
         return
     until_exit = contextlib.ExitStack()
-    server = until_exit.enter_context(prefect_server("--no-services", "--no-ui"))
+    server = until_exit.enter_context(prefect_server(services=False, pages=False))
     # Handlers of exit run in reverse order: those that Prefect adds later send their last logs and events first.
     atexit.register(until_exit.close)
     import flows.pipeline  # noqa: F401  # while the server starts

@@ -85,11 +85,19 @@ def running(
 
 
 @contextlib.contextmanager
-def prefect_server(*options: str, port: int | None = None) -> Iterator[Server]:
-    """Start a Prefect server over the user's own Prefect database; without `port`, at a free port."""
+def prefect_server(*, services: bool = True, pages: bool = True, port: int | None = None) -> Iterator[Server]:
+    """Start a Prefect server for loopback, over the user's own Prefect database; without `port`, at a free port.
+
+    `services` schedule and clean up; `pages` are the UI.
+    """
     Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser().mkdir(parents=True, exist_ok=True)
-    arguments, port = ["prefect", "server", "start", *options], port or free_port()
-    its_own = {"PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api"}  # its pages ask port 4200 otherwise
+    port = port or free_port()
+    its_own = {
+        "PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api",  # its pages ask port 4200 otherwise
+        "PREFECT_SERVER_UI_ENABLED": str(pages).lower(),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
+    }
+    arguments = ["flows.local.prefect_app", *([] if services else ["--no-services"])]
     with running("Prefect", arguments, port, "/api/health", its_own) as server:
         yield server
 

@@ -4,9 +4,9 @@
 <output>.parts/000000.parquet  the predictions for the first rows
 """
 
+import contextlib
 import glob
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +78,7 @@ def predict_table(
             done += window.height
             progress(done, rows, source.name)
         _join([parts / f"{part:06d}.parquet" for part in range(index + 1)], target)
-        shutil.rmtree(parts)
+        _delete(parts)
     return {"rows": rows, "kept_rows": kept}
 
 
@@ -131,14 +131,28 @@ def _parts_of(target: Path, plan: str) -> Iterator[Path]:
         with FileLock(parts) as lock:
             if not lock.try_acquire():
                 raise UserError(f"{target}: another process is predicting into it; wait for it")
-            if not (parts / _PLAN).exists() or (parts / _PLAN).read_text(encoding="utf-8") != plan:
-                for path in parts.iterdir():
-                    path.unlink()
-                atomic.write_text(parts / _PLAN, plan)
             atomic.discard_partial_files(parts)
+            if not (parts / _PLAN).exists() and any(parts.iterdir()):
+                raise UserError(f"{parts}: holds other files; move them, or name another file for the predictions")
+            if not (parts / _PLAN).exists() or (parts / _PLAN).read_text(encoding="utf-8") != plan:
+                _delete_parts(parts)
+                atomic.write_text(parts / _PLAN, plan)
             yield parts
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({reason_of(error)}); fix it, then rerun to resume") from None
+
+
+def _delete_parts(parts: Path) -> None:
+    for path in parts.glob(f"{'[0-9]' * 6}.parquet"):
+        path.unlink()
+
+
+def _delete(parts: Path) -> None:
+    """Delete the parts, and their folder unless somebody put other files there."""
+    _delete_parts(parts)
+    (parts / _PLAN).unlink()
+    with contextlib.suppress(OSError):
+        parts.rmdir()
 
 
 def _predict(predictor: Predictor, window: pl.DataFrame, columns: Sequence[str], first_row: int) -> pl.DataFrame:

@@ -9,6 +9,7 @@ result, the digests of the files that the stage reads, and a digest of the code 
 into the partial folder last. One rename then puts the whole output under its final name.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -33,6 +34,21 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    def check_writable(self) -> None:
+        """Make the folder of the store if there is none.
+
+        Raises:
+            UserError: it is no folder, or cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock_path("any")
+            writable = os.access(self.root, os.W_OK | os.X_OK)
+        except OSError as error:
+            raise UserError(f"{self.root}: cannot be the stage store ({error.strerror}); set NLI_STORE") from None
+        if not writable:
+            raise UserError(f"{self.root}: cannot be written; set NLI_STORE to a folder that you can write")
 
     def folder(self, stage: Stage, key: str) -> Path:
         """Return the folder of the output with this key, whether it exists or not."""

@@ -37,7 +37,9 @@ def predict_file(
     """Predict a table with the model of this name."""
     if target.suffix != ".parquet" or target.is_dir():
         raise UserError(f"{target}: name a file that ends in .parquet for the predictions")
-    if source.resolve() == target.resolve():
+    if target.is_symlink() and not target.exists():
+        raise UserError(f"{target}: is a link that leads nowhere; name another file for the predictions")
+    if source.exists() and target.exists() and source.samefile(target):
         raise UserError(f"{target}: is the input; name another file for the predictions")
     if not target.parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it, or name another file")

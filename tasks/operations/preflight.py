@@ -1,5 +1,7 @@
 """Check the servers that a run needs, before any work."""
 
+from urllib.parse import urlsplit
+
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
@@ -9,14 +11,20 @@ from nli_core.urls import is_remote, without_password
 from tasks.settings import Settings
 
 _TIMEOUT_SECONDS = 10
+_CHEAP_REQUEST = "api/2.0/mlflow/experiments/search?max_results=1"  # MLflow's own health check answers any host
 
 
 def check_prefect() -> None:
-    """Raise UserError if the configured Prefect server does not answer."""
-    with get_client(sync_client=True) as client:
-        fault = client.api_healthcheck()
+    """Raise UserError if the configured Prefect server does not answer, or something else does."""
+    address = without_password(str(PREFECT_API_URL.value()))
+    try:
+        with get_client(sync_client=True) as client:
+            fault = client.api_healthcheck()
+            if fault is None:
+                client.raise_for_api_version_mismatch()
+    except RuntimeError as error:
+        raise UserError(f"{address} is no Prefect server ({reason_of(error)}); set PREFECT_API_URL") from None
     if fault is not None:
-        address = without_password(str(PREFECT_API_URL.value()))
         raise UserError(f"Prefect at {address} does not answer ({fault}); start it, or unset PREFECT_API_URL")
 
 
@@ -28,11 +36,16 @@ def check_tracking(settings: Settings) -> None:
         _open_database(settings)
         return
     try:
-        httpx.get(f"{settings.shown_tracking_uri}/health", timeout=_TIMEOUT_SECONDS)
+        answer = httpx.get(f"{settings.tracking_uri.rstrip('/')}/{_CHEAP_REQUEST}", timeout=_TIMEOUT_SECONDS)
     except httpx.HTTPError as error:
         raise UserError(
             f"MLflow at {settings.shown_tracking_uri} does not answer ({error}); start it, or set MLFLOW_TRACKING_URI"
         ) from None
+    if answer.status_code == httpx.codes.FORBIDDEN and "host" in answer.text.lower():
+        host = urlsplit(settings.shown_tracking_uri).netloc
+        raise UserError(f"MLflow refuses requests to {host} (HTTP 403); start it with --allowed-hosts {host}")
+    if "html" in answer.headers.get("Content-Type", ""):
+        raise UserError(f"{settings.shown_tracking_uri} answers with a web page, as no MLflow; set MLFLOW_TRACKING_URI")
 
 
 def _open_database(settings: Settings) -> None:

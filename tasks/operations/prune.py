@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from nli_core.config import STAGES
-from nli_core.store.claim import PARTIAL_SUFFIX
+from nli_core.config import STAGES, Stage
+from nli_core.store.claim import DISCARDED_SUFFIX, PARTIAL_SUFFIX
+from tasks.runtime.liveness import keys_in_use
 from tasks.settings import Settings
 from tasks.tracking.runs import referenced_keys
 
@@ -11,16 +12,32 @@ from tasks.tracking.runs import referenced_keys
 def prunable(settings: Settings, *, keep_referenced: bool) -> list[Path]:
     """List leftovers, and outputs whose keys no MLflow run names (without `keep_referenced`, all outputs).
 
-    Nothing that a process works on at this moment is among them.
+    Nothing that a process works on at this moment is among them, and nothing that a live flow run reads.
     """
-    store = settings.store
+    store, read = settings.store, keys_in_use(settings)
     kept = referenced_keys(settings) if keep_referenced else set()
     outputs = [
         store.folder(stage, output.key) for stage in STAGES for output in store.outputs(stage) if output.key not in kept
     ]
     idle = []
     for folder in [*outputs, *store.leftovers()]:
-        stage = next(stage for stage in STAGES if stage == folder.parent.name)
-        if not store.in_use(stage, folder.name.removesuffix(PARTIAL_SUFFIX)):
+        stage, key = _stage_and_key(folder)
+        if key not in read and not store.in_use(stage, key):
             idle.append(folder)
     return idle
+
+
+def delete_unused(settings: Settings, folder: Path) -> bool:
+    """Delete a prunable folder, unless a flow run has begun to use it in the meantime; return whether it is gone."""
+    stage, key = _stage_and_key(folder)
+    with settings.store.lock(f"{stage}-{key}", f"{stage}: waiting for a run that uses {key[:12]}"):
+        if key in keys_in_use(settings):
+            return False
+        if folder.exists():
+            settings.store.remove(folder)
+    return True
+
+
+def _stage_and_key(folder: Path) -> tuple[Stage, str]:
+    stage = next(stage for stage in STAGES if stage == folder.parent.name)
+    return stage, folder.name.removesuffix(PARTIAL_SUFFIX).removesuffix(DISCARDED_SUFFIX)

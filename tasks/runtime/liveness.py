@@ -1,11 +1,12 @@
 """Detect flow runs whose process died, and mark them Crashed in Prefect and KILLED in MLflow.
 
-<store>/runs/<flow run id>           locked (flock) by a live flow run; the kernel frees the lock of a dead one
+<store>/runs/<flow run id>           locked (flock) by a live flow run; the kernel frees the lock of a dead one. Its
+                                     lines are the keys of the outputs that the flow run reads
 <store>/runs/<flow run id>.deferred  left by a flow run that ended while MLflow was unreachable
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -53,6 +54,20 @@ def register_run(settings: Settings, own: str, mark_dead: MarkDead) -> Iterator[
 def defer_status(settings: Settings, own: str) -> None:
     """Leave it to the next flow run to close this one's MLflow run, because MLflow is unreachable."""
     (_folder(settings) / f"{own}{_DEFERRED}").touch()
+
+
+def register_use(settings: Settings, own: str, keys: Iterable[str]) -> None:
+    """Note the keys of outputs that this flow run reads, so that nobody prunes them while it is alive."""
+    path = _folder(settings) / own
+    if path.exists():
+        with path.open("a") as file:
+            file.writelines(f"{key}\n" for key in keys)
+
+
+def keys_in_use(settings: Settings) -> set[str]:
+    """Return the keys of the outputs that live flow runs read."""
+    files = [_folder(settings) / run for run in live_runs(settings)]
+    return {key for path in files if path.exists() for key in path.read_text().splitlines()}
 
 
 def live_runs(settings: Settings) -> list[str]:

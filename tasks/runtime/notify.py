@@ -28,7 +28,9 @@ def notify(message: Mapping[str, str | None]) -> None:
         else:
             _notify_block(target, message)
     except Exception as error:  # blocks of all kinds raise errors of all kinds
-        LOGGER.warning("%s: could not be notified of this run's end (%s)", WEBHOOK, reason_of(error))
+        # Errors about an address quote parts of it, and it may be a secret as a whole.
+        reason = reason_of(error) if isinstance(error, TypeError | ValueError) else type(error).__name__
+        LOGGER.warning("%s: could not be notified of this run's end (%s)", WEBHOOK, reason)
 
 
 def _notify_block(name: str, message: Mapping[str, str | None]) -> None:

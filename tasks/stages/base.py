@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect import State
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from nli_core.callbacks import StoppedError
@@ -20,6 +21,7 @@ from nli_core.run.plan import StageRequest, key_inputs, stage_code
 from nli_core.store.claim import Claim
 from nli_core.store.manifest import Output
 from tasks.runtime.cancellation import CancellationToken
+from tasks.runtime.liveness import register_use
 from tasks.runtime.provenance import made_with
 from tasks.settings import Settings
 from tasks.tracking.tags import RunLink
@@ -66,6 +68,7 @@ def run_stage(
             with CancellationToken() as stop:  # while another run holds the key
                 claiming = settings.store.claim(stage, inputs, force=request.rerun, should_stop=stop)
                 claim = stack.enter_context(claiming)
+            register_use(settings, str(flow_run.id), [claim.key, *(each.key for each in request.upstream.values())])
             output = claim.done or claim.complete(work(claim, settings), _made_with(stage, request))
             cached, seconds = claim.done is not None, round(time.monotonic() - started, 3)
     except StoppedError as stopped:

@@ -13,11 +13,22 @@ from mlflow import MlflowClient
 
 from nli_core.filenames import predictions_name
 
+
+def _numbered(many: int) -> tuple[str, ...]:
+    return tuple(f"label {number}" for number in range(many))
+
+
 HOSTILE = ("$_$", "$^$", "a+b", "a*b", "..", "x\x1b[31m\nred", "n" * 300, "世界")
 
 
 @pytest.mark.faults("inputs tried")
-@pytest.mark.parametrize("labels", [HOSTILE, *(tuple(f"label {n}" for n in range(many)) for many in (2, 77, 1_000))])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(HOSTILE, id="hostile"),
+        *(pytest.param(_numbered(many), id=str(many), marks=pytest.mark.slow) for many in (2, 77, 1_000)),
+    ],
+)
 def test_any_labels_train_and_are_evaluated(
     run_pipeline: Callable[..., Any], nli_here: Callable[..., Any], workplace: Path, labels: tuple[str, ...]
 ) -> None:

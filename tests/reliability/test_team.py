@@ -109,7 +109,7 @@ def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
     monkeypatch.setenv("PREFECT_HOME", str(workplace / "prefect"))
     monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", f"postgresql+asyncpg://{postgres}/prefect")
     with ExitStack() as ends:
-        prefect = ends.enter_context(prefect_server("--no-ui"))
+        prefect = ends.enter_context(prefect_server(pages=False))
         prefect.wait_until_healthy()
         monkeypatch.delenv("PREFECT_API_DATABASE_CONNECTION_URL")
         monkeypatch.setenv("PREFECT_API_URL", f"{prefect.address}/api")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
 from nli_core.arrays import Int32s, IntArray, Ints
+from nli_core.compiled import compiled
 from nli_core.data.examples.join import Fill, Part
 
 
@@ -22,7 +22,7 @@ def join_parts_compiled(parts: Sequence[Part]) -> tuple[IntArray, IntArray]:
     return out, lengths
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _copy_rows(values: Int32s, lengths: Ints, kept: Ints, out: Int32s, starts: Ints) -> None:
     """Copy the first `kept[i]` of the `lengths[i]` values of each row to `out` from `starts[i]` on, moving `starts`."""
     start = 0
@@ -33,7 +33,7 @@ def _copy_rows(values: Int32s, lengths: Ints, kept: Ints, out: Int32s, starts: I
         start += lengths[row]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _repeat_value(value: int, times: Ints, out: Int32s, starts: Ints) -> None:
     """Write `value` `times[i]` times to `out` from `starts[i]` on, moving `starts`."""
     for row in range(len(times)):

@@ -6,9 +6,9 @@ All loops run without Python's lock.
 """
 
 import numpy as np
-from numba import njit
 
 from nli_core.arrays import Bytes, Int32s, Ints
+from nli_core.compiled import compiled
 
 WORD, BREAK, ALONE, DROP, HARD = range(5)
 """A byte of a word; one between words; a word of its own; one that is dropped; one that the rules do not cover."""
@@ -25,7 +25,7 @@ _TEXTS_PER_CALL = 256
 _LONGEST_TEXT = 1 << 14  # bytes; a longer one is left to the tokenizer, to limit the room for it
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def split_and_lookup(
     data: Bytes, offsets: Ints, classes: Bytes, becomes: Bytes, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int
 ) -> tuple[Int32s, Int32s, Vocabulary]:
@@ -60,7 +60,7 @@ def split_and_lookup(
     return words[:found], counts, (slots, pool, pool_ends, known)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _split_some(
     data: Bytes,
     offsets: Ints,
@@ -140,7 +140,7 @@ def _split_some(
     return found, known
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _rehash(slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> Int32s:
     """Copy the hash table to one of twice the size."""
     larger = np.full(2 * len(slots), _EMPTY, np.int32)
@@ -158,7 +158,7 @@ def _rehash(slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> Int32s:
     return larger
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def gather_ids(words: Int32s, counts: Int32s, ids: Int32s, id_starts: Ints) -> tuple[Int32s, Ints]:
     """Gather the ids of texts from their word numbers, `counts[i]` of them in text i; count each text's ids.
 

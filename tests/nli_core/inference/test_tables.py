@@ -100,6 +100,23 @@ def test_what_another_model_or_another_file_left_is_not_used(
         assert facts["kept_rows"] == 0
 
 
+def test_foreign_files_beside_a_prediction_stay(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, target = write_rows("pairs.csv", PAIRS), tmp_path / "out.parquet"
+    parts = tmp_path / "out.parquet.parts"
+    parts.mkdir()
+    (parts / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match=r"out\.parquet\.parts: holds other files; move them"):
+        predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    (parts / "mine.txt").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
+    (parts / "mine.txt").write_text("keep")
+    predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    assert [path.name for path in parts.iterdir()] == ["mine.txt"]
+
+
 @pytest.fixture
 def single(tiny_encoder: Path, tmp_path: Path) -> Predictor:
     """A predictor of single texts."""

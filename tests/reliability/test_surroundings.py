@@ -1,0 +1,222 @@
+"""Machines as they are: odd paths, closed streams, servers that are something else, folders without rights."""
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.local.servers import prefect_server as local_server
+from nli_core.errors import UserError
+from nli_core.locks import FileLock
+from nli_core.store.store import Store
+from tasks.operations.preflight import check_prefect, check_tracking
+from tasks.runtime.liveness import register_run, register_use
+from tasks.settings import Settings
+
+pytestmark = pytest.mark.faults("inputs tried")
+
+Nli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b"])
+def test_a_path_that_no_address_can_hold_is_refused(
+    nli_here: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.setenv("NLI_STORE", str(workplace / name / "store"))
+    done = nli_here("run", "sample")
+    assert done.returncode == 2
+    assert done.stderr.startswith("nli: NLI_STORE: MLflow's database beside")
+    assert not (workplace / name).exists()
+
+
+def test_a_path_with_spaces_and_accents_works(
+    run_pipeline: Callable[..., Any], nli_here: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.setenv("NLI_STORE", str(workplace / "ein Ort für 世界" / "store"))
+    summary = run_pipeline(finetune={"epochs": 1})
+    words = ["--premise", "A girl sleeps.", "--hypothesis", "A child sleeps."]
+    done = nli_here("predict", "--model", str(summary.mlflow_run_id), *words)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("place", "reason"), [("file", "File exists"), ("/proc/nowhere", "No such file or directory")])
+def test_a_store_that_cannot_be_is_one_line(
+    nli_here: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch, place: str, reason: str
+) -> None:
+    (workplace / "file").touch()
+    monkeypatch.setenv("NLI_STORE", str(workplace / place))
+    done = nli_here("run", "sample")
+    assert done.returncode == 2
+    assert done.stderr == f"nli: {workplace / place}: cannot be the stage store ({reason}); set NLI_STORE\n"
+
+
+def _without_rights(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a command as a user who may not write where the permissions forbid it, even as root."""
+    drop = ["setpriv", "--inh-caps=-dac_override", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    return subprocess.run([*drop, *command], capture_output=True, text=True, check=False, **options)
+
+
+def test_loops_compile_where_no_folder_can_be_written(project: Path, tmp_path: Path) -> None:
+    core = tmp_path / "nli_core"
+    shutil.copytree(project / "nli_core", core, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (*core.rglob("*/"), core, tmp_path):
+        folder.chmod(0o555)
+    script = "from nli_core.data.tokenize.kernels import gather_ids as g; print(g.targetoptions, g.stats.cache_path)"
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    environment.pop("XDG_CACHE_HOME", None)
+    done = _without_rights([sys.executable, "-c", script], env=environment, cwd="/")
+    tmp_path.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert "'nogil': True" in done.stdout
+    assert done.stdout.strip().endswith("None")
+
+
+def test_a_store_of_somebody_else_is_one_line(workplace: Path, project: Path) -> None:
+    (workplace / "store").mkdir(mode=0o555)
+    done = _without_rights([str(Path(sys.executable).with_name("nli")), "run", "sample"], cwd=project)
+    assert done.returncode == 2
+    assert f"nli: {workplace / 'store'}: cannot be" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_locks_and_folders_are_shared_as_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        with FileLock(tmp_path / "lock"), Store(tmp_path / "store").claim("pack", {"a": 1}) as claim:
+            folders = [claim.partial, *claim.partial.parents[:2]]
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o664
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o775}
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("recipes > /dev/full", 2),
+        ("recipes --json > /dev/full", 2),
+        ("recipes >&-", 0),
+        ("recipes 2>&-", 0),
+        ("run smaple 2>&-", 2),
+        ("recipes | head -1", 0),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(project: Path, command: str, status: int) -> None:
+    nli = Path(sys.executable).with_name("nli")
+    script = f"set -o pipefail; {nli} {command}"
+    done = subprocess.run(["bash", "-c", script], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert len(done.stderr.splitlines()) == (1 if "/dev/full" in command else 0)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_of_few_letters_gets_escapes(project: Path, encoding: str) -> None:
+    command = [str(Path(sys.executable).with_name("nli")), "run", "sample", "--set", "finetune.epochs=世"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("got '\\u4e16'\n")
+
+
+@pytest.fixture
+def web_page() -> Iterator[str]:
+    """The address of a server that answers every request with a page, as a hotel's login does."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<html>log in</html>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_web_page_is_neither_prefect_nor_mlflow(
+    web_page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        temporary_settings({PREFECT_API_URL: f"{web_page}/api"}),
+        pytest.raises(UserError, match=rf"^{web_page}/api is no Prefect server .*; set PREFECT_API_URL"),
+    ):
+        check_prefect()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", web_page)
+    with pytest.raises(UserError, match=rf"^{web_page} answers with a web page, as no MLflow; set MLFLOW_TRACKING_URI"):
+        check_tracking(Settings.from_environment())
+
+
+@pytest.mark.slow
+def test_mlflow_that_refuses_the_hosts_name_is_recognized(
+    mlflow_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    address = mlflow_server.address.replace("127.0.0.1", "mlflow.team.example")
+    with mlflow_server.running():
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setattr("socket.getaddrinfo", _resolving("mlflow.team.example"))
+        with pytest.raises(UserError, match=rf"start it with --allowed-hosts {address.removeprefix('http://')}"):
+            check_tracking(Settings.from_environment())
+
+
+def _resolving(name: str) -> Callable[..., Any]:
+    """A resolver that knows a name of this machine, as a line in /etc/hosts would teach it."""
+    resolve = socket.getaddrinfo
+
+    def answer(host: Any, *arguments: Any, **options: Any) -> Any:
+        return resolve("127.0.0.1" if host in (name, name.encode()) else host, *arguments, **options)
+
+    return answer
+
+
+def test_our_prefect_server_answers_loopback_alone(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(workplace / "prefect"))
+    with local_server(services=False, pages=False) as server:
+        server.wait_until_healthy()
+        address, port = f"{server.address}/api/health", server.address.rpartition(":")[2]
+        assert requests.get(address, timeout=10).status_code == 200
+        assert requests.get(address, headers={"Host": f"localhost:{port}"}, timeout=10).status_code == 200
+        assert requests.get(address, headers={"Host": f"evil.example:{port}"}, timeout=10).status_code == 400
+        asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+        preflight = requests.options(f"{server.address}/api/deployments/filter", headers=asked, timeout=10)
+        assert "Access-Control-Allow-Origin" not in preflight.headers
+
+
+def test_pruning_keeps_what_a_live_run_reads(
+    nli_here: Nli, tiny_settings: list[str], prefect_server: str, workplace: Path
+) -> None:
+    nli_here("run", "sample", *tiny_settings, "--until", "pack")
+    settings = Settings.from_environment()
+    (download,) = settings.store.outputs("download")
+    with register_run(settings, "0a3b1c5e-0000-4000-8000-000000000000", lambda *_: None):
+        register_use(settings, "0a3b1c5e-0000-4000-8000-000000000000", [download.key])
+        told = nli_here("store", "prune", "--all", "--delete").stdout
+        assert download.key not in told
+        assert (settings.store.outputs("download"), settings.store.outputs("pack")) == ([download], [])
+    assert download.key in nli_here("store", "prune", "--all", "--delete").stdout
+    assert settings.store.outputs("download") == []
