@@ -25,10 +25,12 @@ from flows.local.servers import free_port
 from flows.pipeline import RunSummary, pipeline
 from nli_core.config import Stage
 from nli_core.download.corpora import sample_grammar
+from nli_core.locks import FileLock
 from nli_core.log import LOGGER
 from nli_core.run.config import RunConfig, parse_config
 
 PROJECT = Path(__file__).resolve().parents[1]
+QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
 
 def pytest_configure() -> None:
@@ -188,16 +190,44 @@ def write_rows(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[str]:
+def empty_prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prefect's tables, which take many seconds to create; all processes of the tests share them."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prefect.db"
+    with FileLock(path.with_suffix(".lock")) as lock:
+        lock.acquire()
+        if not path.exists():
+            made = path.with_suffix(".partial")
+            address = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{made}"}
+            command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+            subprocess.run(command, env={**os.environ, **QUIET, **address}, check=True, stdout=subprocess.DEVNULL)
+            made.rename(path)
+    return path
+
+
+@pytest.fixture
+def prefect_home(workplace: Path, empty_prefect_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for servers that `nli` starts, named in the environment; its database has its tables."""
+    home = workplace / "prefect"
+    home.mkdir()
+    shutil.copyfile(empty_prefect_database, home / "prefect.db")
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def prefect_server(empty_prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prefect server with a database of its own, for the whole session; gives the address of its API."""
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 
+    folder = tmp_path_factory.mktemp("prefect")
+    shutil.copyfile(empty_prefect_database, folder / "prefect-test.db")
     # In the environment, since the server and the `nli` processes of the tests are to see them too.
-    quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     with pytest.MonkeyPatch.context() as patched:
-        for name, value in quiet.items():
+        for name, value in QUIET.items():
             patched.setenv(name, value)
+        patched.setattr("prefect.testing.utilities.mkdtemp", lambda: str(folder))
         with prefect_test_harness(server_startup_timeout=120):
             yield str(PREFECT_API_URL.value())
 

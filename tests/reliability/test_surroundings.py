@@ -194,8 +194,7 @@ def _resolving(name: str) -> Callable[..., Any]:
     return answer
 
 
-def test_our_prefect_server_answers_loopback_alone(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREFECT_HOME", str(workplace / "prefect"))
+def test_our_prefect_server_answers_loopback_alone(prefect_home: Path) -> None:
     with local_server(services=False, pages=False) as server:
         server.wait_until_healthy()
         address, port = f"{server.address}/api/health", server.address.rpartition(":")[2]

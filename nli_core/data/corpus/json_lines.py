@@ -20,15 +20,17 @@ _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")  # may spell a key
 _FIRST_LINES = 1000  # tell the columns
 
 
-def json_columns(source: Source) -> list[str]:
+def json_columns(source: Source, most_bytes: int) -> list[str]:
     """Read the keys of the first lines, in order.
 
     Raises:
-        UserError: names a line that is no JSON object.
+        UserError: names a line that is no JSON object, or is longer than `most_bytes`.
     """
     names: dict[str, None] = {}
     with source.path.open("rb") as file:
-        for number, line in zip(range(1, _FIRST_LINES + 1), file, strict=False):
+        for number in range(1, _FIRST_LINES + 1):
+            if len(line := file.readline(most_bytes + 1)) > most_bytes:
+                raise _too_long(source, number, most_bytes)
             if line.strip():
                 names |= dict.fromkeys(name for name, _ in _pairs(line, number, source))
     return list(names)
@@ -69,9 +71,13 @@ def _whole_lines(source: Source, part_bytes: int, most_bytes: int) -> Iterator[t
             else:
                 waiting += block
             if len(waiting) > most_bytes:
-                raise UserError(f"{source.name}, line {first}: is longer than {most_bytes:,} bytes; shorten it")
+                raise _too_long(source, first, most_bytes)
     if waiting.strip():
         yield first, bytes(waiting)
+
+
+def _too_long(source: Source, line: int, most_bytes: int) -> UserError:
+    return UserError(f"{source.name}, line {line}: is longer than {most_bytes:,} bytes; shorten it")
 
 
 def _is_suspect(lines: bytes, keys: Sequence[re.Pattern[bytes]]) -> bool:

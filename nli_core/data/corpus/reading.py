@@ -41,7 +41,8 @@ def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
         return _parquet_parts(source, table)
     check_utf8(source)
     if table.format == "jsonl":
-        return json_parts(source, _wanted(json_columns(source), source, table), _PART_BYTES, _MOST_PART_BYTES)
+        wanted = _wanted(json_columns(source, _MOST_PART_BYTES), source, table)
+        return json_parts(source, wanted, _PART_BYTES, _MOST_PART_BYTES)
     columns = list(table.columns or header_of(source, table.format))
     parts = _delimited_parts(source, table, columns)
     return parts if len(columns) > 1 else _without_blank_end(parts)

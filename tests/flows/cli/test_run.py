@@ -81,21 +81,18 @@ def _servers_of(home: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_a_temporary_server_lives_as_long_as_the_command(workplace: Path, killed: bool) -> None:
-    home = workplace / "prefect"
+def test_a_temporary_server_lives_as_long_as_the_command(prefect_home: Path, killed: bool) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     command = [str(Path(sys.executable).with_name("nli")), "run", "sample", "--until", "download"]
-    with subprocess.Popen(
-        command, env={**environment, "PREFECT_HOME": str(home)}, stderr=subprocess.PIPE, text=True
-    ) as run:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
         assert "download: Completed" in run.stderr.readline()
         if killed:
             run.kill()
         run.stderr.read()
     assert run.returncode == (-9 if killed else 0)
-    psutil.wait_procs([psutil.Process(pid) for pid in _servers_of(home)], timeout=30)
-    assert _servers_of(home) == []
+    psutil.wait_procs([psutil.Process(pid) for pid in _servers_of(prefect_home)], timeout=30)
+    assert _servers_of(prefect_home) == []
 
 
 def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_settings: list[str], workplace: Path) -> None:

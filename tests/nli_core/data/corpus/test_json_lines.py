@@ -31,7 +31,7 @@ LINES = st.lists(st.tuples(KEYS, VALUES), max_size=3).map(
 
 def _read(path: Path, part: int = 1 << 20) -> list[dict[str, str | None]]:
     source = Source(path, "t")
-    assert json_columns(source)
+    assert json_columns(source, 1 << 20)
     parts = list(json_parts(source, COLUMNS, part, 1 << 20))
     return pl.concat(parts).to_dicts() if parts else []
 
@@ -102,6 +102,7 @@ def test_numbers_after_texts_are_text(tmp_path: Path) -> None:
 
 
 def test_a_line_beyond_the_limit_is_named(tmp_path: Path) -> None:
-    (tmp_path / "t").write_text('{"a": "x"}\n' + json.dumps({"a": "x" * (1 << 21)}))
-    with pytest.raises(UserError, match=r"^t, line 2: is longer than 1,048,576 bytes; shorten it"):
-        _read(tmp_path / "t", 1000)
+    for before in (1, 1500):
+        (tmp_path / "t").write_text('{"a": "x"}\n' * before + json.dumps({"a": "x" * (1 << 21)}))
+        with pytest.raises(UserError, match=rf"^t, line {before + 1}: is longer than 1,048,576 bytes; shorten it"):
+            _read(tmp_path / "t", 1000)
