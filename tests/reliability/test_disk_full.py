@@ -30,7 +30,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         pytest.skip("mounting a disk takes rights that this user has not")
     subprocess.run(["umount", str(folder)], check=True)
     yield resize
-    subprocess.run(["umount", str(folder)], check=False)
+    subprocess.run(["umount", "--lazy", str(folder)], check=False)  # this process may hold files there
 
 
 def test_a_full_disk_is_one_line_and_a_rerun_completes(

@@ -1,7 +1,7 @@
 """`nli run`, killed with SIGKILL again and again, comes to what an undisturbed run comes to.
 
-By default it is killed once in packing and once in training, in slow tests once for each of `AIMS`. `NLI_KILL_ROUNDS`
-is the number of rounds (`make soak`: 15).
+By default it is killed once in training, in slow tests once for each of `AIMS`. `NLI_KILL_ROUNDS` is the number of
+rounds (`make soak`: 15).
 """
 
 import contextlib
@@ -46,10 +46,7 @@ AIMS: tuple[Aim, ...] = (
     ("evaluate/*.partial/figures", "evaluate/*/manifest.json"),
     ("evaluate/*/manifest.json",),
 )
-TWO_AIMS: tuple[Aim, ...] = (
-    ("pack/*.partial/train-*.arrow", "pack/*/manifest.json"),
-    ("finetune/*.partial/checkpoints/*.partial",),
-)
+IN_TRAINING: tuple[Aim, ...] = (("finetune/*.partial/checkpoints/*.partial",),)
 ROUNDS = int(os.environ.get("NLI_KILL_ROUNDS", "1"))
 
 
@@ -142,7 +139,7 @@ def _series(client: MlflowClient, run_id: str) -> dict[str, list[int]]:
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize(
     "aims",
-    [pytest.param(TWO_AIMS, id="twice"), pytest.param(AIMS, id="anywhere", marks=pytest.mark.slow)],
+    [pytest.param(IN_TRAINING, id="in-training"), pytest.param(AIMS, id="anywhere", marks=pytest.mark.slow)],
 )
 def test_a_run_killed_anywhere_comes_to_the_same(
     attempts: Callable[[str], Attempts],
@@ -155,7 +152,7 @@ def test_a_run_killed_anywhere_comes_to_the_same(
     survived = sum(killed.kill(aim, chance) for aim in aims)
     record_property("kills survived", survived)
     expected, found = undisturbed.finish(), killed.finish()
-    assert survived >= len(aims) * 0.8 - 1  # an attempt may be over before it is seen
+    assert survived > 0.8 * len(aims) - 1  # an attempt may be over before it is seen
 
     assert found["metrics"] == expected["metrics"]
     assert _files(killed.store) == _files(undisturbed.store)

@@ -194,6 +194,7 @@ def _resolving(name: str) -> Callable[..., Any]:
     return answer
 
 
+@pytest.mark.slow
 def test_our_prefect_server_answers_loopback_alone(prefect_home: Path) -> None:
     with local_server(services=False, pages=False) as server:
         server.wait_until_healthy()
