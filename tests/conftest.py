@@ -4,24 +4,19 @@ import json
 import logging
 import os
 import shutil
-import signal
+import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import torch
 
 from flows.cli.main import main
-from flows.local.servers import free_port
 from flows.pipeline import RunSummary, pipeline
 from nli_core.config import Stage
 from nli_core.download.corpora import sample_grammar
@@ -59,6 +54,27 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
 
 
+MakeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Makes a file or folder that takes seconds to make; all processes of the tests share it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make_once(name: str, make: Callable[[Path], None]) -> Path:
+        path = shared / name
+        with FileLock(path.with_suffix(".lock")) as lock:
+            lock.acquire()
+            if not path.exists():
+                make(path.with_suffix(".partial"))
+                path.with_suffix(".partial").rename(path)
+        return path
+
+    return make_once
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     return PROJECT
@@ -74,11 +90,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_encoder(make_once: MakeOnce) -> Path:
     """A random BERT of 2 layers x 32 in the Hugging Face layout, whose vocabulary covers the sample corpus."""
+    return make_once("tiny-encoder", _make_tiny_encoder)
+
+
+def _make_tiny_encoder(folder: Path) -> None:
     from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("tiny-encoder")
+    folder.mkdir()
     texts = (text for pair in sample_grammar.generate(3600, 0)["train"] for text in (pair.premise, pair.hypothesis))
     words = sorted({word for text in texts for word in text.lower().replace(".", " .").split()})
     letters = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
@@ -103,7 +123,6 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
@@ -147,24 +166,37 @@ def overflowing_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny_config(tiny_encoder: Path) -> Callable[..., RunConfig]:
-    """Builds the config of a run of seconds: 360 sample pairs and the tiny encoder; sections can be overridden."""
+@pytest.fixture(scope="session")
+def tiny_sections(tiny_encoder: Path) -> dict[str, dict[str, Any]]:
+    """The config of a run of seconds: 360 sample pairs and the tiny encoder."""
+    return {
+        "corpus": {"name": "sample", "pairs": 360},
+        "encoder": {"name": str(tiny_encoder)},
+        "pack": {"max_length": 64, "rows_per_shard": 100},
+        "finetune": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32"},
+        "evaluate": {"precision": "fp32"},
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_sections: dict[str, dict[str, Any]]) -> Callable[..., RunConfig]:
+    """Builds the tiny config; sections can be overridden."""
 
     def build(**sections: dict[str, Any]) -> RunConfig:
-        values: dict[str, dict[str, Any]] = {
-            "corpus": {"name": "sample", "pairs": 360},
-            "encoder": {"name": str(tiny_encoder)},
-            "pack": {"max_length": 64, "rows_per_shard": 100},
-            "finetune": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32"},
-            "evaluate": {"precision": "fp32"},
-        }
+        values = dict(tiny_sections)
         for section, fields in sections.items():
             replaces = section == "corpus" and "name" in fields
             values[section] = fields if replaces else {**values[section], **fields}
         return parse_config(values)
 
     return build
+
+
+@pytest.fixture
+def tiny_settings(tiny_sections: dict[str, dict[str, Any]]) -> list[str]:
+    """Arguments that make the recipe `sample` the tiny config."""
+    values = {f"{section}.{name}": value for section, fields in tiny_sections.items() for name, value in fields.items()}
+    return [word for name, value in values.items() for word in ("--set", f"{name}={json.dumps(value)}")]
 
 
 @pytest.fixture
@@ -190,19 +222,15 @@ def write_rows(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def empty_prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prefect's tables, which take many seconds to create; all processes of the tests share them."""
-    base = tmp_path_factory.getbasetemp()
-    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prefect.db"
-    with FileLock(path.with_suffix(".lock")) as lock:
-        lock.acquire()
-        if not path.exists():
-            made = path.with_suffix(".partial")
-            address = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{made}"}
-            command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-            subprocess.run(command, env={**os.environ, **QUIET, **address}, check=True, stdout=subprocess.DEVNULL)
-            made.rename(path)
-    return path
+def empty_prefect_database(make_once: MakeOnce) -> Path:
+    """Prefect's tables."""
+
+    def make(path: Path) -> None:
+        address = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{path}"}
+        command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+        subprocess.run(command, env={**os.environ, **QUIET, **address}, check=True, stdout=subprocess.DEVNULL)
+
+    return make_once("prefect.db", make)
 
 
 @pytest.fixture
@@ -218,7 +246,7 @@ def prefect_home(workplace: Path, empty_prefect_database: Path, monkeypatch: pyt
 @pytest.fixture(scope="session")
 def prefect_server(empty_prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prefect server with a database of its own, for the whole session; gives the address of its API."""
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
     folder = tmp_path_factory.mktemp("prefect")
@@ -228,28 +256,35 @@ def prefect_server(empty_prefect_database: Path, tmp_path_factory: pytest.TempPa
         for name, value in QUIET.items():
             patched.setenv(name, value)
         patched.setattr("prefect.testing.utilities.mkdtemp", lambda: str(folder))
-        with prefect_test_harness(server_startup_timeout=120):
+        no_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})  # as `nli` has it
+        with no_heartbeats, prefect_test_harness(server_startup_timeout=120):
             yield str(PREFECT_API_URL.value())
 
 
 @pytest.fixture(scope="session")
-def empty_tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, which take seconds to create."""
+def empty_tracking_database(make_once: MakeOnce) -> Path:
+    """MLflow's tables."""
     from mlflow import MlflowClient
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    def make(path: Path) -> None:
+        MlflowClient(f"sqlite:///{path}").search_experiments()
+
+    return make_once("mlflow.db", make)
+
+
+def _name_places(folder: Path, environment: pytest.MonkeyPatch) -> None:
+    """Name a folder's stage store and tracking database in the environment."""
+    environment.setenv("NLI_STORE", str(folder / "store"))
+    environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    environment.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    environment.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, empty_tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a stage store and a tracking database of its own, named in the environment."""
     shutil.copyfile(empty_tracking_database, tmp_path / "mlflow.db")
-    monkeypatch.setenv("NLI_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    _name_places(tmp_path, monkeypatch)
     return tmp_path
 
 
@@ -307,84 +342,29 @@ def run_pipeline(
     return run
 
 
-class MlflowServer:
-    """A real tracking server that can be killed and started again over the same database."""
+@pytest.fixture(scope="session")
+def finished_workplace(
+    prefect_server: str, empty_tracking_database: Path, tiny_config: Callable[..., RunConfig], make_once: MakeOnce
+) -> Path:
+    """A workplace where the tiny config has run; tests copy it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self.address = f"http://127.0.0.1:{free_port()}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        self._command += ["--port", self.address.rpartition(":")[2], "--artifacts-destination", str(folder / "served")]
-        self._command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        shutil.copyfile(empty_tracking_database, folder / "mlflow.db")
+        with pytest.MonkeyPatch.context() as patched:
+            _name_places(folder, patched)
+            pipeline(tiny_config(), recipe="tiny")
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Up within the block, unless it is killed."""
-        server = subprocess.Popen(
-            self._command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        self._processes.append(server)
-        try:
-            while True:
-                assert server.poll() is None
-                try:
-                    requests.get(f"{self.address}/health", timeout=5).raise_for_status()
-                    break
-                except requests.RequestException:
-                    time.sleep(0.1)
-            yield
-        finally:
-            self.kill()
-
-    def kill(self) -> None:
-        """End whatever runs of it, children and all."""
-        while self._processes:
-            server = self._processes.pop()
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+    return make_once("finished", make)
 
 
 @pytest.fixture
-def mlflow_server(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowServer:
-    """The tracking server of this test, which is not running yet; user name and password mean nothing to it."""
-    server = MlflowServer(workplace)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address.replace("//", "//me:tracking-secret@"))
-    return server
-
-
-@pytest.fixture
-def tiny_settings(tiny_encoder: Path) -> list[str]:
-    """Arguments that make the recipe `sample` a run of seconds."""
-    values = {
-        "corpus.pairs": 360,
-        "encoder.name": str(tiny_encoder),
-        "finetune.epochs": 2,
-        "finetune.precision": "fp32",
-        "finetune.log_every": 4,
-        "evaluate.precision": "fp32",
-    }
-    return [word for name, value in values.items() for word in ("--set", f"{name}={json.dumps(value)}")]
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """What a webhook is told."""
-    messages: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("NLI_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook")
-    yield messages
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def finished_run(finished_workplace: Path, workplace: Path, run_pipeline: Callable[..., RunSummary]) -> RunSummary:
+    """The tiny config has run in this test's workplace; every stage of this summary is cached."""
+    shutil.copytree(finished_workplace, workplace, dirs_exist_ok=True)
+    places = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
+    with closing(sqlite3.connect(workplace / "mlflow.db")) as database, database:
+        for table, column in places.items():
+            moved = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
+            database.execute(moved, (str(finished_workplace.with_suffix(".partial")), str(workplace)))
+    return run_pipeline()

@@ -71,17 +71,18 @@ def test_a_changed_source_file_reruns_what_depends_on_it(
     assert back.metrics == first.metrics
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_fields_that_change_no_result_run_nothing(run_pipeline: Run) -> None:
-    run_pipeline()
     assert set(_states(run_pipeline(finetune={"checkpoint_every": 3})).values()) == {"Cached"}
 
 
-def test_a_forced_stage_runs_and_so_does_what_follows(run_pipeline: Run, workplace: Path) -> None:
-    first = run_pipeline()
+def test_a_forced_stage_runs_and_so_does_what_follows(
+    finished_run: RunSummary, run_pipeline: Run, workplace: Path
+) -> None:
     forced = run_pipeline(rerun=["finetune"])
     assert _states(forced) == {"download": "Cached", "pack": "Cached", "finetune": "Completed", "evaluate": "Completed"}
-    assert forced.metrics == first.metrics
-    assert forced.mlflow_run_id != first.mlflow_run_id
+    assert forced.metrics == finished_run.metrics
+    assert forced.mlflow_run_id != finished_run.mlflow_run_id
     assert {run.info.status for run in _runs(workplace)} == {"FINISHED"}
 
 
@@ -90,9 +91,9 @@ def test_a_forced_stage_runs_and_so_does_what_follows(run_pipeline: Run, workpla
     [("pack", "train-00000.arrow", ["pack"]), ("finetune", "model/model.safetensors", ["finetune"])],
 )
 def test_an_altered_file_is_made_again_and_equal_bytes_stay(
-    run_pipeline: Run, stage: Any, file: str, redone: list[str]
+    finished_run: RunSummary, run_pipeline: Run, stage: Any, file: str, redone: list[str]
 ) -> None:
-    path = run_pipeline().stages[stage].output.folder / file
+    path = finished_run.stages[stage].output.folder / file
     good = path.read_bytes()
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     states = _states(run_pipeline())
@@ -146,27 +147,25 @@ def test_an_evaluation_that_fails_leaves_the_training_finished(
 
 
 def test_a_lost_tracking_store_is_filled_again(
-    run_pipeline: Run, workplace: Path, empty_tracking_database: Path
+    finished_run: RunSummary, run_pipeline: Run, workplace: Path, empty_tracking_database: Path
 ) -> None:
-    first = run_pipeline()
     (before,) = _runs(workplace)
     (workplace / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
     second = run_pipeline()
     assert set(_states(second).values()) == {"Cached"}
     (after,) = _runs(workplace)
-    assert after.info.run_id == second.mlflow_run_id != first.mlflow_run_id
+    assert after.info.run_id == second.mlflow_run_id != finished_run.mlflow_run_id
     timed = {"train/examples_per_second", "train/tokens_per_second"}
     expected = {name: value for name, value in before.data.metrics.items() if name not in timed}
     assert after.data.metrics == expected
     assert after.data.params == before.data.params
 
 
-def test_a_run_deleted_in_mlflow_is_filled_again(run_pipeline: Run, workplace: Path) -> None:
-    first = run_pipeline()
-    assert first.mlflow_run_id is not None
-    MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}").delete_run(first.mlflow_run_id)
+def test_a_run_deleted_in_mlflow_is_filled_again(finished_run: RunSummary, run_pipeline: Run, workplace: Path) -> None:
+    assert finished_run.mlflow_run_id is not None
+    MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}").delete_run(finished_run.mlflow_run_id)
     second = run_pipeline()
     assert set(_states(second).values()) == {"Cached"}
     (run,) = _runs(workplace)
-    assert run.info.run_id == second.mlflow_run_id != first.mlflow_run_id
-    assert run.data.metrics["test/accuracy"] == first.metrics["test/accuracy"]
+    assert run.info.run_id == second.mlflow_run_id != finished_run.mlflow_run_id
+    assert run.data.metrics["test/accuracy"] == finished_run.metrics["test/accuracy"]

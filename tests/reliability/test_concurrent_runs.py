@@ -31,6 +31,7 @@ def _states(arguments: list[list[str]], address: str) -> list[dict[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_recipe_do_the_work_once(
     prefect_server: str, workplace: Path, tiny_settings: list[str]
 ) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from flows.pipeline import RunSummary
 from nli_core.store.store import Store
 
 pytestmark = pytest.mark.faults("faults injected")
@@ -25,10 +24,8 @@ def _make_unreadable(path: Path) -> None:
     path.mkdir()
 
 
-def test_every_damage_to_every_file_is_found(
-    run_pipeline: Callable[..., RunSummary], workplace: Path, flip_byte: Callable[[Path], None]
-) -> None:
-    run_pipeline()
+@pytest.mark.usefixtures("finished_run")
+def test_every_damage_to_every_file_is_found(workplace: Path, flip_byte: Callable[[Path], None]) -> None:
     store = Store(workplace / "store")
     assert store.damages() == []
     files = [path for path in store.root.glob("*/*/**/*") if path.is_file()]
@@ -46,11 +43,11 @@ def test_every_damage_to_every_file_is_found(
     assert store.damages() == []
 
 
+@pytest.mark.usefixtures("finished_run")
 @pytest.mark.parametrize("damaged", ["train-00000.arrow", "manifest.json"])
 def test_a_damaged_file_is_named_and_made_again(
     nli_here: Nli, tiny_settings: list[str], workplace: Path, flip_byte: Callable[[Path], None], damaged: str
 ) -> None:
-    assert nli_here("run", "sample", *tiny_settings).returncode == 0
     before = shutil.copytree(workplace / "store", workplace / "before")
     path = next((workplace / "store").glob(f"*/*/{damaged}"))
     flip_byte(path)

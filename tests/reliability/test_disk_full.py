@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.pipeline import RunSummary
 from nli_core.store.store import Store
 
 pytestmark = pytest.mark.faults("faults injected")
@@ -34,6 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 
 def test_a_full_disk_is_one_line_and_a_rerun_completes(
+    finished_run: RunSummary,
     nli_here: Nli,
     tiny_settings: list[str],
     tmp_path: Path,
@@ -41,7 +43,6 @@ def test_a_full_disk_is_one_line_and_a_rerun_completes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     command = ["run", "sample", *tiny_settings, "--set", "finetune.checkpoint_every=2", "--json"]
-    whole = json.loads(nli_here(*command).stdout.splitlines()[-1])
     used = sum(path.stat().st_size for path in Path(os.environ["NLI_STORE"]).rglob("*") if path.is_file()) // 1024
 
     store = disk(used // 4) / "inside" / "store"
@@ -58,5 +59,5 @@ def test_a_full_disk_is_one_line_and_a_rerun_completes(
         assert Store(store).damages() == []
     disk(used * 10)
     again = json.loads(nli_here(*command).stdout.splitlines()[-1])
-    assert again["metrics"] == whole["metrics"]
+    assert again["metrics"] == finished_run.metrics
     assert not list(store.glob("*/*.partial"))

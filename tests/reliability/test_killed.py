@@ -21,12 +21,13 @@ from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
+from flows.pipeline import RunSummary
 from nli_core.config import STAGES
+from nli_core.store.manifest import Output
 from nli_core.store.store import Store
 
 pytestmark = pytest.mark.faults("runs compared with an undisturbed one")
 
-SETTINGS = {"finetune.epochs": 12, "finetune.checkpoint_every": 3, "pack.rows_per_shard": 40}
 # What a kill is aimed at: (seconds after the start, at least and at most), or what is seen on the disk. Some of it is
 # there for less than a millisecond; what comes soon after is behind it, so that no attempt gets further.
 Aim = tuple[float, float] | tuple[str, ...]
@@ -47,18 +48,19 @@ AIMS: tuple[Aim, ...] = (
     ("evaluate/*/manifest.json",),
 )
 IN_TRAINING: tuple[Aim, ...] = (("finetune/*.partial/checkpoints/*.partial",),)
+LONGER = {"finetune": {"epochs": 12}, "pack": {"rows_per_shard": 40}}
 ROUNDS = int(os.environ.get("NLI_KILL_ROUNDS", "1"))
 
 
 class Attempts:
-    """Runs the recipe in a workplace, to be killed or to the end."""
+    """Runs the recipe in a workplace of its own, to be killed or to the end."""
 
-    def __init__(self, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, arguments: list[str], server: str) -> None:
         self.store = folder / "store"
         self._tracking = f"sqlite:///{folder / 'mlflow.db'}"
         self._command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *arguments, "--json"]
-        places = {"NLI_STORE": str(self.store), "MLFLOW_TRACKING_URI": self._tracking}
-        self._environment = {**os.environ, **environment, **places}
+        places = {"NLI_STORE": str(self.store), "MLFLOW_TRACKING_URI": self._tracking, "PREFECT_API_URL": server}
+        self._environment = {**os.environ, **places}
         self.made: dict[Path, str] = {}
         self.step = 0
 
@@ -108,26 +110,15 @@ class Attempts:
         self.step = max(steps, default=0)
 
 
-@pytest.fixture
-def attempts(
-    prefect_server: str, tmp_path: Path, tiny_settings: list[str], empty_tracking_database: Path
-) -> Callable[[str], Attempts]:
-    settings = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
-
-    def build(name: str) -> Attempts:
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
-        return Attempts(folder, [*tiny_settings, *settings], {"PREFECT_API_URL": prefect_server})
-
-    return build
+def _digests(output: Output) -> dict[str, str]:
+    return {name: file.sha256 for name, file in output.manifest.files.items()}
 
 
-def _files(store: Path) -> dict[str, dict[str, str]]:
+def _files(store: Store) -> dict[str, dict[str, str]]:
     """Digests of all files of all outputs."""
-    found = {output.key: output for stage in STAGES for output in Store(store).outputs(stage)}
+    found = {output.key: output for stage in STAGES for output in store.outputs(stage)}
     assert all(output.damage() is None for output in found.values())
-    return {key: {name: file.sha256 for name, file in output.manifest.files.items()} for key, output in found.items()}
+    return {key: _digests(output) for key, output in found.items()}
 
 
 def _series(client: MlflowClient, run_id: str) -> dict[str, list[int]]:
@@ -136,33 +127,49 @@ def _series(client: MlflowClient, run_id: str) -> dict[str, list[int]]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("finished_run")
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize(
-    "aims",
-    [pytest.param(IN_TRAINING, id="in-training"), pytest.param(AIMS, id="anywhere", marks=pytest.mark.slow)],
+    ("aims", "sections"),
+    [
+        pytest.param(IN_TRAINING, {}, id="in-training"),
+        pytest.param(AIMS, LONGER, id="anywhere", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_killed_anywhere_comes_to_the_same(
-    attempts: Callable[[str], Attempts],
+    run_pipeline: Callable[..., RunSummary],
+    prefect_server: str,
+    workplace: Path,
+    tiny_settings: list[str],
+    empty_tracking_database: Path,
     aims: tuple[Aim, ...],
+    sections: dict[str, dict[str, int]],
     number: int,
     record_property: Callable[[str, object], None],
 ) -> None:
-    undisturbed, killed = attempts("undisturbed"), attempts("killed")
+    expected = run_pipeline(**sections)
+    settings = [f"{section}.{name}={value}" for section, fields in sections.items() for name, value in fields.items()]
+    settings.append("finetune.checkpoint_every=3")
+    (workplace / "killed").mkdir()
+    (workplace / "killed" / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
+    arguments = [*tiny_settings, *(word for setting in settings for word in ("--set", setting))]
+    killed = Attempts(workplace / "killed", arguments, prefect_server)
     chance = random.Random(number)
     survived = sum(killed.kill(aim, chance) for aim in aims)
     record_property("kills survived", survived)
-    expected, found = undisturbed.finish(), killed.finish()
+    found = killed.finish()
     assert survived > 0.8 * len(aims) - 1  # an attempt may be over before it is seen
 
-    assert found["metrics"] == expected["metrics"]
-    assert _files(killed.store) == _files(undisturbed.store)
+    assert found["metrics"] == expected.metrics
+    undisturbed = {result.output.key: result.output for result in expected.stages.values()}
+    assert _files(Store(killed.store)) == {key: _digests(output) for key, output in undisturbed.items()}
     assert not [path for place in ("*/*.partial", "*/*.discarded", "runs/*") for path in killed.store.glob(place)]
 
     experiment = killed.tracking.get_experiment_by_name("nli")
     assert experiment is not None
     (run,) = killed.tracking.search_runs([experiment.experiment_id])
     assert (run.info.run_id, run.info.status) == (found["mlflow_run_id"], "FINISHED")
-    steps = _series(undisturbed.tracking, expected["mlflow_run_id"])
+    steps = _series(MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}"), str(expected.mlflow_run_id))
     assert _series(killed.tracking, found["mlflow_run_id"]) == steps
 
     with get_client(sync_client=True) as client:

@@ -13,10 +13,8 @@ Nli = Callable[..., "subprocess.CompletedProcess[str]"]
 PAIR = ("A girl sleeps.", "A child is awake.")
 
 
-def test_the_attention_of_a_run_is_drawn(
-    nli_here: Nli, run_pipeline: Callable[..., RunSummary], workplace: Path
-) -> None:
-    run_id = run_pipeline(finetune={"epochs": 1}).mlflow_run_id
+def test_the_attention_of_a_run_is_drawn(nli_here: Nli, finished_run: RunSummary, workplace: Path) -> None:
+    run_id = finished_run.mlflow_run_id
     assert run_id is not None
     for model in (run_id, f"runs:/{run_id}/model"):
         done = nli_here("attention", model, *PAIR, "--layer", "1", "--head", "2", "--output", "out/picture.png")

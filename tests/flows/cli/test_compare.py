@@ -13,9 +13,10 @@ from flows.pipeline import RunSummary
 
 
 @pytest.fixture
-def two_rates(run_pipeline: Callable[..., RunSummary]) -> list[str]:
+def two_rates(finished_run: RunSummary, run_pipeline: Callable[..., RunSummary]) -> list[str]:
     """The ids of two runs that differ in the learning rate alone."""
-    return [str(run_pipeline(finetune={"learning_rate": rate}).mlflow_run_id) for rate in (1e-6, 1e-2)]
+    other = run_pipeline(finetune={"learning_rate": 1e-2})
+    return [str(run.mlflow_run_id) for run in (finished_run, other)]
 
 
 def test_two_runs_side_by_side(

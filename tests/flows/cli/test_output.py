@@ -38,9 +38,9 @@ def test_every_command_has_an_example_and_json(name: str) -> None:
 
 
 def test_listings_are_json_for_programs(
-    nli_here: Nli, run_pipeline: Callable[..., RunSummary], workplace: Path
+    nli_here: Nli, finished_run: RunSummary, run_pipeline: Callable[..., RunSummary]
 ) -> None:
-    summary = run_pipeline(promote_as="nli-sample")
+    run_pipeline(promote_as="nli-sample")
 
     def told(*words: str) -> dict[str, Any]:
         done = nli_here(*words, "--json")
@@ -54,13 +54,13 @@ def test_listings_are_json_for_programs(
     assert told("store", "prune")["folders"] == []
     status = told("status")
     assert status["flow_runs"] == status["working"] == []
-    assert [run["run_id"] for run in status["runs"]] == [summary.mlflow_run_id]
+    assert [run["run_id"] for run in status["runs"]] == [finished_run.mlflow_run_id]
     (champion,) = status["champions"]
-    assert (champion["model"], champion["test_accuracy"]) == ("nli-sample", summary.metrics["test/accuracy"])
+    assert (champion["model"], champion["test_accuracy"]) == ("nli-sample", finished_run.metrics["test/accuracy"])
     shown = nli_here("status").stdout
-    assert str(summary.mlflow_run_id)[:12] in shown
+    assert str(finished_run.mlflow_run_id)[:12] in shown
     assert "nli-sample" in shown
-    for model in ("nli-sample", str(summary.mlflow_run_id)[:12]):  # as status shows them
+    for model in ("nli-sample", str(finished_run.mlflow_run_id)[:12]):  # as status shows them
         words = ["predict", "--model", model, "--premise", "A girl sleeps.", "--hypothesis", "A child sleeps."]
         assert told(*words)["label"] in ("entailment", "contradiction", "neutral")
 

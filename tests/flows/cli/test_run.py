@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.pipeline import RunSummary
+
 Nli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -47,7 +49,7 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
         (stage, "cached") for stage in ("download", "pack", "finetune", "evaluate")
     ]
     changed = nli_here("run", "sample", *tiny_settings, "--set", "finetune.learning_rate=0.5", "--explain")
-    assert "finetune.learning_rate: 0.0002 → 0.5" in changed.stdout
+    assert "finetune.learning_rate: 0.001 → 0.5" in changed.stdout
 
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     again = nli("run", "sample", *tiny_settings)
@@ -95,7 +97,7 @@ def test_a_temporary_server_lives_as_long_as_the_command(prefect_home: Path, kil
     assert _servers_of(prefect_home) == []
 
 
-def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_settings: list[str], workplace: Path) -> None:
+def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_encoder: Path, workplace: Path) -> None:
     rows = [
         f'"{"good" if place % 2 else "bad"} a{"b" * (place % 7)} c",{"yes" if place % 2 else "no"}'
         for place in range(200)
@@ -103,14 +105,9 @@ def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_settings:
     (workplace / "mine.csv").write_text("text,class\n" + "\n".join(rows) + "\n")
     fields = {"corpus.train": "mine.csv", "corpus.label": "class", "corpus.labels": "[no, yes]"}
     fields |= {"finetune.epochs": "6", "finetune.batch_size": "8", "finetune.learning_rate": "0.003"}
+    fields |= {"encoder.name": str(tiny_encoder)}
     settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
-    encoder = [
-        word
-        for pair in zip(tiny_settings[::2], tiny_settings[1::2], strict=True)
-        if "encoder" in pair[1]
-        for word in pair
-    ]
-    done = nli_here("run", "file-example", *settings, *encoder, "--json")
+    done = nli_here("run", "file-example", *settings, "--json")
     assert done.returncode == 0, done.stderr
     metrics = json.loads(done.stdout.splitlines()[-1])["metrics"]
     assert metrics["test/examples"] == 20
@@ -118,10 +115,10 @@ def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_settings:
 
 
 def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
-    nli_here: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
+    finished_run: RunSummary, nli_here: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = json.loads(nli_here("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
-    again = nli_here("run", "--from-mlflow", first["mlflow_run_id"], "--json")
+    run_id = str(finished_run.mlflow_run_id)
+    again = nli_here("run", "--from-mlflow", run_id, "--json")
     assert again.returncode == 0, again.stderr
     assert "Same code, versions and hardware as then." in again.stderr
     repeated = json.loads(again.stdout.splitlines()[-1])
@@ -130,11 +127,11 @@ def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
     monkeypatch.setenv("NLI_STORE", str(workplace / "elsewhere" / "store"))
     (repeat,) = workplace.rglob("repeat.json")
     repeat.write_text(repeat.read_text().replace('"polars": "', '"polars": "0.'))
-    elsewhere = nli_here("run", "--from-mlflow", first["mlflow_run_id"], "--json")
+    elsewhere = nli_here("run", "--from-mlflow", run_id, "--json")
     assert re.search(r"^polars +0\.", elsewhere.stderr, re.MULTILINE)
     found = json.loads(elsewhere.stdout.splitlines()[-1])
     assert {stage["state"] for stage in found["stages"].values()} == {"Completed"}
-    assert found["metrics"] == first["metrics"]
+    assert found["metrics"] == finished_run.metrics
 
 
 @pytest.mark.parametrize(

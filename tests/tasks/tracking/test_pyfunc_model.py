@@ -16,25 +16,19 @@ import pytest
 import requests
 
 from flows.local.servers import free_port
-from flows.pipeline import RunSummary, pipeline
+from flows.pipeline import RunSummary
 from nli_core.filenames import MODEL
 from nli_core.inference.predictor import Predictor
-from nli_core.run.config import RunConfig
 
 LABELS = ["entailment", "contradiction", "neutral"]
 PAIR = {"premise": "A girl in a red shirt is playing chess.", "hypothesis": "A child is playing a board game."}
 
 
 @pytest.fixture
-def summary(prefect_server: str, workplace: Path, tiny_config: Callable[..., RunConfig]) -> RunSummary:
-    return pipeline(tiny_config(), recipe="tiny")
-
-
-@pytest.fixture
-def logged_model(summary: RunSummary, workplace: Path) -> Path:
+def logged_model(finished_run: RunSummary, workplace: Path) -> Path:
     """The model as MLflow keeps it, in a folder of its own."""
     mlflow.set_tracking_uri(f"sqlite:///{workplace / 'mlflow.db'}")
-    source = f"runs:/{summary.mlflow_run_id}/model"
+    source = f"runs:/{finished_run.mlflow_run_id}/model"
     return Path(mlflow.artifacts.download_artifacts(source, dst_path=str(workplace / "logged")))
 
 
@@ -83,15 +77,15 @@ def _check_answers(ask: Callable[[Any], requests.Response], model: Path) -> None
 
 
 def test_the_served_model_answers_and_says_what_it_cannot_answer(
-    logged_model: Path, summary: RunSummary, tmp_path: Path
+    logged_model: Path, finished_run: RunSummary, tmp_path: Path
 ) -> None:
     with _served(logged_model, Path(sys.executable), free_port(), tmp_path) as ask:
-        _check_answers(ask, summary.stages["finetune"].output.folder / MODEL)
+        _check_answers(ask, finished_run.stages["finetune"].output.folder / MODEL)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_it_needs_nothing_but_what_it_says_itself(logged_model: Path, summary: RunSummary, tmp_path: Path) -> None:
+def test_it_needs_nothing_but_what_it_says_itself(logged_model: Path, finished_run: RunSummary, tmp_path: Path) -> None:
     """In a new virtual environment with the model's own requirements, without the project."""
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
@@ -100,4 +94,4 @@ def test_it_needs_nothing_but_what_it_says_itself(logged_model: Path, summary: R
     absent = subprocess.run([str(python), "-c", "import nli_core"], cwd=tmp_path, capture_output=True, check=False)
     assert absent.returncode == 1
     with _served(logged_model, python, free_port(), tmp_path) as ask:
-        _check_answers(ask, summary.stages["finetune"].output.folder / MODEL)
+        _check_answers(ask, finished_run.stages["finetune"].output.folder / MODEL)

@@ -13,8 +13,7 @@ import torch
 from mlflow import MlflowClient
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from flows.pipeline import RunSummary, pipeline
-from nli_core.run.config import RunConfig
+from flows.pipeline import RunSummary
 from tasks.settings import Settings
 from tasks.tracking.training_run import TrainingRun
 
@@ -22,16 +21,14 @@ LABELS = ["entailment", "contradiction", "neutral"]
 
 
 @pytest.fixture
-def summary(prefect_server: str, workplace: Path, tiny_config: Callable[..., RunConfig]) -> RunSummary:
-    return pipeline(tiny_config(), recipe="tiny")
-
-
-@pytest.fixture
 def client(workplace: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
 
 
-def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(summary: RunSummary, client: MlflowClient) -> None:
+def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(
+    run_pipeline: Callable[..., RunSummary], client: MlflowClient
+) -> None:
+    summary = run_pipeline()
     assert summary.mlflow_run_id is not None
     run = client.get_run(summary.mlflow_run_id)
     assert run.info.status == "FINISHED"
@@ -72,8 +69,8 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(summary: RunSummary
     }
 
 
-def test_predictions_agree_with_the_metrics(summary: RunSummary) -> None:
-    folder = summary.stages["evaluate"].output.folder
+def test_predictions_agree_with_the_metrics(finished_run: RunSummary) -> None:
+    folder = finished_run.stages["evaluate"].output.folder
     table = pl.read_parquet(folder / "predictions-test.parquet")
     assert table.columns == [
         "id",
@@ -83,13 +80,13 @@ def test_predictions_agree_with_the_metrics(summary: RunSummary) -> None:
         "overlap",
         *(f"probability/{label}" for label in LABELS),
     ]
-    assert (table["label"] == table["predicted"]).mean() == pytest.approx(summary.metrics["test/accuracy"])
+    assert (table["label"] == table["predicted"]).mean() == pytest.approx(finished_run.metrics["test/accuracy"])
     sums = table.select(pl.sum_horizontal(f"probability/{label}" for label in LABELS)).to_series().to_numpy()
     np.testing.assert_allclose(sums, 1)
-    assert json.loads((folder / "metrics.json").read_text()) == summary.metrics
+    assert json.loads((folder / "metrics.json").read_text()) == finished_run.metrics
 
 
-def test_the_logged_model_answers_raw_text_as_transformers_does(summary: RunSummary, workplace: Path) -> None:
+def test_the_logged_model_answers_raw_text_as_transformers_does(finished_run: RunSummary, workplace: Path) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{workplace / 'mlflow.db'}")
     texts = pd.DataFrame(
         {
@@ -97,7 +94,7 @@ def test_the_logged_model_answers_raw_text_as_transformers_does(summary: RunSumm
             "hypothesis": ["A child is playing a board game.", "A woman in a blue shirt is on a lake."],
         }
     )
-    address = f"runs:/{summary.mlflow_run_id}/model"
+    address = f"runs:/{finished_run.mlflow_run_id}/model"
     answer = mlflow.pyfunc.load_model(address).predict(texts)
     assert list(answer.columns) == ["label", *(f"probability/{label}" for label in LABELS)]
 
@@ -125,9 +122,9 @@ def test_a_resumed_training_adds_only_what_its_run_does_not_have(client: MlflowC
 
 
 def test_a_forced_training_that_dies_is_not_finished(
-    summary: RunSummary,
+    finished_run: RunSummary,
+    run_pipeline: Callable[..., RunSummary],
     client: MlflowClient,
-    tiny_config: Callable[..., RunConfig],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def die(*_: object, **__: object) -> None:
@@ -136,13 +133,13 @@ def test_a_forced_training_that_dies_is_not_finished(
     with monkeypatch.context() as patched:
         patched.setattr("nli_core.training.finetune.finetune", die)
         with pytest.raises(KeyboardInterrupt):
-            pipeline(tiny_config(), recipe="tiny", rerun=["finetune"])
+            run_pipeline(rerun=["finetune"])
     experiment = client.get_experiment_by_name("nli")
     assert experiment is not None
     statuses = {run.info.run_id: run.info.status for run in client.search_runs([experiment.experiment_id])}
     assert sorted(statuses.values()) == ["FINISHED", "KILLED"]
-    again = pipeline(tiny_config(), recipe="tiny")
-    assert again.mlflow_run_id == summary.mlflow_run_id
+    again = run_pipeline()
+    assert again.mlflow_run_id == finished_run.mlflow_run_id
     assert statuses[again.mlflow_run_id] == "FINISHED"
 
 

@@ -1,24 +1,21 @@
 """MLflow's local database, asked without MLflow: yes only where MLflow itself would say so."""
 
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from flows.pipeline import pipeline
-from nli_core.run.config import RunConfig
+from flows.pipeline import RunSummary
 from nli_core.store.manifest import Output
 from tasks.settings import Settings
 from tasks.tracking.sqlite_lookup import EVALUATED_TAG, PUBLISHED_TAG, RunLink, tracked_run
 
 
 @pytest.fixture
-def outputs(prefect_server: str, workplace: Path, tiny_config: Callable[..., RunConfig]) -> tuple[Output, Output]:
-    stages = pipeline(tiny_config(), recipe="tiny").stages
-    return stages["finetune"].output, stages["evaluate"].output
+def outputs(finished_run: RunSummary) -> tuple[Output, Output]:
+    return finished_run.stages["finetune"].output, finished_run.stages["evaluate"].output
 
 
 def test_a_run_counts_while_it_holds_all(outputs: tuple[Output, Output], workplace: Path) -> None:
