@@ -18,7 +18,8 @@ from nli_core.data.corpus.cleaning import CleanTable, clean_tables
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.splitting import carve, shared_examples
 from nli_core.data.examples.compiled_join import join_parts_compiled
-from nli_core.data.examples.encode import Texts, encode_texts
+from nli_core.data.examples.encode import EncodedTexts, Texts, encode_texts
+from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.examples.shards import ShardMetadata, shard_name, write_shard
 from nli_core.data.tokenize.fast import shared_tokenizer
 from nli_core.data.tokenize.tokenizer import (
@@ -137,31 +138,51 @@ def pack(
 def pack_shard(job: ShardJob) -> ShardFacts:
     """Tokenize, truncate and write one shard."""
     tokenizer = shared_tokenizer(job.tokenizer)
-    rows = pl.scan_ipc(job.table).slice(job.start, job.rows).collect()
-    hypotheses = _column(rows, "hypothesis", tokenizer) if "hypothesis" in rows.columns else None
-    encoded = encode_texts(
-        tokenizer, _column(rows, "premise", tokenizer), hypotheses, job.config, join=join_parts_compiled
-    )
+    ids, labels, encoded = [], [], []
+    for rows in _parts(job):
+        ids.append(rows["id"].to_numpy())
+        labels.append(rows["label"].to_numpy())
+        encoded.append(_encode(rows, tokenizer, job.config))
+    examples = RaggedExamples.concatenate([part.examples for part in encoded])
+    truncated_examples = sum(part.truncated_examples for part in encoded)
+    truncated_tokens = sum(part.truncated_tokens for part in encoded)
     metadata = ShardMetadata(
         split=job.split,
-        first_id=int(rows["id"][0]),
+        first_id=int(ids[0][0]),
         labels=job.labels,
         tokenizer_sha256=tokenizer_sha256(job.tokenizer),
         vocabulary_size=tokenizer.vocabulary_size,
         pad_id=tokenizer.pad_id,
         config=job.config,
-        truncated_examples=encoded.truncated_examples,
-        truncated_tokens=encoded.truncated_tokens,
+        truncated_examples=truncated_examples,
+        truncated_tokens=truncated_tokens,
     )
-    labels = rows["label"].to_numpy()
-    write_shard(job.target, rows["id"].to_numpy(), labels, encoded.examples, metadata)
+    write_shard(job.target, np.concatenate(ids), np.concatenate(labels), examples, metadata)
     return ShardFacts(
         split=job.split,
-        lengths=np.bincount(encoded.examples.lengths, minlength=job.config.max_length + 1),
-        labels=np.bincount(labels, minlength=len(job.labels)),
-        truncated_examples=encoded.truncated_examples,
-        truncated_tokens=encoded.truncated_tokens,
+        lengths=np.bincount(examples.lengths, minlength=job.config.max_length + 1),
+        labels=np.bincount(np.concatenate(labels), minlength=len(job.labels)),
+        truncated_examples=truncated_examples,
+        truncated_tokens=truncated_tokens,
     )
+
+
+def _parts(job: ShardJob) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a job in the parts that they were written in, so that long texts are not in memory at once."""
+    start, end = job.start, job.start + job.rows
+    with pa.memory_map(str(job.table)) as file:
+        table = pa.ipc.open_file(file)
+        first = 0
+        for batch in map(table.get_batch, range(table.num_record_batches)):
+            last = first + batch.num_rows
+            if first < end and last > start:
+                yield pl.DataFrame(batch.slice(max(0, start - first), min(end, last) - max(start, first)))
+            first = last
+
+
+def _encode(rows: pl.DataFrame, tokenizer: Tokenizer, config: PackConfig) -> EncodedTexts:
+    hypotheses = _column(rows, "hypothesis", tokenizer) if "hypothesis" in rows.columns else None
+    return encode_texts(tokenizer, _column(rows, "premise", tokenizer), hypotheses, config, join=join_parts_compiled)
 
 
 def _column(rows: pl.DataFrame, name: str, tokenizer: Tokenizer) -> Texts:

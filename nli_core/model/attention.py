@@ -15,7 +15,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.attention.varlen import varlen_attn
 
 from nli_core.model.dropout import dropout
 
@@ -118,6 +117,8 @@ class Packed:
             return self._attend_padded(query, key, value, heads=heads, rate=rate, first_only=first_only)
         each = torch.arange(len(self._cu_seqlens), dtype=torch.int32, device=query.device)
         query, key, value = (states.view(len(states), heads, -1) for states in (query, key, value))
+        from torch.nn.attention.varlen import varlen_attn  # imports torch's compiler, which takes seconds
+
         attended = varlen_attn(
             query,
             key,

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from nli_core.errors import UserError
 from nli_core.model.architecture import Architecture
@@ -84,7 +86,7 @@ def check_shapes(folder: Path, architecture: Architecture) -> None:
         UserError: a tensor is missing, or has another shape than the architecture implies.
     """
     shapes = _read_shapes(folder)
-    with torch.device("meta"):
+    with torch.device("meta"), _NoDraws():
         encoder = Encoder(architecture)
     for _, parts, expected in _parameters(encoder):
         for part in parts:
@@ -92,6 +94,16 @@ def check_shapes(folder: Path, architecture: Architecture) -> None:
                 _check_shape(part, shapes[part], expected, folder)
             elif not part.startswith(_POOLER):  # which may be missing
                 raise _missing(part, folder)
+
+
+class _NoDraws(TorchFunctionMode):
+    """Draw no normal numbers: on the device `meta` they have no values, and need torch's compiler to be imported."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        options = options or {}
+        return options["tensor"] if function is nn.init.normal_ else function(*arguments, **options)
 
 
 def fill_classifier(model: Classifier, folder: Path) -> None:

@@ -9,6 +9,7 @@ result, the digests of the files that the stage reads, and a digest of the code 
 into the partial folder last. One rename then puts the whole output under its final name.
 """
 
+import errno
 import os
 import shutil
 import time
@@ -27,6 +28,7 @@ from nli_core.store.claim import DISCARDED_SUFFIX, PARTIAL_SUFFIX, Claim
 from nli_core.store.manifest import MANIFEST_NAME, KeyInputs, Output, damage_of, read_output
 
 _POLL_SECONDS = 0.1
+_SHARE = "share a store through a group and umask 002 (docs/teams.md), or set NLI_STORE to a folder that you can write"
 
 
 class Store:
@@ -39,16 +41,17 @@ class Store:
         """Make the folder of the store if there is none.
 
         Raises:
-            UserError: it is no folder, or cannot be written.
+            UserError: it is no folder, or it or a folder in it cannot be written.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock_path("any")
-            writable = os.access(self.root, os.W_OK | os.X_OK)
+            folders = [self.root, *(folder for folder in self.root.iterdir() if folder.is_dir())]
         except OSError as error:
             raise UserError(f"{self.root}: cannot be the stage store ({error.strerror}); set NLI_STORE") from None
-        if not writable:
-            raise UserError(f"{self.root}: cannot be written; set NLI_STORE to a folder that you can write")
+        for folder in folders:
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise UserError(f"{folder}: cannot be written; {_SHARE}")
 
     def folder(self, stage: Stage, key: str) -> Path:
         """Return the folder of the output with this key, whether it exists or not."""
@@ -86,14 +89,14 @@ class Store:
         folder exists and holds what a killed predecessor left; `force` empties it.
 
         Raises:
-            UserError: the block failed because the disk is full.
+            UserError: the disk is full, or a file of the store belongs to somebody else.
             StoppedError: `should_stop` returned true while another process held the lock.
         """
         key = stage_key(stage, inputs)
         folder = self.folder(stage, key)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         waiting = f"{stage}: waiting for another run that does the same work"
-        with self.lock(f"{stage}-{key}", waiting, should_stop):
+        with self._explained_refusals(), self.lock(f"{stage}-{key}", waiting, should_stop):
+            folder.parent.mkdir(exist_ok=True)
             _restore_discarded(folder)
             done = None if force else read_output(folder)
             if not force and folder.exists() and (damage := damage_of(folder)):
@@ -143,6 +146,17 @@ class Store:
                     raise StoppedError(f"{waiting}: stopped")
                 time.sleep(_POLL_SECONDS)
             yield
+
+    @contextmanager
+    def _explained_refusals(self) -> Iterator[None]:
+        """Turn the refusal to write a file of this store into a user's error."""
+        try:
+            yield
+        except OSError as error:
+            ours = error.filename and self.root in Path(os.fsdecode(error.filename)).parents
+            if ours and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise UserError(f"{error.filename}: cannot be written ({error.strerror}); {_SHARE}") from error
+            raise
 
     def _lock_path(self, name: str) -> Path:
         locks = self.root / "locks"

@@ -1,14 +1,16 @@
-"""What tests of faults share: a tracking server that can be killed."""
+"""What tests of faults share: a tracking server that can be killed, and the list of processes."""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -58,3 +60,21 @@ def mlflow_server(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowSer
     server = MlflowServer(workplace)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address.replace("//", "//me:tracking-secret@"))
     return server
+
+
+@pytest.fixture
+def arguments_seen() -> Iterator[set[str]]:
+    """The arguments of all processes that run during the test, which everybody on the machine can read."""
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            for process in psutil.process_iter(["cmdline"]):
+                seen.add(" ".join(process.info["cmdline"] or ()))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield seen
+    done.set()
+    thread.join()

@@ -53,20 +53,14 @@ ROUNDS = int(os.environ.get("NLI_KILL_ROUNDS", "1"))
 
 
 class Attempts:
-    """Runs the recipe in a workplace of its own, to be killed or to the end."""
+    """Runs the recipe over a store, to be killed."""
 
-    def __init__(self, folder: Path, arguments: list[str], server: str) -> None:
-        self.store = folder / "store"
-        self._tracking = f"sqlite:///{folder / 'mlflow.db'}"
-        self._command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *arguments, "--json"]
-        places = {"NLI_STORE": str(self.store), "MLFLOW_TRACKING_URI": self._tracking, "PREFECT_API_URL": server}
-        self._environment = {**os.environ, **places}
+    def __init__(self, store: Path, arguments: list[str], server: str) -> None:
+        self.store = store
+        self._command = [str(Path(sys.executable).with_name("nli")), *arguments]
+        self._environment = {**os.environ, "PREFECT_API_URL": server}
         self.made: dict[Path, str] = {}
         self.step = 0
-
-    @property
-    def tracking(self) -> MlflowClient:
-        return MlflowClient(self._tracking)
 
     def kill(self, aim: Aim, chance: random.Random) -> bool:
         """Start it and kill it at the sight of any of `aim`, or after so many seconds; whether it was still running."""
@@ -89,17 +83,10 @@ class Attempts:
         if alive:
             os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-        self._check_what_is_there()
+        self.check_what_is_there()
         return alive
 
-    def finish(self) -> dict[str, Any]:
-        done = subprocess.run(self._command, env=self._environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        self._check_what_is_there()
-        summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return summary
-
-    def _check_what_is_there(self) -> None:
+    def check_what_is_there(self) -> None:
         """No output is ever made twice, and training never falls behind a checkpoint."""
         for manifest in self.store.glob("*/*/manifest.json"):
             if not manifest.parent.name.endswith(".partial"):
@@ -138,10 +125,12 @@ def _series(client: MlflowClient, run_id: str) -> dict[str, list[int]]:
 )
 def test_a_run_killed_anywhere_comes_to_the_same(
     run_pipeline: Callable[..., RunSummary],
+    nli_here: Callable[..., Any],
     prefect_server: str,
     workplace: Path,
     tiny_settings: list[str],
     empty_tracking_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
     aims: tuple[Aim, ...],
     sections: dict[str, dict[str, int]],
     number: int,
@@ -150,14 +139,26 @@ def test_a_run_killed_anywhere_comes_to_the_same(
     expected = run_pipeline(**sections)
     settings = [f"{section}.{name}={value}" for section, fields in sections.items() for name, value in fields.items()]
     settings.append("finetune.checkpoint_every=3")
-    (workplace / "killed").mkdir()
-    (workplace / "killed" / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
-    arguments = [*tiny_settings, *(word for setting in settings for word in ("--set", setting))]
-    killed = Attempts(workplace / "killed", arguments, prefect_server)
+    folder = workplace / "killed"
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
+    monkeypatch.setenv("NLI_STORE", str(folder / "store"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    command = [
+        "run",
+        "sample",
+        *tiny_settings,
+        *(word for setting in settings for word in ("--set", setting)),
+        "--json",
+    ]
+    killed = Attempts(folder / "store", command, prefect_server)
     chance = random.Random(number)
     survived = sum(killed.kill(aim, chance) for aim in aims)
     record_property("kills survived", survived)
-    found = killed.finish()
+    done = nli_here(*command)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    killed.check_what_is_there()
     assert survived > 0.8 * len(aims) - 1  # an attempt may be over before it is seen
 
     assert found["metrics"] == expected.metrics
@@ -165,12 +166,13 @@ def test_a_run_killed_anywhere_comes_to_the_same(
     assert _files(Store(killed.store)) == {key: _digests(output) for key, output in undisturbed.items()}
     assert not [path for place in ("*/*.partial", "*/*.discarded", "runs/*") for path in killed.store.glob(place)]
 
-    experiment = killed.tracking.get_experiment_by_name("nli")
+    tracking = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = tracking.get_experiment_by_name("nli")
     assert experiment is not None
-    (run,) = killed.tracking.search_runs([experiment.experiment_id])
+    (run,) = tracking.search_runs([experiment.experiment_id])
     assert (run.info.run_id, run.info.status) == (found["mlflow_run_id"], "FINISHED")
     steps = _series(MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}"), str(expected.mlflow_run_id))
-    assert _series(killed.tracking, found["mlflow_run_id"]) == steps
+    assert _series(tracking, found["mlflow_run_id"]) == steps
 
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=["sample"])))

@@ -55,9 +55,10 @@ def test_passwords_and_tokens_are_nowhere(
     workplace: Path,
     served_topics: str,
     tiny_encoder: Path,
+    arguments_seen: set[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Not in what the terminal shows, the stage store, MLflow's database and files, Prefect's logs and states."""
+    """Not in what the terminal shows, the store, MLflow's database and files, Prefect's logs, the process list."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     fields = {
         "corpus.source": served_topics,
@@ -85,5 +86,7 @@ def test_passwords_and_tokens_are_nowhere(
     assert runs
     assert logs
     leaks = [leak for path in files if path.is_file() for leak in _leaks(str(path), path.read_bytes())]
+    assert any("mlflow server" in arguments for arguments in arguments_seen)
+    leaks += _leaks("process list", "\n".join(arguments_seen).encode())
     leaks += _leaks("terminal", shown.encode()) + _leaks("Prefect", "\n".join(states + logs).encode())
     assert leaks == [], "\n".join(leaks)

@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.local.servers import prefect_server as local_server
 from nli_core.errors import UserError
 from nli_core.locks import FileLock
-from nli_core.store.store import Store
+from nli_core.store.store import Store, stage_key
 from tasks.operations.preflight import check_prefect, check_tracking
 from tasks.runtime.liveness import register_run, register_use
 from tasks.settings import Settings
@@ -84,12 +84,28 @@ def test_loops_compile_where_no_folder_can_be_written(project: Path, tmp_path: P
     assert done.stdout.strip().endswith("None")
 
 
-def test_a_store_of_somebody_else_is_one_line(workplace: Path, project: Path) -> None:
-    (workplace / "store").mkdir(mode=0o555)
+@pytest.mark.parametrize("part", ["store", "store/pack"])
+def test_a_store_of_somebody_else_is_one_line(workplace: Path, project: Path, part: str) -> None:
+    (workplace / part).mkdir(parents=True)
+    (workplace / part).chmod(0o555)
     done = _without_rights([str(Path(sys.executable).with_name("nli")), "run", "sample"], cwd=project)
     assert done.returncode == 2
-    assert f"nli: {workplace / 'store'}: cannot be" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"nli: {workplace / part}: cannot be")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("part", ["locks/pack-KEY.lock", "pack/KEY.partial/"])
+def test_a_part_of_the_store_of_somebody_else_is_named(tmp_path: Path, part: str) -> None:
+    path = tmp_path / part.replace("KEY", stage_key("pack", {}))
+    path.parent.mkdir(parents=True)
+    path.mkdir() if part.endswith("/") else path.touch()
+    path.chmod(0o555)
+    script = "import sys, pathlib; from nli_core.store.store import Store\n"
+    script += "with Store(pathlib.Path(sys.argv[1])).claim('pack', {}) as claim: (claim.partial / 'file').touch()"
+    done = _without_rights([sys.executable, "-c", script, str(tmp_path)])
+    told = done.stderr.splitlines()[-1]
+    assert f"UserError: {path}" in told
+    assert "cannot be written (Permission denied); share a store through a group" in told
 
 
 def test_locks_and_folders_are_shared_as_the_umask_says(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from flows.local.servers import free_port, prefect_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 _POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None)
+NAME = "tracking.team.example"
 _QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -97,6 +98,24 @@ def _objects(bucket: str) -> list[str]:
     return [found["Key"] for found in client.list_objects_v2(Bucket="models").get("Contents", [])]
 
 
+def _knowing(name: str, folder: Path) -> list[str]:
+    """What starts a command that finds this machine by a name, from a file of hosts of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("giving a process another /etc/hosts takes rights that this user has not")
+    (folder / "hosts").write_text(f"127.0.0.1 localhost {name}\n")
+    return ["unshare", "--mount", "sh", "-c", f'mount --bind {folder}/hosts /etc/hosts && exec "$@"', "sh"]
+
+
+def _open_the_ui(folder: Path) -> None:
+    command = [str(Path(sys.executable).with_name("nli")), "ui"]
+    command += ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as shown:
+        assert shown.stdout is not None
+        assert [shown.stdout.readline().split(":")[0] for _ in range(2)] == ["Prefect", "MLflow"]
+        shown.terminate()
+
+
 @pytest.mark.parametrize("tracking", ["server", "database"])
 def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
     workplace: Path,
@@ -104,8 +123,10 @@ def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
     bucket: str,
     tracking: str,
     tiny_settings: list[str],
+    arguments_seen: set[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    with_name = _knowing(NAME, workplace) if tracking == "server" else []
     monkeypatch.setenv("PREFECT_HOME", str(workplace / "prefect"))
     monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", f"postgresql+asyncpg://{postgres}/prefect")
     with ExitStack() as ends:
@@ -116,15 +137,17 @@ def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
         if tracking == "server":
             port = str(free_port())
             command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", port]
-            command += ["--backend-store-uri", f"postgresql://{postgres}/mlflow", "--artifacts-destination", bucket]
+            command += ["--host", "0.0.0.0", "--allowed-hosts", f"{NAME}:{port}", "--artifacts-destination", bucket]
+            monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", f"postgresql://{postgres}/mlflow")
             ends.enter_context(_running(command, lambda: _get(f"http://127.0.0.1:{port}/health"), cwd=workplace))
-            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+            monkeypatch.delenv("MLFLOW_BACKEND_STORE_URI")
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{NAME}:{port}")
         else:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://{postgres}/mlflow")
             monkeypatch.setenv("NLI_ARTIFACTS", bucket)
 
         def nli(*words: str) -> "subprocess.CompletedProcess[str]":
-            command = [str(Path(sys.executable).with_name("nli")), *words]
+            command = [*with_name, str(Path(sys.executable).with_name("nli")), *words]
             done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
             assert "team-secret" not in done.stdout + done.stderr
@@ -134,8 +157,13 @@ def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
         assert "Nothing to do" in nli("run", "sample", *tiny_settings).stdout
         shown = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here").stdout
         assert "entailment" in shown
+        nli("doctor", "sample", *tiny_settings)
+        if tracking == "database":
+            _open_the_ui(workplace)
         runs = requests.post(f"{prefect.address}/api/flow_runs/filter", json={}, timeout=30).json()
         assert [run["state_name"] for run in runs] == ["Completed", "Completed"]
+    assert any("mlflow server" in arguments for arguments in arguments_seen)
+    assert not [arguments for arguments in arguments_seen if "team-secret" in arguments]
     found = _objects(bucket)
     assert any(name.endswith("model.safetensors") for name in found)
     assert any(name.endswith("predictions-test.parquet") for name in found)

@@ -18,7 +18,8 @@ from nli_core.errors import UserError, reason_of
 
 _PART_BYTES = 4 << 20  # Arrow reads some parts ahead
 _MOST_PART_BYTES = 1 << 27  # and so the longest record
-_PART_ROWS = 100_000  # of a Parquet file
+_PARQUET_PART_BYTES = 1 << 25
+_PART_ROWS = 100_000
 # What Arrow says of a record, or a header, that is longer than a part.
 _TOO_LONG = ("straddling object", "Empty CSV file or block")
 
@@ -53,7 +54,10 @@ def _parquet_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
         schema = file.schema_arrow
         wanted = _wanted(schema.names, source, table)
         _refuse_other_types(schema, wanted, source)
-        for batch in file.iter_batches(_PART_ROWS, columns=wanted):
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        widest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+        rows = min(_PART_ROWS, 1 + _PARQUET_PART_BYTES // (widest + 1))
+        for batch in file.iter_batches(rows, columns=wanted):
             yield pl.DataFrame(batch)
 
 

@@ -7,6 +7,7 @@ Three examples of 4, 2 and 3 tokens, the second without a hypothesis:
     boundaries  [3, 2, 3]                  where an example's hypothesis begins; its length if it has none
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -45,6 +46,16 @@ class RaggedExamples:
     lengths: IntArray
     boundaries: IntArray
     pad_id: int
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[RaggedExamples]") -> "RaggedExamples":
+        """Join one part or more into one, in their order."""
+        return cls(
+            np.concatenate([part.input_ids for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.boundaries for part in parts]),
+            parts[0].pad_id,
+        )
 
     def __len__(self) -> int:
         return len(self.lengths)
