@@ -170,13 +170,15 @@ def pack_shard(job: ShardJob) -> ShardFacts:
 def _parts(job: ShardJob) -> Iterator[pl.DataFrame]:
     """Yield the rows of a job in the parts that they were written in, so that long texts are not in memory at once."""
     start, end = job.start, job.start + job.rows
-    with pa.memory_map(str(job.table)) as file:
-        table = pa.ipc.open_file(file)
+    # The memory map counts rows without reading them; read through it, they would count as this process' memory.
+    with pa.memory_map(str(job.table)) as mapped, pa.OSFile(str(job.table)) as file:
+        counts, table = pa.ipc.open_file(mapped), pa.ipc.open_file(file)
         first = 0
-        for batch in map(table.get_batch, range(table.num_record_batches)):
-            last = first + batch.num_rows
+        for number in range(table.num_record_batches):
+            last = first + counts.get_batch(number).num_rows
             if first < end and last > start:
-                yield pl.DataFrame(batch.slice(max(0, start - first), min(end, last) - max(start, first)))
+                rows = table.get_batch(number).slice(max(0, start - first), min(end, last) - max(start, first))
+                yield pl.DataFrame(rows)
             first = last
 
 

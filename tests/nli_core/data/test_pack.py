@@ -9,8 +9,10 @@ import pytest
 
 from nli_core.config import PackConfig
 from nli_core.data.corpus.layout import CorpusLayout
+from nli_core.data.examples.encode import EncodedTexts, Texts, encode_texts
 from nli_core.data.examples.shards import ShardSet
 from nli_core.data.pack import ShardFacts, ShardJob, pack, pack_shard
+from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.download.corpora.sample import SampleCorpus
 from nli_core.download.corpora.snli import SnliCorpus
 from nli_core.download.fetch import Fetcher
@@ -66,6 +68,23 @@ def test_the_number_of_shards_does_not_change_the_examples(tmp_path: Path, corpu
         assert np.array_equal(getattr(one, name), getattr(many, name))
     for name in ("input_ids", "lengths", "boundaries"):
         assert np.array_equal(getattr(one.examples, name), getattr(many.examples, name))
+
+
+def test_long_texts_are_tokenized_a_part_of_the_file_at_a_time(
+    tmp_path: Path, corpus: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pack(corpus, tiny_encoder, tmp_path / "one", rows_per_shard=50)
+    at_once: list[int] = []
+
+    def encode(tokenizer: Tokenizer, premises: Texts, *others: Any, **options: Any) -> EncodedTexts:
+        at_once.append(len(premises.raw))
+        return encode_texts(tokenizer, premises, *others, **options)
+
+    monkeypatch.setattr("nli_core.data.pack.encode_texts", encode)
+    monkeypatch.setattr("nli_core.data.corpus.reading._PART_BYTES", 1_000)
+    _pack(corpus, tiny_encoder, tmp_path / "many", rows_per_shard=50)
+    assert _bytes(tmp_path / "one") == _bytes(tmp_path / "many")
+    assert (sum(at_once), max(at_once) < 20) == (360, True)
 
 
 def test_a_shard_is_ragged_and_small_and_says_what_it_is(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:

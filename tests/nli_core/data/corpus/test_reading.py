@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -152,3 +153,11 @@ def test_words_of_a_parquet_dictionary_are_text(tmp_path: Path) -> None:
     words = pa.array(["a", "b", "a"]).dictionary_encode()
     pq.write_table(pa.table({"label": words, "premise": words, "hypothesis": words}), tmp_path / "t")
     assert pl.concat(_read(tmp_path / "t", _layout("parquet"), 2))["label"].cast(pl.String).to_list() == ["a", "b", "a"]
+
+
+def test_long_texts_of_a_parquet_file_come_in_small_parts(tmp_path: Path) -> None:
+    texts = [os.urandom(1 << 22).hex() for _ in range(10)]
+    pq.write_table(pa.table({"label": ["a"] * 10, "premise": texts, "hypothesis": ["b"] * 10}), tmp_path / "t")
+    parts = _read(tmp_path / "t", _layout("parquet"), 100_000)
+    assert max(part.height for part in parts) < 6
+    assert [text for part in parts for text in part["premise"]] == texts
