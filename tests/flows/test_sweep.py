@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
+from flows.pipeline import RunSummary
 from tasks.settings import Settings
 
 RATES = {"finetune.learning_rate": [1e-6, 3e-3]}
@@ -28,14 +29,19 @@ def client(workplace: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
 
 
-@pytest.mark.usefixtures("finished_run")
-def test_a_sweep_tries_each_value_and_names_the_best(nli_here: Callable[..., Any], tiny_settings: list[str]) -> None:
+def test_a_sweep_tries_each_value_and_names_the_best(
+    finished_run: RunSummary,
+    run_pipeline: Callable[..., RunSummary],
+    nli_here: Callable[..., Any],
+    tiny_settings: list[str],
+) -> None:
+    other = run_pipeline(finetune={"learning_rate": 1e-6})
     done = nli_here("sweep", "sample", *tiny_settings, "--grid", "finetune.learning_rate=1e-6,1e-3", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert {trial["values"] for trial in told["trials"]} == {
-        "finetune.learning_rate=1e-06",
-        "finetune.learning_rate=0.001",
+    assert {trial["values"]: trial["run_id"] for trial in told["trials"]} == {
+        "finetune.learning_rate=1e-06": other.mlflow_run_id,
+        "finetune.learning_rate=0.001": finished_run.mlflow_run_id,
     }
     devs = [choice["dev"] for choice in told["choices"]]
     assert devs == sorted(devs, reverse=True)

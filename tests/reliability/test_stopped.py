@@ -94,9 +94,8 @@ def _assert_stopped(workplace: Path, told: str) -> None:
     assert _statuses(workplace) == ["KILLED"]
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, -15, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_a_signal_stops_a_training_at_a_checkpoint(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"],
     workplace: Path,

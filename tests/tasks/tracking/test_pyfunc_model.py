@@ -76,6 +76,7 @@ def _check_answers(ask: Callable[[Any], requests.Response], model: Path) -> None
         assert (refused.status_code, reason in refused.text) == (400, True), refused.text
 
 
+@pytest.mark.slow
 def test_the_served_model_answers_and_says_what_it_cannot_answer(
     logged_model: Path, finished_run: RunSummary, tmp_path: Path
 ) -> None:
