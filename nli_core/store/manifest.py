@@ -28,10 +28,11 @@ class FileRecord(BaseModel):
 class Manifest(BaseModel):
     """Files, key inputs and facts of a finished output. Its presence means that the output is complete.
 
-    On disk, `key_inputs` is called `ingredients`.
+    On disk, `key_inputs` is called `ingredients`. Add new fields at the end: versions that share a store then read each
+    other's manifests, and neither takes the other's outputs for leftovers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     stage: Stage
     key: str

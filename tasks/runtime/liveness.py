@@ -25,7 +25,7 @@ MarkDead = Callable[[Settings, str], object]
 """Marks what a dead flow run left RUNNING in MLflow; takes the settings and the flow run's id."""
 
 _DEFERRED = ".deferred"
-_DIED = "its process died; rerun the command to resume"
+_DIED = "its process died, for instance by the kernel for lack of memory; rerun the command to resume"
 
 
 @contextmanager

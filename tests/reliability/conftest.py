@@ -6,9 +6,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -78,3 +79,14 @@ def arguments_seen() -> Iterator[set[str]]:
     yield seen
     done.set()
     thread.join()
+
+
+@pytest.fixture
+def without_rights() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs a command as a user who may not write where the permissions forbid it, even as root."""
+    drop = ["setpriv", "--inh-caps=-dac_override", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+
+    def run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([*drop, *command], capture_output=True, text=True, check=False, **options)
+
+    return run

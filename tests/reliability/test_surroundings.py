@@ -27,6 +27,7 @@ from tasks.settings import Settings
 pytestmark = pytest.mark.faults("inputs tried")
 
 Nli = Callable[..., "subprocess.CompletedProcess[str]"]
+WithoutRights = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b"])
@@ -63,13 +64,9 @@ def test_a_store_that_cannot_be_is_one_line(
     assert done.stderr == f"nli: {workplace / place}: cannot be the stage store ({reason}); set NLI_STORE\n"
 
 
-def _without_rights(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run a command as a user who may not write where the permissions forbid it, even as root."""
-    drop = ["setpriv", "--inh-caps=-dac_override", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
-    return subprocess.run([*drop, *command], capture_output=True, text=True, check=False, **options)
-
-
-def test_loops_compile_where_no_folder_can_be_written(project: Path, tmp_path: Path) -> None:
+def test_loops_compile_where_no_folder_can_be_written(
+    project: Path, tmp_path: Path, without_rights: WithoutRights
+) -> None:
     core = tmp_path / "nli_core"
     shutil.copytree(project / "nli_core", core, ignore=shutil.ignore_patterns("__pycache__"))
     for folder in (*core.rglob("*/"), core, tmp_path):
@@ -77,7 +74,7 @@ def test_loops_compile_where_no_folder_can_be_written(project: Path, tmp_path: P
     script = "from nli_core.data.tokenize.kernels import gather_ids as g; print(g.targetoptions, g.stats.cache_path)"
     environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
     environment.pop("XDG_CACHE_HOME", None)
-    done = _without_rights([sys.executable, "-c", script], env=environment, cwd="/")
+    done = without_rights([sys.executable, "-c", script], env=environment, cwd="/")
     tmp_path.chmod(0o755)
     assert done.returncode == 0, done.stderr
     assert "'nogil': True" in done.stdout
@@ -85,24 +82,28 @@ def test_loops_compile_where_no_folder_can_be_written(project: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("part", ["store", "store/pack"])
-def test_a_store_of_somebody_else_is_one_line(workplace: Path, project: Path, part: str) -> None:
+def test_a_store_of_somebody_else_is_one_line(
+    workplace: Path, project: Path, without_rights: WithoutRights, part: str
+) -> None:
     (workplace / part).mkdir(parents=True)
     (workplace / part).chmod(0o555)
-    done = _without_rights([str(Path(sys.executable).with_name("nli")), "run", "sample"], cwd=project)
+    done = without_rights([str(Path(sys.executable).with_name("nli")), "run", "sample"], cwd=project)
     assert done.returncode == 2
     assert done.stderr.startswith(f"nli: {workplace / part}: cannot be")
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("part", ["locks/pack-KEY.lock", "pack/KEY.partial/"])
-def test_a_part_of_the_store_of_somebody_else_is_named(tmp_path: Path, part: str) -> None:
+def test_a_part_of_the_store_of_somebody_else_is_named(
+    tmp_path: Path, without_rights: WithoutRights, part: str
+) -> None:
     path = tmp_path / part.replace("KEY", stage_key("pack", {}))
     path.parent.mkdir(parents=True)
     path.mkdir() if part.endswith("/") else path.touch()
     path.chmod(0o555)
     script = "import sys, pathlib; from nli_core.store.store import Store\n"
     script += "with Store(pathlib.Path(sys.argv[1])).claim('pack', {}) as claim: (claim.partial / 'file').touch()"
-    done = _without_rights([sys.executable, "-c", script, str(tmp_path)])
+    done = without_rights([sys.executable, "-c", script, str(tmp_path)])
     told = done.stderr.splitlines()[-1]
     assert f"UserError: {path}" in told
     assert "cannot be written (Permission denied); share a store through a group" in told

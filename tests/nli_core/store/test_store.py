@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nli_core.store.manifest import MANIFEST_NAME
+from nli_core.store.manifest import MANIFEST_NAME, Manifest
 from nli_core.store.store import Store, stage_key
 
 INGREDIENTS = {"finetune": {"seed": 1}}
@@ -51,6 +51,21 @@ def test_a_damaged_output_is_noticed_and_made_again(tmp_path: Path, damage: str,
     if damage != "manifest":
         assert str(file) in logged[0]
     assert _make(store).damage() is None
+
+
+def test_an_output_of_a_later_version_is_no_leftover(tmp_path: Path) -> None:
+    class LaterManifest(Manifest):
+        invented: str = "later"
+
+    store = Store(tmp_path)
+    made = _make(store)
+    fields = {**made.manifest.model_dump(by_alias=True), "sha256": ""}
+    sealed = LaterManifest(**fields).sealed().model_dump_json(indent=1, by_alias=True)
+    (made.folder / MANIFEST_NAME).write_text(sealed)
+    assert "invented" in sealed
+    assert (store.leftovers(), store.damages()) == ([], [])
+    with store.claim("finetune", INGREDIENTS) as claim:
+        assert claim.done is not None
 
 
 def test_a_failed_stage_leaves_its_work_but_no_output(tmp_path: Path) -> None:
