@@ -3,8 +3,10 @@
 import errno
 import os
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 from nli_core.printable import printable
 from nli_core.urls import without_credentials
@@ -43,6 +45,23 @@ def connection_fault(error: BaseException) -> str:
             return f"no secure connection ({cause.reason}), does the server speak https?"
         cause = cause.__cause__ or cause.__context__
     return f"no connection ({type(error).__name__}), is there a network?"
+
+
+@contextmanager
+def explained_refusals(
+    remedy: str = "ask its owner for access, or name another", below: Path = Path()
+) -> Iterator[None]:
+    """Turn the system's refusal to open a file into a UserError that ends in `remedy`.
+
+    With `below`, only for files below that folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename is not None
+        if not refused or (below != Path() and below not in Path(os.fsdecode(error.filename)).parents):
+            raise
+        raise UserError(f"{os.fsdecode(error.filename)}: cannot be used ({error.strerror}); {remedy}") from error
 
 
 def disk_is_full(error: BaseException | None) -> bool:

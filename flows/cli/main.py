@@ -27,7 +27,7 @@ from flows.cli.status import status
 from flows.cli.store import store_app
 from flows.cli.sweep import sweep
 from flows.cli.ui import ui
-from nli_core.errors import UserError
+from nli_core.errors import UserError, explained_refusals
 from tasks.settings import DEBUG, debugging
 
 USER_ERROR = 2
@@ -48,7 +48,8 @@ def main() -> None:
         sys.argv.remove("--debug")
         os.environ[DEBUG] = "1"
     try:
-        status = app(standalone_mode=False, prog_name="nli")
+        with explained_refusals():
+            status = app(standalone_mode=False, prog_name="nli")
         if status == INTERRUPTED:
             error("stopped")
         sys.exit(status)

@@ -9,7 +9,6 @@ result, the digests of the files that the stage reads, and a digest of the code 
 into the partial folder last. One rename then puts the whole output under its final name.
 """
 
-import errno
 import os
 import shutil
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from nli_core import atomic
 from nli_core.callbacks import ShouldStop, StoppedError, never
 from nli_core.config import STAGES, Stage
-from nli_core.errors import UserError, disk_is_full
+from nli_core.errors import UserError, disk_is_full, explained_refusals
 from nli_core.hashing import canonical_digest
 from nli_core.locks import FileLock
 from nli_core.log import LOGGER
@@ -95,7 +94,7 @@ class Store:
         key = stage_key(stage, inputs)
         folder = self.folder(stage, key)
         waiting = f"{stage}: waiting for another run that does the same work"
-        with self._explained_refusals(), self.lock(f"{stage}-{key}", waiting, should_stop):
+        with explained_refusals(_SHARE, below=self.root), self.lock(f"{stage}-{key}", waiting, should_stop):
             folder.parent.mkdir(exist_ok=True)
             _restore_discarded(folder)
             done = None if force else read_output(folder)
@@ -146,17 +145,6 @@ class Store:
                     raise StoppedError(f"{waiting}: stopped")
                 time.sleep(_POLL_SECONDS)
             yield
-
-    @contextmanager
-    def _explained_refusals(self) -> Iterator[None]:
-        """Turn the refusal to write a file of this store into a user's error."""
-        try:
-            yield
-        except OSError as error:
-            ours = error.filename and self.root in Path(os.fsdecode(error.filename)).parents
-            if ours and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise UserError(f"{error.filename}: cannot be written ({error.strerror}); {_SHARE}") from error
-            raise
 
     def _lock_path(self, name: str) -> Path:
         locks = self.root / "locks"

@@ -16,6 +16,7 @@ from prefect.states import Cancelled, Completed
 
 from nli_core.callbacks import StoppedError
 from nli_core.config import Stage
+from nli_core.errors import explained_refusals
 from nli_core.log import LOGGER
 from nli_core.run.plan import StageRequest, key_inputs, stage_code
 from nli_core.store.claim import Claim
@@ -64,7 +65,7 @@ def run_stage(
     settings, started = Settings.from_environment(), time.monotonic()
     inputs = key_inputs(stage, request.config, request.upstream)
     try:
-        with ExitStack() as stack:
+        with explained_refusals(), ExitStack() as stack:
             with CancellationToken() as stop:  # while another run holds the key
                 claiming = settings.store.claim(stage, inputs, force=request.rerun, should_stop=stop)
                 claim = stack.enter_context(claiming)

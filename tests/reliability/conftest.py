@@ -83,8 +83,9 @@ def arguments_seen() -> Iterator[set[str]]:
 
 @pytest.fixture
 def without_rights() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs a command as a user who may not write where the permissions forbid it, even as root."""
-    drop = ["setpriv", "--inh-caps=-dac_override", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    """Runs a command as a user who may not read and write where the permissions forbid it, even as root."""
+    rights = "-dac_override,-dac_read_search"
+    drop = ["setpriv", f"--inh-caps={rights}", f"--bounding-set={rights}"] if os.geteuid() == 0 else []
 
     def run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([*drop, *command], capture_output=True, text=True, check=False, **options)

@@ -106,7 +106,36 @@ def test_a_part_of_the_store_of_somebody_else_is_named(
     done = without_rights([sys.executable, "-c", script, str(tmp_path)])
     told = done.stderr.splitlines()[-1]
     assert f"UserError: {path}" in told
-    assert "cannot be written (Permission denied); share a store through a group" in told
+    assert "cannot be used (Permission denied); share a store through a group" in told
+
+
+@pytest.mark.parametrize(
+    ("recipe", "field", "name"),
+    [
+        ("file-example", "corpus.train", "rows.csv"),
+        ("snli-minilm", "corpus.source", "snli.zip"),
+        ("sample", "encoder.name", "vocab.txt"),
+    ],
+)
+def test_a_file_of_somebody_else_is_one_line(
+    workplace: Path,
+    project: Path,
+    tiny_encoder: Path,
+    without_rights: WithoutRights,
+    recipe: str,
+    field: str,
+    name: str,
+) -> None:
+    file = Path(shutil.copytree(tiny_encoder, workplace / "closed")) / name
+    file.touch()
+    file.chmod(0)
+    named = file.parent if field == "encoder.name" else file
+    settings = {"encoder.name": tiny_encoder, field: named}
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    done = without_rights([str(Path(sys.executable).with_name("nli")), "run", recipe, *words], cwd=project)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"nli: {file}: cannot be used (Permission denied)")
+    assert "Traceback" not in done.stderr
 
 
 def test_locks_and_folders_are_shared_as_the_umask_says(tmp_path: Path) -> None:
