@@ -81,6 +81,49 @@ def test_loops_compile_where_no_folder_can_be_written(
     assert done.stdout.strip().endswith("None")
 
 
+AS_NOBODY = """
+case "$2" in  # an interpreter that nobody else can reach is shown to them, in a mount name space of its own
+    /root/*) mkdir -p "$1$2"; mount --bind "$2" "$1$2"; mount --rbind "$1/root" /root ;;
+esac
+shift 2; exec setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"
+"""
+
+
+@pytest.mark.slow
+def test_nobody_trains_from_a_checkout_that_is_roots(
+    prefect_server: str, workplace: Path, project: Path, tiny_encoder: Path, tiny_settings: list[str]
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("becoming another user takes rights that this user has not")
+    for place in [workplace, *workplace.parents][:-2]:
+        place.chmod(place.stat().st_mode | 0o011)
+    for place in (workplace, workplace / "mlflow.db"):
+        shutil.chown(place, "nobody")
+    for file in tiny_encoder.iterdir():
+        file.chmod(0o644)
+    kept = {name: os.environ[name] for name in ("NLI_STORE", "MLFLOW_TRACKING_URI")}
+    environment = {**kept, "PATH": os.environ["PATH"], "HOME": "/nonexistent", "PREFECT_API_URL": prefect_server}
+    nli = str(Path(sys.executable).with_name("nli"))
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-ec",
+        AS_NOBODY,
+        "sh",
+        str(workplace),
+        sys.base_prefix,
+        nli,
+        "run",
+        "sample",
+    ]
+    done = subprocess.run(
+        [*command, *tiny_settings], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "evaluate  Completed" in done.stdout
+
+
 @pytest.mark.parametrize("part", ["store", "store/pack"])
 def test_a_store_of_somebody_else_is_one_line(
     workplace: Path, project: Path, without_rights: WithoutRights, part: str
