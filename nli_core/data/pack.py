@@ -168,7 +168,7 @@ def pack_shard(job: ShardJob) -> ShardFacts:
 
 
 def _parts(job: ShardJob) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a job in the parts that they were written in, so that long texts are not in memory at once."""
+    """Yield the rows of a job in the parts that they were written in, so that memory holds few long texts."""
     start, end = job.start, job.start + job.rows
     # The memory map counts rows without reading them; read through it, they would count as this process' memory.
     with pa.memory_map(str(job.table)) as mapped, pa.OSFile(str(job.table)) as file:
