@@ -7,9 +7,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
 
 
+Serve = Callable[[Callable[..., BaseHTTPRequestHandler]], str]
 MakeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 
@@ -197,6 +200,23 @@ def tiny_settings(tiny_sections: dict[str, dict[str, Any]]) -> list[str]:
     """Arguments that make the recipe `sample` the tiny config."""
     values = {f"{section}.{name}": value for section, fields in tiny_sections.items() for name, value in fields.items()}
     return [word for name, value in values.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Starts HTTP servers on loopback that answer as a class of handlers does; gives the host and port of each."""
+    monkeypatch.setattr(BaseHTTPRequestHandler, "log_message", lambda *_: None)
+    with ExitStack() as ends:
+
+        def start(handler: Callable[..., BaseHTTPRequestHandler]) -> str:
+            server = ends.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            ends.callback(thread.join)
+            ends.callback(server.shutdown)
+            return f"127.0.0.1:{server.server_port}"
+
+        yield start
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Passwords and tokens stay where their user put them."""
 
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,15 @@ TOKEN = "hub-secret"
 SECRETS = (b"tracking-secret", b"corpus-secret", TOKEN.encode())
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def served_topics(tmp_path: Path) -> Iterator[str]:
+def served_topics(serve: Callable[..., str], tmp_path: Path) -> str:
     """A small AG News behind an address with a password."""
     folder = tmp_path / "served-topics"
     folder.mkdir()
     for name, rows in (("train.csv", 40), ("test.csv", 8)):
         lines = [f'"{row % 4 + 1}","a child","news of {TOPICS[row % 4].lower()} number {row}"' for row in range(rows)]
         (folder / name).write_text("\n".join(lines) + "\n")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://me:corpus-secret@127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return f"http://me:corpus-secret@{serve(partial(SimpleHTTPRequestHandler, directory=str(folder)))}"
 
 
 def _leaks(place: str, text: bytes) -> list[str]:

@@ -6,9 +6,8 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +220,7 @@ def test_a_terminal_of_few_letters_gets_escapes(project: Path, encoding: str) ->
 
 
 @pytest.fixture
-def web_page() -> Iterator[str]:
+def web_page(serve: Callable[..., str]) -> str:
     """The address of a server that answers every request with a page, as a hotel's login does."""
 
     class Page(BaseHTTPRequestHandler):
@@ -236,16 +235,7 @@ def web_page() -> Iterator[str]:
         def do_POST(self) -> None:
             self.do_GET()
 
-        def log_message(self, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return f"http://{serve(Page)}"
 
 
 def test_a_web_page_is_neither_prefect_nor_mlflow(

@@ -1,9 +1,9 @@
-"""A local HTTP server that serves a folder, or misbehaves on purpose."""
+"""An HTTP server that serves a folder, or misbehaves on purpose."""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def _no_waiting_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(serve: Callable[..., str], tmp_path: Path) -> Iterator[Server]:
     folder = tmp_path / "served"
     folder.mkdir()
     over = threading.Event()
@@ -66,18 +66,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
                     self.wfile.flush()
                     over.wait()
 
-        def log_message(self, *args: object) -> None:
-            """Quiet."""
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state = Server(f"http://127.0.0.1:{httpd.server_port}", folder)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
+    state = Server(f"http://{serve(Handler)}", folder)
     yield state
     over.set()
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
 
 
 @pytest.fixture

