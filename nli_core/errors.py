@@ -49,7 +49,7 @@ def connection_fault(error: BaseException) -> str:
 
 @contextmanager
 def explained_refusals(
-    remedy: str = "ask its owner for access, or name another", below: Path = Path()
+    remedy: str = "ask its owner for access, or name another", below: Path | None = None
 ) -> Iterator[None]:
     """Turn the system's refusal to open a file into a UserError that ends in `remedy`.
 
@@ -59,9 +59,10 @@ def explained_refusals(
         yield
     except OSError as error:
         refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename is not None
-        if not refused or (below != Path() and below not in Path(os.fsdecode(error.filename)).parents):
+        path = Path(os.fsdecode(error.filename)) if refused else Path()
+        if not refused or (below and below not in path.parents):
             raise
-        raise UserError(f"{os.fsdecode(error.filename)}: cannot be used ({error.strerror}); {remedy}") from error
+        raise UserError(f"{path}: cannot be used ({error.strerror}); {remedy}") from error
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -18,8 +18,8 @@ from nli_core.errors import UserError, reason_of
 
 _PART_BYTES = 4 << 20  # Arrow reads some parts ahead
 _MOST_PART_BYTES = 1 << 27  # and so the longest record
-_PARQUET_PART_BYTES = 1 << 25
-_PART_ROWS = 100_000
+_PARQUET_PART_BYTES = 1 << 25  # about
+_PART_ROWS = 100_000  # of a Parquet file, at most
 # What Arrow says of a record, or a header, that is longer than a part.
 _TOO_LONG = ("straddling object", "Empty CSV file or block")
 

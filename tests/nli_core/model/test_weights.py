@@ -1,6 +1,8 @@
 import json
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -203,3 +205,12 @@ def test_absurd_sizes_are_refused_before_they_take_memory(folder: Path) -> None:
         with pytest.raises(UserError, match=r"config\.json implies|lack the tensor"):
             load_encoder(folder)
     assert psutil.Process().memory_info().rss - before < 500_000_000
+
+
+@pytest.mark.slow
+def test_loading_weights_imports_no_compiler(tiny_encoder: Path) -> None:
+    """It would take two seconds of every prediction."""
+    script = "import sys, pathlib; from nli_core.model.weights import load_encoder\n"
+    script += "load_encoder(pathlib.Path(sys.argv[1])); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script, str(tiny_encoder)], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
