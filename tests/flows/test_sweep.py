@@ -54,7 +54,7 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
     nli_here: Callable[..., Any], tiny_settings: list[str], client: MlflowClient
 ) -> None:
     words = ["sweep", "sample", *tiny_settings, "--grid", "finetune.learning_rate=1e-6,3e-3", "--seeds", "2", "--json"]
-    words += ["--set", "corpus.pairs=900", "--set", "finetune.epochs=6"]
+    words += ["--set", "corpus.pairs=900", "--set", "finetune.epochs=12"]
     done = nli_here(*words, "--jobs", "2")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
