@@ -7,12 +7,14 @@ import atexit
 import errno
 import gc
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
+from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from flows.cli.attention import attention
@@ -48,6 +50,7 @@ def main() -> None:
         sys.argv.remove("--debug")
         os.environ[DEBUG] = "1"
     try:
+        _check_present_folder()
         with explained_refusals():
             status = app(standalone_mode=False, prog_name="nli")
         if status == INTERRUPTED:
@@ -65,12 +68,27 @@ def main() -> None:
             traceback.print_exc()
         error(str(fault))
         sys.exit(USER_ERROR)
+    except ValidationError as fault:
+        if not fault.title.endswith("Settings"):  # of Prefect, which reads them when it is imported
+            raise
+        first = fault.errors()[0]
+        section = re.findall("[A-Z][a-z]+", fault.title.removesuffix("Settings"))
+        field = "_".join(map(str, (*section, *first["loc"]))).lower()
+        error(f"Prefect's setting {field}: {first['msg']}; fix the variable PREFECT_... that sets it, or the profile")
+        sys.exit(USER_ERROR)
     except OSError as fault:
         if fault.filename is not None or fault.errno not in _LOST_OUTPUT:
             raise
         sys.stdout = _nowhere()  # so that Python does not write the rest at its end
         error(f"the output cannot be written ({fault.strerror})")
         sys.exit(USER_ERROR)
+
+
+def _check_present_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the present folder was deleted; change to another") from None
 
 
 def _open_closed_streams() -> None:

@@ -42,7 +42,9 @@ class Server:
                 if self.process.poll() is None:
                     return
             time.sleep(0.1)
-        raise UserError(f"{self.name} did not start at {self.address}; is the port in use? Choose another port")
+        own = f"{self.name.lower()} server"
+        line = f"{self.name} did not start at {self.address}; start it by hand (`{own} start`) to see why"
+        raise UserError(line.replace("mlflow server start", own))
 
     def stop(self) -> None:
         """Stop the server and its own children, which live in a session of their own."""
@@ -90,7 +92,11 @@ def prefect_server(*, services: bool = True, pages: bool = True, port: int | Non
 
     `services` schedule and clean up; `pages` are the UI.
     """
-    Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser().mkdir(parents=True, exist_ok=True)
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{home}: cannot be Prefect's folder ({error.strerror}); set PREFECT_HOME") from None
     port = port or free_port()
     its_own = {
         "PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api",  # its pages ask port 4200 otherwise

@@ -48,7 +48,7 @@ def predict_table(
 
     Raises:
         UserError: the model takes another number of texts, the file cannot be read, lacks a column, or has a row
-            without text, and nothing is predicted then; or `target` cannot be written.
+            without text, and nothing is predicted then; or the file changes meanwhile, or `target` cannot be written.
     """
     columns = predictor.inputs if columns is None else columns
     if len(columns) != len(predictor.inputs):
@@ -67,19 +67,29 @@ def predict_table(
     }
     with _parts_of(target, json.dumps(plan, sort_keys=True)) as parts:
         done = kept = 0
-        windows = (window for part in read_parts(named, table) for window in part.iter_slices(_WINDOW_ROWS))
-        for index, window in enumerate(windows):
-            path = parts / f"{index:06d}.parquet"
-            if path.exists() and pq.read_metadata(path).num_rows == window.height:
+        paths: list[Path] = []
+        for window in _windows(named, table):
+            paths.append(parts / f"{len(paths):06d}.parquet")
+            if paths[-1].exists() and pq.read_metadata(paths[-1]).num_rows == window.height:
                 kept += window.height
             else:
-                with atomic.replacing(path) as partial:
+                with atomic.replacing(paths[-1]) as partial:
                     _predict(predictor, window, columns, done).write_parquet(partial)
             done += window.height
             progress(done, rows, source.name)
-        _join([parts / f"{part:06d}.parquet" for part in range(index + 1)], target)
+        if done != rows or file_sha256(source) != plan["source"]:
+            _delete_parts(parts)  # which may hold rows of either content
+            raise UserError(f"{source}: changed while it was predicted; rerun once nobody writes to it")
+        _join(paths, target)
         _delete(parts)
     return {"rows": rows, "kept_rows": kept}
+
+
+def _windows(source: Source, table: Table) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a file that was checked; end where it has changed since then and cannot be read on."""
+    with contextlib.suppress(pl.exceptions.PolarsError, pa.ArrowException, UserError):
+        for part in read_parts(source, table):
+            yield from part.iter_slices(_WINDOW_ROWS)
 
 
 def plain_format(source: Path) -> TableFormat:
@@ -89,7 +99,8 @@ def plain_format(source: Path) -> TableFormat:
         UserError: the file is missing, compressed, or of no known format.
     """
     if not source.is_file():
-        raise UserError(f"{source}: {'is a folder; name a file in it' if source.is_dir() else 'there is no such file'}")
+        other = "is no regular file; write its rows to one" if source.exists() else "there is no such file"
+        raise UserError(f"{source}: {'is a folder; name a file in it' if source.is_dir() else other}")
     if source.suffix == ".gz":
         raise UserError(f"{source}: is compressed; unpack it first")
     return format_of(source)

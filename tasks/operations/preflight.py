@@ -9,6 +9,7 @@ from prefect.settings import PREFECT_API_URL
 from nli_core.errors import UserError, reason_of
 from nli_core.urls import is_remote, without_password
 from tasks.settings import Settings
+from tasks.tracking.database import check_database
 
 _TIMEOUT_SECONDS = 10
 _CHEAP_REQUEST = "api/2.0/mlflow/experiments/search?max_results=1"  # MLflow's own health check answers any host
@@ -30,6 +31,7 @@ def check_prefect() -> None:
 
 def check_tracking(settings: Settings) -> None:
     """Raise UserError if a configured tracking server or database does not answer."""
+    check_database(settings)
     if settings.tracking_uri.startswith("sqlite:"):
         return
     if not is_remote(settings.tracking_uri):

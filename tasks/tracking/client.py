@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from nli_core.errors import UserError, disk_is_full, reason_of
 from tasks.settings import Settings
+from tasks.tracking.database import check_database
 
 
 @contextmanager
@@ -25,6 +26,7 @@ def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     # The address that MLflow prints has user name and password; the summary has it without.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    check_database(settings)
     try:
         settings.store.root.parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(settings.tracking_uri)

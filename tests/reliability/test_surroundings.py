@@ -1,6 +1,7 @@
 """Machines as they are: odd paths, closed streams, servers that are something else, folders without rights."""
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -249,6 +250,64 @@ def test_a_web_page_is_neither_prefect_nor_mlflow(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", web_page)
     with pytest.raises(UserError, match=rf"^{web_page} answers with a web page, as no MLflow; set MLFLOW_TRACKING_URI"):
         check_tracking(Settings.from_environment())
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("sqlite:///{place}", r"{place}: MLflow cannot use it \(file is not a database\)"),
+        (
+            "postgresql://me:secret@127.0.0.1:9/mlflow",
+            r"MLflow's database at postgresql://127\.0\.0\.1:9/mlflow does not answer",
+        ),
+    ],
+)
+def test_a_tracking_database_that_is_none_is_one_line(
+    nli_here: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch, address: str, message: str
+) -> None:
+    place = workplace / "other.csv"
+    place.write_text("text,label\n" * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(place=place))
+    for words in (["status"], ["run", "sample"]):
+        done = nli_here(*words)
+        (line,) = done.stderr.splitlines()
+        assert (done.returncode, bool(re.match("nli: " + message.format(place=place), line))) == (2, True), line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PREFECT_LOGGING_LEVEL", "bogus", "nli: Prefect's setting logging_level: Input should be"),
+        ("PREFECT_HOME", "file", "nli: file: cannot be Prefect's folder (File exists); set PREFECT_HOME"),
+    ],
+)
+def test_settings_of_prefect_that_are_wrong_are_one_line(
+    workplace: Path, variable: str, value: str, message: str
+) -> None:
+    (workplace / "file").touch()
+    nli = str(Path(sys.executable).with_name("nli"))
+    environment = {name: text for name, text in os.environ.items() if name != "PREFECT_API_URL"} | {variable: value}
+    done = subprocess.run(
+        [nli, "run", "sample", "--until", "download"],
+        cwd=workplace,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = [line for line in done.stderr.splitlines() if line.startswith("nli: ")]
+    assert (done.returncode, len(told), "Traceback" in done.stderr) == (2, 1, False), done.stderr
+    assert told[0].startswith(message)
+
+
+def test_a_present_folder_that_was_deleted_is_named(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    nli = Path(sys.executable).with_name("nli")
+    done = subprocess.run(
+        ["sh", "-c", f"rmdir {gone}; {nli} recipes"], cwd=gone, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "nli: the present folder was deleted; change to another\n")
 
 
 @pytest.mark.slow

@@ -61,6 +61,8 @@ def existing_file(path: str, field: str) -> Path:
         UserError: there is no such file; names the field.
     """
     expanded = Path(path).expanduser()
+    if expanded.exists() and not expanded.is_file():
+        raise UserError(f"corpus.{field}: {path} is no regular file; give the path of one")
     if not expanded.is_file():
         raise UserError(f"corpus.{field}: there is no file {path} (looked in {Path.cwd()}); give the path of one")
     return expanded

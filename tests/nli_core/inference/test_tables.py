@@ -58,6 +58,21 @@ def test_every_row_is_predicted_in_its_order(
     assert not (tmp_path / "out.parquet.parts").exists()
 
 
+@pytest.mark.parametrize("rest", [0, 3, 40])
+def test_a_file_that_changes_meanwhile_is_named(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, rest: int
+) -> None:
+    source, other = write_rows("pairs.csv", PAIRS), [{**row, "hypothesis": "a boy"} for row in PAIRS]
+
+    def change(done: int, total: int, note: str) -> None:
+        write_rows("pairs.csv", other[:rest]) if rest else source.write_text("")
+
+    with pytest.raises(UserError, match=r"pairs\.csv: changed while it was predicted; rerun"):
+        predict_table(predictor, source, tmp_path / "out.parquet", columns=COLUMNS, model="m", progress=change)
+    assert not (tmp_path / "out.parquet").exists()
+    assert not list((tmp_path / "out.parquet.parts").glob("*.parquet"))
+
+
 class _DyingPredictor(Predictor):
     """Dies in its third part."""
 
