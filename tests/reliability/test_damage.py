@@ -44,7 +44,7 @@ def test_every_damage_to_every_file_is_found(workplace: Path, flip_byte: Callabl
 
 
 @pytest.mark.usefixtures("finished_run")
-@pytest.mark.parametrize("damaged", ["train-00000.arrow", "manifest.json"])
+@pytest.mark.parametrize("damaged", ["train-00000.arrow", pytest.param("manifest.json", marks=pytest.mark.slow)])
 def test_a_damaged_file_is_named_and_made_again(
     nli_here: Nli, tiny_settings: list[str], workplace: Path, flip_byte: Callable[[Path], None], damaged: str
 ) -> None:

@@ -31,6 +31,7 @@ def _command(tiny_settings: list[str], **finetune: int) -> list[str]:
     return [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings, *settings, "--json"]
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_changes_no_result(
     finished_run: RunSummary,
     run_pipeline: Callable[..., RunSummary],

@@ -38,7 +38,7 @@ def _with_family(tiny_encoder: Path, folder: Path, family: str) -> Path:
     return folder
 
 
-@pytest.fixture(params=["bert", pytest.param("d2l_bert", marks=pytest.mark.slow), "transformer"])
+@pytest.fixture(params=["bert", *(pytest.param(name, marks=pytest.mark.slow) for name in ("d2l_bert", "transformer"))])
 def model(request: pytest.FixtureRequest, tmp_path: Path, tiny_encoder: Path) -> Path:
     """A classifier of each family."""
     folder = tmp_path / "encoder"

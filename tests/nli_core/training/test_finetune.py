@@ -168,6 +168,7 @@ finetune(Path(shards), Path(encoder), FinetuneConfig.model_validate_json(fields)
 """
 
 
+@pytest.mark.slow
 def test_a_training_killed_with_sigkill_goes_on_bit_for_bit(
     tmp_path: Path, run_finetune: Finetune, shards: Path, tiny_encoder: Path
 ) -> None:
