@@ -107,7 +107,7 @@ def test_training_continues_without_mlflow(
         time.sleep(AWAY_SECONDS)
         _line_with(running, "finetune: ")  # it goes on
         with mlflow_server.running():
-            _line_with(running, "MLflow answers again")
+            _line_with(running, "MLflow is available again")
             running.send_signal(signal.SIGINT)
             _line_with(running, "stopped at a checkpoint")
             running.communicate(timeout=30)
