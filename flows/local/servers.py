@@ -42,9 +42,8 @@ class Server:
                 if self.process.poll() is None:
                     return
             time.sleep(0.1)
-        own = f"{self.name.lower()} server"
-        line = f"{self.name} did not start at {self.address}; start it by hand (`{own} start`) to see why"
-        raise UserError(line.replace("mlflow server start", own))
+        by_hand = {"Prefect": "prefect server start", "MLflow": "mlflow server"}[self.name]
+        raise UserError(f"{self.name} did not start at {self.address}; start it by hand (`{by_hand}`) to see why")
 
     def stop(self) -> None:
         """Stop the server and its own children, which live in a session of their own."""

@@ -1,5 +1,6 @@
 """One recipe, two places: everything that decides nothing about the result is different."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def test_workers_store_and_checkpoints_change_no_byte(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NLI_STORE", str(workplace / "another" / "store"))
-    flow = pipeline.with_options(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    flow = pipeline.with_options(task_runner=ThreadPoolTaskRunner(max_workers=1 + (os.cpu_count() or 1)))
     one, two = finished_run, flow(tiny_config(finetune={"checkpoint_every": 7}), recipe="tiny")
     assert {result.state_name for result in two.stages.values()} == {"Completed"}
     assert {stage: result.output.key for stage, result in one.stages.items()} == {

@@ -114,7 +114,6 @@ def test_a_signal_stops_a_training_at_a_checkpoint(
     assert state.is_crashed()
 
 
-@pytest.mark.slow
 def test_a_cancellation_in_prefect_stops_at_a_checkpoint(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
 ) -> None:

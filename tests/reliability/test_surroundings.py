@@ -197,7 +197,9 @@ def test_locks_and_folders_are_shared_as_the_umask_says(tmp_path: Path) -> None:
     ("command", "status"),
     [
         ("recipes > /dev/full", 2),
+        pytest.param("recipes --json > /dev/full", 2, marks=pytest.mark.slow),
         ("recipes >&-", 0),
+        pytest.param("recipes 2>&-", 0, marks=pytest.mark.slow),
         ("run smaple 2>&-", 2),
         ("recipes | head -1", 0),
     ],

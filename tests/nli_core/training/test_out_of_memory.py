@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import BertConfig, BertModel
 
-pytestmark = [pytest.mark.faults("faults injected"), pytest.mark.slow]
+pytestmark = pytest.mark.faults("faults injected")
 
 LIMITED = """
 import resource, sys
@@ -53,7 +53,11 @@ def wide_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
     ("work", "message"),
     [
         ("train", r"no memory is left for step 1 of finetune, a batch of 240 examples of up to \d+ tokens; lower "),
-        ("predict", r"no memory is left for predicting \d+ examples of up to \d+ tokens; lower pack\.max_length"),
+        pytest.param(
+            "predict",
+            r"no memory is left for predicting \d+ examples of up to \d+ tokens; lower pack\.max_length",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_batch_that_does_not_fit_is_named(
