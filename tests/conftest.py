@@ -382,6 +382,7 @@ def finished_workplace(
 def finished_run(finished_workplace: Path, workplace: Path, run_pipeline: Callable[..., RunSummary]) -> RunSummary:
     """The tiny config has run in this test's workplace; every stage of this summary is cached."""
     shutil.copytree(finished_workplace, workplace, dirs_exist_ok=True)
+    # The database names the folder that the run was made in, which `make_once` renamed.
     places = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
     with closing(sqlite3.connect(workplace / "mlflow.db")) as database, database:
         for table, column in places.items():

@@ -138,17 +138,18 @@ def pack(
 def pack_shard(job: ShardJob) -> ShardFacts:
     """Tokenize, truncate and write one shard."""
     tokenizer = shared_tokenizer(job.tokenizer)
-    ids, labels, encoded = [], [], []
+    of_parts, encoded = [], []
     for rows in _parts(job):
-        ids.append(rows["id"].to_numpy())
-        labels.append(rows["label"].to_numpy())
+        # Copied: a view would keep the part's text in memory.
+        of_parts.append([rows[name].to_numpy().copy() for name in ("id", "label")])
         encoded.append(_encode(rows, tokenizer, job.config))
+    ids, labels = (np.concatenate(column) for column in zip(*of_parts, strict=True))
     examples = RaggedExamples.concatenate([part.examples for part in encoded])
     truncated_examples = sum(part.truncated_examples for part in encoded)
     truncated_tokens = sum(part.truncated_tokens for part in encoded)
     metadata = ShardMetadata(
         split=job.split,
-        first_id=int(ids[0][0]),
+        first_id=int(ids[0]),
         labels=job.labels,
         tokenizer_sha256=tokenizer_sha256(job.tokenizer),
         vocabulary_size=tokenizer.vocabulary_size,
@@ -157,11 +158,11 @@ def pack_shard(job: ShardJob) -> ShardFacts:
         truncated_examples=truncated_examples,
         truncated_tokens=truncated_tokens,
     )
-    write_shard(job.target, np.concatenate(ids), np.concatenate(labels), examples, metadata)
+    write_shard(job.target, ids, labels, examples, metadata)
     return ShardFacts(
         split=job.split,
         lengths=np.bincount(examples.lengths, minlength=job.config.max_length + 1),
-        labels=np.bincount(np.concatenate(labels), minlength=len(job.labels)),
+        labels=np.bincount(labels, minlength=len(job.labels)),
         truncated_examples=truncated_examples,
         truncated_tokens=truncated_tokens,
     )

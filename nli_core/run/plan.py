@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nli_core.config import STAGES, Stage
-from nli_core.errors import UserError, explained_refusals
+from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER_FILES
 from nli_core.fingerprint.code import Code, code_of
 from nli_core.run.config import RunConfig
@@ -55,8 +55,7 @@ class StagePlan:
 
 def key_inputs(stage: Stage, config: RunConfig, upstream: Outputs) -> KeyInputs:
     """Collect all that the stage's result depends on; `upstream` holds the outputs that it reads."""
-    with explained_refusals():
-        return {**_INPUTS[stage](config, upstream), "code": stage_code(stage, config).digest}
+    return {**_INPUTS[stage](config, upstream), "code": stage_code(stage, config).digest}
 
 
 def stage_code(stage: Stage, config: RunConfig) -> Code:

@@ -9,7 +9,7 @@ from prefect.settings import PREFECT_API_URL
 from nli_core.errors import UserError, reason_of
 from nli_core.urls import is_remote, without_password
 from tasks.settings import Settings
-from tasks.tracking.database import check_database
+from tasks.tracking.database import check_database, sqlite_path
 
 _TIMEOUT_SECONDS = 10
 _CHEAP_REQUEST = "api/2.0/mlflow/experiments/search?max_results=1"  # MLflow's own health check answers any host
@@ -31,8 +31,8 @@ def check_prefect() -> None:
 
 def check_tracking(settings: Settings) -> None:
     """Raise UserError if a configured tracking server or database does not answer."""
-    check_database(settings)
-    if settings.tracking_uri.startswith("sqlite:"):
+    if sqlite_path(settings):
+        check_database(settings)
         return
     if not is_remote(settings.tracking_uri):
         _open_database(settings)

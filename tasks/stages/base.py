@@ -63,9 +63,9 @@ def run_stage(
     work was asked to stop.
     """
     settings, started = Settings.from_environment(), time.monotonic()
-    inputs = key_inputs(stage, request.config, request.upstream)
     try:
         with explained_refusals(), ExitStack() as stack:
+            inputs = key_inputs(stage, request.config, request.upstream)
             with CancellationToken() as stop:  # while another run holds the key
                 claiming = settings.store.claim(stage, inputs, force=request.rerun, should_stop=stop)
                 claim = stack.enter_context(claiming)

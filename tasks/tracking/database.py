@@ -1,8 +1,9 @@
-"""Check the tracking database before MLflow, which retries for many minutes or raises other packages' errors."""
+"""The tracking database, asked before MLflow is, which retries for many minutes or raises other packages' errors."""
 
 import socket
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,8 +11,23 @@ from nli_core.errors import UserError
 from nli_core.urls import is_remote
 from tasks.settings import Settings
 
+_SQLITE = "sqlite:///"
+_BUSY_SECONDS = 60
 _TIMEOUT_SECONDS = 10
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def sqlite_path(settings: Settings) -> Path | None:
+    """Return the path of a tracking database that is a file of SQLite, and None for others."""
+    address = settings.tracking_uri
+    return Path(address.removeprefix(_SQLITE)).absolute() if address.startswith(_SQLITE) else None
+
+
+@contextmanager
+def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file of SQLite, which is neither made nor changed."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as database:
+        yield database
 
 
 def check_database(settings: Settings) -> None:
@@ -20,18 +36,16 @@ def check_database(settings: Settings) -> None:
     Raises:
         UserError: the file is no SQLite database, or nothing listens at the address.
     """
-    kind, _, rest = settings.tracking_uri.partition("://")
-    if kind == "sqlite":
-        _check_file(Path(rest.removeprefix("/")))
-    elif not is_remote(settings.tracking_uri):
+    path = sqlite_path(settings)
+    if path is not None and path.exists():  # otherwise MLflow makes it
+        _check_file(path)
+    elif path is None and not is_remote(settings.tracking_uri):
         _check_server(settings)
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists():  # MLflow makes it
-        return
     try:
-        with closing(sqlite3.connect(path, timeout=60)) as database:
+        with opened_to_read(path) as database:
             database.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as error:
         raise UserError(

@@ -6,14 +6,12 @@ database is asked directly; any doubt (a server, an unknown schema, a run that l
 """
 
 import sqlite3
-from contextlib import closing
-from pathlib import Path
 
 from nli_core.store.manifest import Output
 from tasks.settings import Settings
+from tasks.tracking.database import opened_to_read, sqlite_path
 from tasks.tracking.tags import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 
-_SQLITE = "sqlite:///"
 _TAGS_OF_RUN = (
     "SELECT tags.key, tags.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid "
     "WHERE runs.run_uuid = ? AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED'"
@@ -22,12 +20,12 @@ _TAGS_OF_RUN = (
 
 def tracked_run(settings: Settings, trained: Output, evaluated: Output | None = None) -> RunLink | None:
     """Return the run that made `trained` if it surely holds all of it, and of `evaluated`."""
-    if not settings.tracking_uri.startswith(_SQLITE):
+    path = sqlite_path(settings)
+    if path is None:
         return None
     run_id = str(trained.facts[RUN_ID_FACT])
-    path = Path(settings.tracking_uri.removeprefix(_SQLITE)).absolute()
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+        with opened_to_read(path) as database:
             tags = dict(database.execute(_TAGS_OF_RUN, (run_id,)).fetchall())
     except sqlite3.Error:
         return None

@@ -31,6 +31,21 @@ def _command(tiny_settings: list[str], **finetune: int) -> list[str]:
     return [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings, *settings, "--json"]
 
 
+@pytest.fixture
+def longer_training(
+    prefect_server: str,
+    workplace: Path,
+    tiny_settings: list[str],
+    run_pipeline: Callable[..., RunSummary],
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[RunSummary, list[str], Path]:
+    """An undisturbed training's summary, and the command that trains the same in another store."""
+    undisturbed, store = run_pipeline(finetune=LONGER), workplace / "another" / "store"
+    monkeypatch.setenv("NLI_STORE", str(store))
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    return undisturbed, _command(tiny_settings, **LONGER), store
+
+
 @pytest.mark.slow
 def test_a_clock_that_jumps_changes_no_result(
     finished_run: RunSummary,
@@ -66,18 +81,11 @@ def test_a_copied_store_holds_the_same_outputs(
 @pytest.mark.slow
 @pytest.mark.timeout(300 + AWAY_SECONDS)
 def test_a_suspended_training_continues(
-    prefect_server: str,
-    workplace: Path,
-    tiny_settings: list[str],
-    run_pipeline: Callable[..., RunSummary],
-    monkeypatch: pytest.MonkeyPatch,
+    longer_training: tuple[RunSummary, list[str], Path],
 ) -> None:
-    expected = run_pipeline(finetune=LONGER)
-    monkeypatch.setenv("NLI_STORE", str(workplace / "suspended" / "store"))
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-    command = _command(tiny_settings, **LONGER)
+    expected, command, store = longer_training
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        _wait_for(running, workplace / "suspended", "finetune/*.partial/checkpoints/*/position.json")
+        _wait_for_a_checkpoint(running, store)
         running.send_signal(signal.SIGSTOP)
         time.sleep(AWAY_SECONDS)
         running.send_signal(signal.SIGCONT)
@@ -86,8 +94,8 @@ def test_a_suspended_training_continues(
     assert json.loads(told.splitlines()[-1])["metrics"] == expected.metrics
 
 
-def _wait_for(running: "subprocess.Popen[str]", folder: Path, sight: str) -> None:
-    while not list(folder.glob(f"store/{sight}")):
+def _wait_for_a_checkpoint(running: "subprocess.Popen[str]", store: Path) -> None:
+    while not list(store.glob("finetune/*.partial/checkpoints/*/position.json")):
         assert running.poll() is None
         time.sleep(0.01)
 
@@ -112,17 +120,9 @@ def _memory_group() -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_training_that_the_kernel_kills_resumes(
-    prefect_server: str,
-    workplace: Path,
-    tiny_settings: list[str],
-    nli_here: Nli,
-    run_pipeline: Callable[..., RunSummary],
-    monkeypatch: pytest.MonkeyPatch,
+    nli_here: Nli, longer_training: tuple[RunSummary, list[str], Path]
 ) -> None:
-    expected = run_pipeline(finetune=LONGER)
-    monkeypatch.setenv("NLI_STORE", str(workplace / "killed" / "store"))
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-    command = _command(tiny_settings, **LONGER)
+    expected, command, store = longer_training
     with _memory_group() as group:
         limit, used = (
             (group / "memory.max", group / "memory.current")
@@ -131,7 +131,7 @@ def test_a_training_that_the_kernel_kills_resumes(
         )
         entering = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *command]
         with subprocess.Popen(entering, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-            _wait_for(running, workplace / "killed", "finetune/*.partial/checkpoints/*/position.json")
+            _wait_for_a_checkpoint(running, store)
             limit.write_text(str(int(used.read_text()) + 2**20))
             running.communicate(timeout=200)
     assert running.returncode == -signal.SIGKILL

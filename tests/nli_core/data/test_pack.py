@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from nli_core.config import PackConfig
@@ -85,6 +87,24 @@ def test_long_texts_are_tokenized_a_part_of_the_file_at_a_time(
     _pack(corpus, tiny_encoder, tmp_path / "many", rows_per_shard=50)
     assert _bytes(tmp_path / "one") == _bytes(tmp_path / "many")
     assert (sum(at_once), max(at_once) < 20) == (360, True)
+
+
+def test_the_text_of_earlier_parts_is_no_longer_in_memory(
+    tmp_path: Path, corpus: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    def encode(tokenizer: Tokenizer, premises: Texts, hypotheses: Texts, *others: Any, **options: Any) -> EncodedTexts:
+        held.append(pa.total_allocated_bytes())
+        short = Texts(pc.utf8_slice_codeunits(premises.raw, 0, 50))
+        return encode_texts(tokenizer, short, hypotheses, *others, **options)
+
+    monkeypatch.setattr("nli_core.data.pack.encode_texts", encode)
+    rows = pl.read_ndjson(corpus / "train.jsonl")
+    rows.with_columns(pl.lit("x" * 500_000).alias("premise")).write_ndjson(corpus / "train.jsonl")
+    _pack(corpus, tiny_encoder, tmp_path / "out")
+    assert len(held) > 20
+    assert max(held) - min(held) < 30 << 20  # of 120 MB
 
 
 def test_a_shard_is_ragged_and_small_and_says_what_it_is(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
