@@ -1,7 +1,7 @@
 # Thin: every target is one line that a person could type. On a machine with an NVIDIA GPU: make GPU=1 run
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/pip install --quiet --constraint .venv/constraints.txt
+INSTALL := $(BIN)/pip install --quiet --no-compile --constraint .venv/constraints.txt
 
 .PHONY: run test test-slow soak check docs bench bench-full ui
 
@@ -36,7 +36,7 @@ ui: .venv/installed
 
 # Without GPU=1 torch is the CPU build: from the configured index if it has one, else from PyTorch's own.
 .venv/constraints.txt: constraints.txt
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --upgrade-deps .venv
 	sed '$(if $(GPU),s/+cpu//)' constraints.txt > $@
 
 .venv/installed: pyproject.toml .venv/constraints.txt
