@@ -13,7 +13,7 @@ from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.hooks import report_end
-from tasks.operations.preflight import check_tracking
+from tasks.operations.preflight import check_tracking, check_webhook
 from tasks.runtime.liveness import register_run
 from tasks.settings import Settings
 
@@ -29,13 +29,14 @@ def shard_workers() -> TaskRunner[PrefectFuture[Any]]:
 
 @contextmanager
 def lifetime() -> Iterator[None]:
-    """Check the store and MLflow, mark the flow runs that died, and count this one as alive for the block.
+    """Check the store, MLflow and the webhook, mark the flow runs that died, and count this one as alive for the block.
 
     The flow's tags stay with the flow: for a tag, each task would ask the server for its turn.
     """
     settings = Settings.from_environment()
     settings.store.check_writable()
     check_tracking(settings)
+    check_webhook()
     with register_run(settings, str(flow_run.id), mark_dead), TagsContext(current_tags=set()):
         yield
 

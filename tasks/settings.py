@@ -16,6 +16,9 @@ WEBHOOK = "NLI_WEBHOOK"
 PARALLEL_TRAININGS = "NLI_PARALLEL_TRAININGS"
 DEBUG = "NLI_DEBUG"  # set by `nli --debug`
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+TRACKING = "MLFLOW_TRACKING_URI"
+_REGISTRY = "MLFLOW_REGISTRY_URI"  # MLflow reads it itself
+_KINDS_OF_MLFLOW = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,14 @@ class Settings:
         """Read `NLI_STORE` (default `.nli/store` in the project) and `MLFLOW_TRACKING_URI` (default SQLite beside it).
 
         `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other.
+
+        Raises:
+            UserError: MLflow knows no address of such a kind.
         """
         root = Path(os.environ.get(STORE) or project_root() / ".nli" / "store").expanduser().resolve()
-        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or _database_beside(root)
+        for variable in (TRACKING, _REGISTRY):
+            _check_kind(variable, os.environ.get(variable, ""))
+        tracking_uri = os.environ.get(TRACKING) or _database_beside(root)
         return cls(Store(root), tracking_uri, os.environ.get(PARALLEL_TRAININGS) == "1")
 
     @property
@@ -63,11 +71,20 @@ class Settings:
         return named if "://" in named else Path(named).expanduser().resolve().as_uri()
 
 
+def _check_kind(variable: str, address: str) -> None:
+    kind, slashes, _ = address.partition("://")
+    if slashes and kind.lower().partition("+")[0] not in _KINDS_OF_MLFLOW:
+        raise UserError(
+            f"{variable}: MLflow knows no address {kind}://...; name a server (http, https) or a database "
+            f"({', '.join(_KINDS_OF_MLFLOW[2:])})"
+        )
+
+
 def _database_beside(root: Path) -> str:
     if refused := set("?#%") & set(str(root.parent)):
         raise UserError(
             f"{STORE}: MLflow's database beside {root} cannot be addressed with {' and '.join(sorted(refused))} in it; "
-            "choose another path, or set MLFLOW_TRACKING_URI"
+            f"choose another path, or set {TRACKING}"
         )
     return f"sqlite:///{root.parent / 'mlflow.db'}"
 

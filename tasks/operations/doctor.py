@@ -15,11 +15,12 @@ from nli_core.errors import UserError
 from nli_core.model.device import choose_device
 from nli_core.run.config import RunConfig
 from nli_core.urls import without_password
-from tasks.operations.preflight import check_prefect, check_tracking
+from tasks.operations.preflight import check_prefect, check_tracking, check_webhook
 from tasks.operations.sources import check_source, sources
-from tasks.settings import Settings, project_root
+from tasks.settings import WEBHOOK, Settings, project_root, webhook
 
 _LEAST_GIB = 5
+_START = "start it (nli ui starts both), or unset its variable"
 _PIN = re.compile(r"^([\w.-]+)==([^\s+]+)", re.MULTILINE)
 
 
@@ -45,12 +46,14 @@ def diagnose(settings: Settings, configs: Iterable[RunConfig], *, needed: bool) 
     yield _processor()
     yield _gpu()
     yield _store(settings)
-    yield _server("MLflow", settings.shown_tracking_uri, lambda: check_tracking(settings))
+    yield _checked("MLflow", settings.shown_tracking_uri, lambda: check_tracking(settings), _START)
     address = os.environ.get("PREFECT_API_URL")
     if address:
-        yield _server("Prefect", without_password(address), check_prefect)
+        yield _checked("Prefect", without_password(address), check_prefect, _START)
     else:
         yield Finding("Prefect", "ok", "PREFECT_API_URL is not set: each run starts a temporary server")
+    if webhook():
+        yield _checked("notifications", f"{WEBHOOK} is set", check_webhook, f"fix or unset {WEBHOOK}")
     for source in dict.fromkeys(source for config in configs for source in sources(config)):
         yield _source(source, "error" if needed else "warning")
 
@@ -111,12 +114,12 @@ def _store(settings: Settings) -> Finding:
     return Finding("store", "ok", f"{root}, {free:,.0f} GiB free")
 
 
-def _server(name: str, address: str, check: Callable[[], object]) -> Finding:
+def _checked(name: str, found: str, check: Callable[[], object], remedy: str) -> Finding:
     try:
         check()
     except UserError as error:
-        return Finding(name, "error", str(error), "start it (nli ui starts both), or unset its variable")
-    return Finding(name, "ok", address)
+        return Finding(name, "error", str(error), remedy)
+    return Finding(name, "ok", found)
 
 
 def _source(source: Source, verdict: Literal["error", "warning"]) -> Finding:

@@ -1,5 +1,6 @@
-"""Check the servers that a run needs, before any work."""
+"""Check the addresses and servers that a run needs, before any work."""
 
+import re
 from urllib.parse import urlsplit
 
 import httpx
@@ -8,7 +9,7 @@ from prefect.settings import PREFECT_API_URL
 
 from nli_core.errors import UserError, reason_of
 from nli_core.urls import is_remote, without_password
-from tasks.settings import Settings
+from tasks.settings import TRACKING, WEBHOOK, Settings, webhook
 from tasks.tracking.database import check_database, sqlite_path
 
 _TIMEOUT_SECONDS = 10
@@ -41,13 +42,25 @@ def check_tracking(settings: Settings) -> None:
         answer = httpx.get(f"{settings.tracking_uri.rstrip('/')}/{_CHEAP_REQUEST}", timeout=_TIMEOUT_SECONDS)
     except httpx.HTTPError as error:
         raise UserError(
-            f"MLflow at {settings.shown_tracking_uri} does not answer ({error}); start it, or set MLFLOW_TRACKING_URI"
+            f"MLflow at {settings.shown_tracking_uri} does not answer ({error}); start it, or set {TRACKING}"
         ) from None
     if answer.status_code == httpx.codes.FORBIDDEN and "host" in answer.text.lower():
         host = urlsplit(settings.shown_tracking_uri).netloc
         raise UserError(f"MLflow refuses requests to {host} (HTTP 403); start it with --allowed-hosts {host}")
     if "html" in answer.headers.get("Content-Type", ""):
-        raise UserError(f"{settings.shown_tracking_uri} answers with a web page, as no MLflow; set MLFLOW_TRACKING_URI")
+        raise UserError(f"{settings.shown_tracking_uri} answers with a web page, as no MLflow; set {TRACKING}")
+
+
+def check_webhook() -> None:
+    """Raise UserError if `NLI_WEBHOOK` can be neither an address nor a block's name. Its value may be a secret."""
+    target = webhook()
+    if not target or re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", target):
+        return
+    try:
+        if not (is_remote(target) and httpx.URL(target).host):
+            raise httpx.InvalidURL("without a host")
+    except httpx.InvalidURL:
+        raise UserError(f"{WEBHOOK}: give an http(s) address, or a notification block as TYPE/NAME") from None
 
 
 def _open_database(settings: Settings) -> None:
@@ -60,6 +73,6 @@ def _open_database(settings: Settings) -> None:
         raise
     except Exception as error:  # of any database package, or of a missing one
         raise UserError(
-            f"MLflow cannot use {settings.shown_tracking_uri} ({reason_of(error)}); fix MLFLOW_TRACKING_URI, or "
+            f"MLflow cannot use {settings.shown_tracking_uri} ({reason_of(error)}); fix {TRACKING}, or "
             "install what it needs"
         ) from None

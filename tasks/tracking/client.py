@@ -45,8 +45,8 @@ def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the cause behind MLflow's lists of failures and urllib3's chains of them, if it shows."""
-    found = re.findall(r"\[Errno \d+\] [^'\")\n]+", str(error))
+    """Return the cause behind MLflow's lists of failures, urllib3's chains of them and SQLAlchemy's, if it shows."""
+    found = re.findall(r"\[Errno \d+\] [^'\")\n]+|(?<=Error\) )[^\n\[]+", str(error))
     return str(found[-1]).strip() if found else reason_of(error)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from nli_core.errors import UserError
 from nli_core.urls import is_remote
-from tasks.settings import Settings
+from tasks.settings import TRACKING, Settings
 
 _SQLITE = "sqlite:///"
 _BUSY_SECONDS = 60
@@ -34,12 +34,15 @@ def check_database(settings: Settings) -> None:
     """Look whether a tracking database is one, or its server listens; servers of MLflow are not asked.
 
     Raises:
-        UserError: the file is no SQLite database, or nothing listens at the address.
+        UserError: the file is no SQLite database, its folder is missing, or nothing listens at the address.
     """
     path = sqlite_path(settings)
-    if path is not None and path.exists():  # otherwise MLflow makes it
+    if path is not None and path.exists():
         _check_file(path)
-    elif path is None and not is_remote(settings.tracking_uri):
+    elif path is not None:  # MLflow makes the file, and any folder of a mistyped path
+        if not path.parent.exists() and path.parent != settings.store.root.parent:
+            raise UserError(f"{TRACKING}: there is no folder {path.parent}; make it, or name another")
+    elif not is_remote(settings.tracking_uri):
         _check_server(settings)
 
 
@@ -49,7 +52,7 @@ def _check_file(path: Path) -> None:
             database.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as error:
         raise UserError(
-            f"{path}: MLflow cannot use it ({error}); move it away if it is damaged, or set MLFLOW_TRACKING_URI"
+            f"{path}: MLflow cannot use it ({error}); move it away if it is damaged, or set {TRACKING}"
         ) from None
 
 
@@ -63,5 +66,5 @@ def _check_server(settings: Settings) -> None:
     except OSError as error:
         raise UserError(
             f"MLflow's database at {settings.shown_tracking_uri} does not answer ({error.strerror or error}); "
-            "start it, or set MLFLOW_TRACKING_URI"
+            f"start it, or set {TRACKING}"
         ) from None

@@ -87,14 +87,22 @@ def test_a_prefect_notification_block_is_notified(
     )
     block.save("told-of-ends", overwrite=True)
     nowhere = {"name": "snli", "source": "/nowhere/snli.zip"}
-    for target in ("custom-webhook/told-of-ends", "custom-webhook/unknown", "what-is-this"):
+    for target in ("custom-webhook/told-of-ends", "custom-webhook/unknown"):
         monkeypatch.setenv("NLI_WEBHOOK", target)
         with pytest.raises(UserError, match=r"/nowhere/snli\.zip"):
             run_pipeline(corpus=nowhere)
     (message,) = told
     assert message["subject"] == "tiny: Failed"
     assert "there is no file /nowhere/snli.zip" in message["body"]
-    assert caplog.text.count("NLI_WEBHOOK: could not be notified of this run") == 2
+    assert caplog.text.count("NLI_WEBHOOK: could not be notified of this run") == 1
+
+
+@pytest.mark.parametrize("target", ["secret", "https://", "http://me:secret@[::host/hook", "slack/secret/name"])
+def test_a_webhook_that_can_be_none_is_refused(target: str, run_pipeline: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLI_WEBHOOK", target)
+    with pytest.raises(UserError, match=r"^NLI_WEBHOOK: give an http\(s\) address, or a notification block") as refusal:
+        run_pipeline()
+    assert "secret" not in str(refusal.value)
 
 
 def test_a_webhook_that_is_away_disturbs_nothing(

@@ -4,10 +4,12 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from nli_core.store.store import Store, stage_key
 from tasks.operations.preflight import check_prefect, check_tracking
 from tasks.runtime.liveness import register_run, register_use
 from tasks.settings import Settings
+from tasks.tracking.client import mlflow_client
+from tasks.tracking.database import sqlite_path
 
 pytestmark = pytest.mark.faults("inputs tried")
 
@@ -261,6 +265,8 @@ def test_a_web_page_is_neither_prefect_nor_mlflow(
             "postgresql://me:secret@127.0.0.1:9/mlflow",
             r"MLflow's database at postgresql://127\.0\.0\.1:9/mlflow does not answer",
         ),
+        ("sqlite:///{place}/../mistyped/mlflow.db", r"MLFLOW_TRACKING_URI: there is no folder .*/mistyped; make it"),
+        ("htp://me:secret@host:5000", r"MLFLOW_TRACKING_URI: MLflow knows no address htp://\.\.\.; name a server"),
     ],
 )
 def test_a_tracking_database_that_is_none_is_one_line(
@@ -273,6 +279,29 @@ def test_a_tracking_database_that_is_none_is_one_line(
         done = nli_here(*words)
         (line,) = done.stderr.splitlines()
         assert (done.returncode, bool(re.match("nli: " + message.format(place=place), line))) == (2, True), line
+    assert not (workplace / "mistyped").exists()
+
+
+def test_a_registry_that_is_none_is_named(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "htp://host")
+    with pytest.raises(UserError, match=r"^MLFLOW_REGISTRY_URI: MLflow knows no address htp:"):
+        Settings.from_environment()
+
+
+def test_mlflow_says_in_a_line_why_its_database_refuses(workplace: Path) -> None:
+    settings = Settings.from_environment()
+    with mlflow_client(settings) as client:
+        client.create_experiment("first")
+    path = sqlite_path(settings)
+    assert path is not None
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE runs")
+    with (
+        pytest.raises(UserError, match=r"failed \(no such table: runs\); fix it") as refusal,
+        mlflow_client(settings) as client,
+    ):
+        client.search_runs([client.get_experiment_by_name("first").experiment_id])
+    assert "sqlalche" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
