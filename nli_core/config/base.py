@@ -21,6 +21,8 @@ def _no_truth(value: object) -> object:
 
 Int = Annotated[int, BeforeValidator(_no_truth)]
 Float = Annotated[float, BeforeValidator(_no_truth)]
+AutoInt = Annotated[Int | None, Field(ge=1), BeforeValidator(lambda value: None if value == "auto" else value)]
+"""A number from 1, or null, which may be written `auto`."""
 Fraction = Annotated[Float, Field(ge=0.0, lt=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

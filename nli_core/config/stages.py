@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from nli_core.config.base import NOT_IN_KEY, Float, Fraction, Int, Section
+from nli_core.config.base import NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
 
 Stage = Literal["download", "pack", "finetune", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -36,6 +36,18 @@ class FinetuneConfig(Section):
 
     epochs: Int = Field(3, ge=1, le=1000, description="passes over train")
     batch_size: Int = Field(64, ge=1, le=65_536, description="examples an optimiser step sees")
+    micro_batch_size: AutoInt = Field(
+        None,
+        description="examples of a batch that a device takes at a time, where it has no memory for all; auto: all of "
+        "its part. The gradients are those of the whole batch",
+        json_schema_extra=NOT_IN_KEY,
+    )
+    devices: AutoInt = Field(
+        None,
+        description="devices that share every batch; auto: all GPUs that the process may use, or the CPU. On a CPU, "
+        "processes that share its cores: to try it",
+        json_schema_extra=NOT_IN_KEY,
+    )
     learning_rate: Float = Field(5e-5, gt=0, le=1, description="peak learning rate")
     schedule: Literal["linear", "constant"] = Field("linear", description="learning rate after warm-up")
     warmup_fraction: Fraction = Field(0.1, description="part of all steps over which the rate rises from 0")

@@ -16,6 +16,8 @@ from nli_core.model.device import Device, memory_for
 from nli_core.model.encoder import Encoder
 
 _Forward = Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
+Share = tuple[int, int]  # its number, from 0, of how many
+_ALL: Share = (0, 1)
 Report = Callable[[int, int], object]  # examples done, of how many
 _nobody: Report = lambda _done, _total: None  # noqa: E731
 _LENGTH_STEP = 8  # of padded batches: a CPU meets few shapes, and little is padding
@@ -23,34 +25,48 @@ _LENGTH_STEP = 8  # of padded batches: a CPU meets few shapes, and little is pad
 _BATCH_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 16}
 
 
-def predict_logits(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
-    """Compute logits [examples, labels], in fp32 on the CPU, with a model from `prepare_for_inference`."""
-    return _compute(model.encoder, model, len(model.labels), examples, device, report)
+def predict_logits(
+    model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody, share: Share = _ALL
+) -> Tensor:
+    """Compute logits [examples, labels], in fp32 on the CPU, with a model from `prepare_for_inference`.
+
+    With a `share`, those of its batches alone, and 0 elsewhere. The sum over all shares is what one device computes.
+    """
+    return _compute(model.encoder, model, len(model.labels), examples, device, report, share)
 
 
-def pool_examples(model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody) -> Tensor:
-    """Compute what the encoder pools [examples, pooled size], in fp32 on the CPU; the model is prepared likewise."""
+def pool_examples(
+    model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody, share: Share = _ALL
+) -> Tensor:
+    """Compute what the encoder pools [examples, pooled size], as `predict_logits` does the logits."""
     encoder = model.encoder
-    return _compute(encoder, encoder.pooled, encoder.architecture.pooled_size, examples, device, report)
+    return _compute(encoder, encoder.pooled, encoder.architecture.pooled_size, examples, device, report, share)
 
 
 def _compute(
-    encoder: Encoder, forward: _Forward, width: int, examples: RaggedExamples, device: Device, report: Report
+    encoder: Encoder,
+    forward: _Forward,
+    width: int,
+    examples: RaggedExamples,
+    device: Device,
+    report: Report,
+    share: Share,
 ) -> Tensor:
+    number, shares = share
     tokens, most = _BATCH_TOKENS[device.torch.type], encoder.architecture.max_position_embeddings
     padded = examples.lengths if device.packs else padded_lengths(examples.lengths, _LENGTH_STEP, most)
     with memory_for(describe=partial(_described, examples.lengths)):
-        computed, done = torch.empty(len(examples), width), 0
+        computed, done = torch.zeros(len(examples), width), 0
         source = make_loader(examples, device.torch, packed=device.packs, padded=padded)
     with torch.inference_mode(), device.autocast(), keep_freed_memory():
-        for indices in evaluation_batches(padded, tokens):
+        for indices in evaluation_batches(padded, tokens)[number::shares]:
             with memory_for(describe=partial(_described, examples.lengths[indices])):
                 sent = indices if device.packs else pad_to_power_of_two(indices, tokens // int(padded[indices[0]]))
                 batch = source.batch(sent)
                 rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(indices)]
             computed[torch.from_numpy(indices)] = rows.float().cpu()
             done += len(indices)
-            report(done, len(examples))
+            report(min(len(examples), done * shares), len(examples))
     return computed
 
 

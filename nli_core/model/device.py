@@ -36,8 +36,9 @@ class Device:
 
 
 def choose_device(precision: Literal["auto", "fp32", "bf16"]) -> Device:
-    """Choose the first GPU, or else the CPU, and the precision that `auto` means on it."""
-    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    """Choose torch's current GPU, or else the CPU, and the precision that `auto` means on it."""
+    gpus = torch.cuda.is_available()
+    device = torch.device("cuda", torch.cuda.current_device()) if gpus else torch.device("cpu")
     if precision != "auto":
         return Device(device, precision, "as configured")
     if device.type == "cuda":

@@ -21,7 +21,7 @@ def applied_rate(rate: float, device: torch.device) -> float:
 def dropout(values: Tensor, rate: float) -> Tensor:
     """Drop elements of `values` at `rate`; on a GPU, torch's own dropout.
 
-    Consumes torch's global random state, so that a seed, or a checkpoint's random state, decides the mask.
+    Consumes torch's global random state, so that the seed of a training step decides the mask.
     """
     if rate == 0:
         return values

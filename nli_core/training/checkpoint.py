@@ -2,7 +2,7 @@
 
     checkpoints/step-00001000-epoch-0002/
         model.safetensors      weights
-        optimizer.safetensors  AdamW's moments and step counts, and torch's random states
+        optimizer.safetensors  AdamW's moments and step counts
         position.json          how far training is (`Position`)
         history.jsonl          the training curves until there
         best/                  the exported model of the best epoch, until training is finished
@@ -10,7 +10,7 @@
 
 A checkpoint is written under another name, flushed to the disk and renamed; then its predecessor is deleted. Its name
 has the epoch too, since the step is the same before and after an epoch's end. So no checkpoint is ever replaced. The
-learning rate needs no state of its own: it is a function of the step.
+learning rate and the random numbers need no state of their own: they are functions of the step.
 """
 
 import json
@@ -33,7 +33,6 @@ from nli_core.model.weights import save_tensors
 
 _PREFIX = "step-"
 _PARTIAL = ".partial"
-_RANDOM = "random."
 _DIGESTS = "digests.json"
 _BEST = "best"
 
@@ -71,7 +70,7 @@ def save_checkpoint(
         {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()},
         partial / "model.safetensors",
     )
-    save_tensors({**_optimizer_tensors(optimizer), **_random_tensors()}, partial / "optimizer.safetensors")
+    save_tensors(_optimizer_tensors(optimizer), partial / "optimizer.safetensors")
     shutil.copyfile(folder.parent / HISTORY, partial / HISTORY)
     if write_best:
         write_best(partial / _BEST)
@@ -103,24 +102,22 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in found if not path.name.endswith(_PARTIAL)), reverse=True)
 
 
-def resume(folder: Path, model: Classifier, optimizer: torch.optim.Optimizer) -> Position:
-    """Put model, optimiser, random states and curves back to the newest checkpoint; if there is none, to the beginning.
-
-    A checkpoint that was altered since it was written is logged and deleted.
-    """
+def newest_intact(folder: Path) -> Path | None:
+    """Return the newest checkpoint. One that was altered since it was written is logged and deleted."""
     for newest in _checkpoints(folder):
         if fault := _damage(newest):
             LOGGER.warning("finetune: %s; training resumes before it", fault)
             shutil.rmtree(newest)
-            continue
-        model.load_state_dict(load_file(newest / "model.safetensors"))
-        tensors = load_file(newest / "optimizer.safetensors")
-        _restore_optimizer(optimizer, tensors)
-        _restore_random(tensors)
-        shutil.copyfile(newest / HISTORY, folder.parent / HISTORY)
-        return Position(**json.loads((newest / "position.json").read_text(encoding="utf-8")))
-    (folder.parent / HISTORY).write_text("", encoding="utf-8")
-    return Position()
+        else:
+            return newest
+    return None
+
+
+def restore(checkpoint: Path, model: Classifier, optimizer: torch.optim.Optimizer) -> Position:
+    """Put model and optimiser back to a checkpoint, and return the position there."""
+    model.load_state_dict(load_file(checkpoint / "model.safetensors"))
+    _restore_optimizer(optimizer, load_file(checkpoint / "optimizer.safetensors"))
+    return Position(**json.loads((checkpoint / "position.json").read_text(encoding="utf-8")))
 
 
 def _damage(checkpoint: Path) -> str | None:
@@ -151,20 +148,6 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     described = optimizer.state_dict()
     for name, value in tensors.items():
-        if not name.startswith(_RANDOM):
-            index, kind = name.split(".", 1)
-            described["state"].setdefault(int(index), {})[kind] = value
+        index, kind = name.split(".", 1)
+        described["state"].setdefault(int(index), {})[kind] = value
     optimizer.load_state_dict(described)
-
-
-def _random_tensors() -> dict[str, Tensor]:
-    states = {f"{_RANDOM}cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states[f"{_RANDOM}cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def _restore_random(tensors: dict[str, Tensor]) -> None:
-    torch.set_rng_state(tensors[f"{_RANDOM}cpu"])
-    if torch.cuda.is_available() and f"{_RANDOM}cuda" in tensors:
-        torch.cuda.set_rng_state(tensors[f"{_RANDOM}cuda"])

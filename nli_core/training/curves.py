@@ -4,6 +4,7 @@ Only what the seed decides is kept (losses, rates, norms), never what the clock 
 """
 
 import json
+import shutil
 from pathlib import Path
 
 from nli_core.callbacks import Point
@@ -22,3 +23,11 @@ def add_point(folder: Path, point: Point) -> None:
     """Append a point to the curves in `folder`."""
     with (folder / HISTORY).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"step": point.step, **point.metrics}) + "\n")
+
+
+def reset_history(folder: Path, checkpoint: Path | None) -> None:
+    """Put the curves in `folder` back to those of a checkpoint, or to none."""
+    if checkpoint:
+        shutil.copyfile(checkpoint / HISTORY, folder / HISTORY)
+    else:
+        (folder / HISTORY).write_text("", encoding="utf-8")

@@ -3,6 +3,7 @@
 A frozen encoder has no dropout and gets no gradient, so that what it pools for an example is the same in every epoch.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from nli_core.inference.logits import Report, pool_examples, predict_logits
 from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
+from nli_core.training.ranks import Ranks
 
 _FEATURES = "features.safetensors"
 
@@ -30,14 +32,17 @@ class Inputs(Protocol):
         """Compute logits [examples, labels], and count the token slots that it took, padding included."""
 
     def dev_logits(self, report: Report) -> Tensor:
-        """Compute logits [dev, labels] in fp32 on the CPU; leave the model in eval mode."""
+        """Compute this rank's logits [dev, labels] in fp32 on the CPU, 0 where other ranks have theirs.
+
+        Leaves the model in eval mode.
+        """
 
 
 class Tokens:
     """Runs the whole model on batches of tokens."""
 
-    def __init__(self, model: Classifier, train: ShardSet, dev: ShardSet, device: Device) -> None:
-        self._model, self._dev, self._device = model, dev, device
+    def __init__(self, model: Classifier, train: ShardSet, dev: ShardSet, device: Device, ranks: Ranks) -> None:
+        self._model, self._dev, self._device, self._ranks = model, dev, device, ranks
         self._loader = make_loader(train.examples, device.torch, packed=device.packs)
 
     def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
@@ -47,34 +52,47 @@ class Tokens:
         return logits[: len(examples)], batch.input_ids.numel()
 
     def dev_logits(self, report: Report) -> Tensor:
-        return predict_logits(
-            prepare_for_inference(self._model, self._device), self._dev.examples, self._device, report
-        )
+        ready = prepare_for_inference(self._model, self._device)
+        return predict_logits(ready, self._dev.examples, self._device, report, (self._ranks.rank, self._ranks.size))
 
 
 class Features:
     """Runs the head alone, on what the frozen encoder pooled: [train, P] and [dev, P]."""
 
     def __init__(
-        self, model: Classifier, train: ShardSet, dev: ShardSet, device: Device, *, folder: Path, progress: Progress
+        self,
+        model: Classifier,
+        train: ShardSet,
+        dev: ShardSet,
+        device: Device,
+        ranks: Ranks,
+        *,
+        folder: Path,
+        progress: Progress,
     ) -> None:
         """Compute the features, or read them from `folder`, where an earlier try left them."""
-        self._model, self._lengths, self._device = model, train.examples.lengths, device
+        self._model, self._lengths, self._device, self._ranks = model, train.examples.lengths, device, ranks
         path = folder / _FEATURES
-        if not path.exists():
+        if not ranks.agree(path.exists()):
             ready = prepare_for_inference(model, device)
-            computed: dict[str, Tensor] = {
-                shards.split: pool_examples(
+            computed: dict[str, Tensor] = {}
+            for shards in (train, dev):
+                pool = partial(
+                    pool_examples,
                     ready,
                     shards.examples,
                     device,
                     lambda done, total: progress(done, total, "the frozen encoder reads every example once"),
+                    (ranks.rank, ranks.size),
                 )
-                for shards in (train, dev)
-            }
-            with atomic.replacing(path) as partial:
-                save_file(computed, partial)
-        features = load_file(path)
+                computed[shards.split] = ranks.sum(ranks.together(pool))
+
+            def write() -> None:
+                with atomic.replacing(path) as partial_file:
+                    save_file(computed, partial_file)
+
+            ranks.first(write)
+        features = ranks.together(lambda: load_file(path))
         self._train, self._dev = (features[split].to(device.torch) for split in ("train", "dev"))
 
     def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
@@ -83,7 +101,8 @@ class Features:
     def dev_logits(self, report: Report) -> Tensor:
         self._model.eval()
         with torch.inference_mode():
-            return self._model.classify(self._dev).cpu()
+            logits = self._model.classify(self._dev).cpu()
+        return logits if self._ranks.rank == 0 else torch.zeros_like(logits)
 
 
 def discard_features(folder: Path) -> None:

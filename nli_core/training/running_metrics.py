@@ -25,7 +25,7 @@ class RunningMetrics:
         self.examples = 0
         self.restart_clock()
 
-    def add(self, loss: Tensor, norm: Tensor, ids: IntArray, *, tokens: int, slots: int) -> None:
+    def add(self, loss: Tensor, norm: Tensor, ids: IntArray, *, tokens: int, slots: Tensor | int) -> None:
         """Count one step: its mean loss, gradient norm, the examples' ids, tokens, and slots with padding."""
         examples, loss = len(ids), loss.detach()
         added: dict[str, float | Tensor] = {"loss": loss.double() * examples, "norm": norm.double()}

@@ -133,8 +133,8 @@ def test_code_that_changes_a_result_counts(
         pytest.param("download/archives.py", "has no {name}", "lacks the member {name}", id="raise"),
         pytest.param("download/fetch.py", "{shown}: expected {", "{shown}: wanted {", id="raise-of-a-helper"),
         pytest.param("data/corpus/cleaning.py", "is not one of {known}", "is not among {known}", id="raise-helper"),
-        pytest.param("training/finetune.py", '_REMEDY = "lower', '_REMEDY = "reduce', id="constant-of-a-message"),
-        pytest.param("training/finetune.py", "dev accuracy {dev", "accuracy on dev {dev", id="progress"),
+        pytest.param("training/trainer.py", '_REMEDY = "lower', '_REMEDY = "reduce', id="constant-of-a-message"),
+        pytest.param("training/trainer.py", "dev accuracy {dev", "accuracy on dev {dev", id="progress"),
         pytest.param("errors.py", "class UserError(Exception)", "class UserError(ValueError)", id="errors"),
         pytest.param("atomic.py", "os.fsync(handle)", "os.fdatasync(handle)", id="atomic-writing"),
         pytest.param("config/stages.py", "passes over train", "epochs over train", id="description"),
@@ -172,7 +172,7 @@ def test_a_definition_may_be_renamed(core: Path, code: Code, digests: dict[str, 
 
 
 def test_a_definition_may_move_to_another_module(core: Path, code: Code, digests: dict[str, Any]) -> None:
-    optimizer, loop = core / "training" / "optimizer.py", core / "training" / "finetune.py"
+    optimizer, loop = core / "training" / "optimizer.py", core / "training" / "trainer.py"
     source = optimizer.read_text(encoding="utf-8")
     start = source.index("def learning_rate")
     optimizer.write_text(source[:start], encoding="utf-8")

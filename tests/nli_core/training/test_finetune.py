@@ -21,9 +21,10 @@ from nli_core.model.encoder import Encoder
 from nli_core.model.weights import load_encoder
 from nli_core.training.curves import read_history
 from nli_core.training.inputs import Features, Tokens
+from nli_core.training.ranks import Ranks
 
 Finetune = Callable[..., dict[str, Any]]
-GOLDEN_LOSSES = [1.09728, 1.10301, 1.10092, 1.09963, 1.10174, 1.09585, 1.10092, 1.09843, 1.10272]
+GOLDEN_LOSSES = [1.09564, 1.10327, 1.09951, 1.09813, 1.10082, 1.09652, 1.1009, 1.09776, 1.10203]
 
 
 def _bytes(out: Path) -> dict[str, bytes]:
@@ -47,14 +48,20 @@ def test_losses_of_a_fixed_seed(tmp_path: Path, run_finetune: Finetune) -> None:
 
 
 def test_packed_batches_train_as_well(tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a GPU does, on a CPU: other batches, the same task; interrupted, the same bytes."""
+    """What a GPU does, on a CPU: other batches, the same task."""
     monkeypatch.setattr(Device, "packs", True)
-    facts = run_finetune(tmp_path / "whole", checkpoint_every=5)
+    facts = run_finetune(tmp_path, epochs=20, learning_rate=3e-3, log_every=15)
     assert facts["applied_attention_dropout"] == 0
-    points = [point.metrics for point in read_history(tmp_path / "whole")]
-    losses = [metrics["train/loss"] for metrics in points if "train/loss" in metrics]
-    assert losses[-1] < losses[0]
-    assert all(0 <= metrics["train/padding_fraction"] < 1 for metrics in points if "train/loss" in metrics)
+    points = [point.metrics for point in read_history(tmp_path) if "train/loss" in point.metrics]
+    assert points[-1]["train/loss"] < 0.8 * points[0]["train/loss"]
+    assert all(0 <= metrics["train/padding_fraction"] < 1 for metrics in points)
+
+
+def test_interrupted_packed_batches_end_in_the_same_bytes(
+    tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Device, "packs", True)
+    run_finetune(tmp_path / "whole", checkpoint_every=5)
 
     def stop(_metrics: Mapping[str, float], step: int) -> None:
         if step == 12:
@@ -345,8 +352,8 @@ def test_features_give_the_logits_of_the_whole_model(tmp_path: Path, shards: Pat
     torch.manual_seed(0)
     model = Classifier(load_encoder(tiny_encoder)[0], train.labels, frozen=True).train()
     device, examples = choose_device("fp32"), np.array([3, 1, 200, 7])
-    whole = Tokens(model, train, dev, device)
-    cached = Features(model, train, dev, device, folder=tmp_path, progress=lambda *_: None)
+    whole = Tokens(model, train, dev, device, Ranks())
+    cached = Features(model, train, dev, device, Ranks(), folder=tmp_path, progress=lambda *_: None)
     torch.testing.assert_close(cached.train_logits(examples)[0], whole.train_logits(examples)[0], atol=1e-6, rtol=0)
     torch.testing.assert_close(cached.dev_logits(lambda *_: None), whole.dev_logits(lambda *_: None), atol=1e-6, rtol=0)
 

@@ -1,0 +1,294 @@
+"""One process' part of a training: its share of every batch, and on rank 0 what is written and reported."""
+
+import time
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nli_core.arrays import IntArray
+from nli_core.callbacks import Point, StoppedError, TrainingCallbacks
+from nli_core.config import FinetuneConfig
+from nli_core.data.examples.shards import ShardSet
+from nli_core.data.loading.batching import training_batches
+from nli_core.errors import UserError
+from nli_core.log import LOGGER
+from nli_core.model.classifier import Classifier
+from nli_core.model.device import choose_device, memory_for
+from nli_core.model.dropout import applied_rate
+from nli_core.model.weights import load_encoder
+from nli_core.training.checkpoint import Position
+from nli_core.training.gradients import Gradients, StepSums
+from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
+from nli_core.training.optimizer import build_optimizer, learning_rate
+from nli_core.training.output import Job, TrainingOutput
+from nli_core.training.ranks import OtherRankError, Ranks
+from nli_core.training.running_metrics import RunningMetrics
+
+_REMEDY = "lower finetune.learning_rate, set finetune.precision=fp32, or check the encoder's weights"
+
+
+def train(job: Job, ranks: Ranks, callbacks: TrainingCallbacks) -> dict[str, Any]:
+    """Do this rank's part of a training; returns the facts.
+
+    Raises:
+        UserError, StoppedError: as `finetune`.
+        OtherRankError: another rank failed.
+    """
+    trainer = ranks.together(lambda: _Trainer(job, ranks, callbacks))
+    return trainer.run()
+
+
+class _Trainer:
+    def __init__(self, job: Job, ranks: Ranks, callbacks: TrainingCallbacks) -> None:
+        config = self.config = job.config
+        self.ranks, self.callbacks, self.out = ranks, callbacks, job.out
+        self.train, self.dev = ShardSet(job.shards, "train"), ShardSet(job.shards, "dev")
+        if config.batch_size > len(self.train):
+            raise UserError(
+                f"finetune.batch_size: train has {len(self.train)} examples, fewer than the {config.batch_size} of a "
+                "batch; lower it"
+            )
+        self.device = choose_device(config.precision)
+        torch.manual_seed(config.seed)
+        pretrained, self.load_report = load_encoder(job.encoder)
+        self.model = Classifier(
+            pretrained, self.train.labels, head_dropout=config.head_dropout, frozen=config.freeze_encoder
+        ).to(self.device.torch)
+        if surplus := [name for name in self.load_report.unused if name.startswith("encoder.")]:
+            LOGGER.warning(
+                "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]
+            )
+        self.optimizer = build_optimizer(self.model, config)
+        self.gradients = Gradients(self.model, ranks)
+        self.output = TrainingOutput(job, self.train, self.model, self.optimizer, ranks, callbacks)
+        self.position, self.window = Position(), RunningMetrics({})
+        self.steps_per_epoch = -(-len(self.train) // config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.resumed_at = self.saved_step = 0
+        self.feature_seconds = 0.0
+        self.last: StepSums | None = None
+        self.fault: UserError | None = None
+
+    def run(self) -> dict[str, Any]:
+        self.position = self.output.resume()
+        self.window = RunningMetrics(self.position.window)
+        self.resumed_at = self.saved_step = self.position.step
+        if not self.position.finished:
+            inputs = self._inputs()
+            while not self.position.finished:
+                self._run_epoch(inputs)
+        self.ranks.first(lambda: discard_features(self.out))
+        return self._facts()
+
+    def _inputs(self) -> Inputs:
+        if not self.config.freeze_encoder:
+            return self.ranks.together(lambda: Tokens(self.model, self.train, self.dev, self.device, self.ranks))
+        started = time.perf_counter()
+        features = Features(
+            self.model, self.train, self.dev, self.device, self.ranks, folder=self.out, progress=self._pooling
+        )
+        self.feature_seconds = time.perf_counter() - started
+        return features
+
+    def _pooling(self, done: int, total: int, note: str) -> None:
+        self.callbacks.progress(done, total, note)
+        if self.callbacks.should_stop():
+            raise StoppedError("finetune: stopped before the first step; a rerun computes the encoder's features again")
+
+    def _run_epoch(self, inputs: Inputs) -> None:
+        config, position = self.config, self.position
+        batches = training_batches(
+            self.train.examples.lengths,
+            config.batch_size,
+            seed=config.seed,
+            epoch=position.epoch,
+            by_length=not self.device.packs,
+        )
+        self.model.train()
+        self.window.restart_clock()
+        for examples in batches[position.batch :]:
+            self._end_if_asked()
+            self._step(inputs, examples)
+            last_of_epoch = position.batch == self.steps_per_epoch
+            if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:
+                self._save()
+        self._end_epoch(inputs)
+
+    def _end_if_asked(self) -> None:
+        """Stop at a checkpoint, if asked to. Several ranks agree on it by the flags of the step before."""
+        if self.ranks.size == 1:
+            asked = self.callbacks.should_stop()
+        else:
+            self._end_after_fault()
+            asked = self.last is not None and self.last.flags()[0]
+        if asked:
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        self._save()
+        raise StoppedError(f"finetune: stopped at a checkpoint after step {self.position.step} of {self.total_steps}")
+
+    def _end_after_fault(self) -> None:
+        """End before anything leaves a step in which a rank failed."""
+        if self.last is not None and self.last.flags()[1]:
+            raise self.fault or OtherRankError
+
+    def _raise_if_asked(self, _done: int = 0, _total: int = 0) -> None:
+        if self.callbacks.should_stop():
+            raise StoppedError
+
+    def _step(self, inputs: Inputs, examples: IntArray) -> None:
+        config, position = self.config, self.position
+        rate = learning_rate(position.step, self.total_steps, config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(_step_seed(config.seed, position.step, self.ranks.rank))
+        loss, slots = torch.zeros((), device=self.device.torch), 0
+        try:
+            with memory_for(describe=partial(self._described, examples)):
+                loss, slots = self._add_gradients(inputs, examples)
+        except UserError as fault:
+            if self.ranks.size == 1:
+                raise
+            self.fault = fault
+        stop = self.ranks.size > 1 and self.callbacks.should_stop()
+        self.last = sums = self.gradients.sum(loss, slots, stop=stop, fault=self.fault is not None)
+        limit = config.clip_norm or float("inf")
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        self.optimizer.step()
+        self.gradients.clear()
+        position.step += 1
+        position.batch += 1
+        tokens = int(self.train.examples.lengths[examples].sum())
+        self.window.add(sums.loss / len(examples), norm, self.train.ids[examples], tokens=tokens, slots=sums.slots)
+        if position.step % config.log_every == 0 or position.batch == self.steps_per_epoch:
+            self._end_after_fault()
+            self._log_window(rate)
+
+    def _add_gradients(self, inputs: Inputs, examples: IntArray) -> tuple[Tensor, int]:
+        """Add this rank's part of the gradients; return the sum of its losses, and its slots."""
+        mine, divisor = self.ranks.share(examples), len(examples) if self.config.loss == "mean" else 1
+        size = self.config.micro_batch_size or max(1, len(mine))
+        total, slots = torch.zeros((), device=self.device.torch), 0
+        for part in (mine[first : first + size] for first in range(0, len(mine), size)):
+            labels = torch.from_numpy(self.train.label_ids[part]).to(self.device.torch, non_blocking=True)
+            logits, taken = inputs.train_logits(part)
+            loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
+            torch.autograd.backward(loss / divisor)
+            total, slots = total + loss.detach(), slots + taken
+        return total, slots
+
+    def _described(self, examples: IntArray) -> str:
+        longest = int(self.train.examples.lengths[examples].max())
+        here = f", {len(self.ranks.share(examples))} of them on this device" if self.ranks.size > 1 else ""
+        return (
+            f"step {self.position.step + 1} of finetune, a batch of {len(examples)} examples of up to {longest} "
+            f"tokens{here}; lower finetune.micro_batch_size, which changes no result, or pack.max_length"
+        )
+
+    def _log_window(self, rate: float) -> None:
+        position = self.position
+        self._refuse_infinite()
+        metrics, speeds = self.window.close()
+        metrics["train/learning_rate"] = rate
+        metrics["train/examples_seen"] = self._examples_seen()
+        self.output.add_point(Point(position.step, metrics), speeds)
+        note = f"loss {metrics['train/loss']:.3f}, {speeds['train/examples_per_second']:.0f} examples/s"
+        self.callbacks.progress(
+            position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}"
+        )
+
+    def _examples_seen(self) -> int:
+        """Count the examples of all epochs so far: an x-axis for curves of different batch sizes."""
+        position, rows = self.position, len(self.train)
+        return position.epoch * rows + min(position.batch * self.config.batch_size, rows)
+
+    def _refuse_infinite(self) -> None:
+        position = self.position
+        if fault := self.window.first_fault(last_step=position.step):
+            kept = f"the checkpoint of step {self.saved_step} is kept; " if self.saved_step else ""
+            raise UserError(f"finetune: {fault}; {kept}{_REMEDY}")
+
+    def _end_epoch(self, inputs: Inputs) -> None:
+        config, position = self.config, self.position
+        self._end_if_asked()
+        try:
+            own = self.ranks.together(lambda: inputs.dev_logits(self._raise_if_asked))
+        except StoppedError:
+            self._stop()
+        logits = self.ranks.sum(own)
+        labels = torch.from_numpy(self.dev.label_ids)
+        dev = {
+            "dev/loss": float(functional.cross_entropy(logits, labels)),
+            "dev/accuracy": float((logits.argmax(dim=1) == labels).double().mean()),
+        }
+        if not dev["dev/loss"] < float("inf"):
+            raise UserError(f"finetune: the loss on dev became {dev['dev/loss']} after step {position.step}; {_REMEDY}")
+        position.epoch += 1
+        position.batch = 0
+        self.output.add_point(Point(position.step, {**dev, "epoch": position.epoch}), {})
+        note = f"epoch {position.epoch}/{config.epochs}, dev accuracy {dev['dev/accuracy']:.4f}"
+        self.callbacks.progress(position.step, self.total_steps, note)
+        improved = _is_better(dev, position.best_dev, config)
+        if improved:
+            position.best_epoch, position.best_dev = position.epoch, dev
+        waited = position.epoch - (position.best_epoch or 0)
+        position.finished = position.epoch == config.epochs or (
+            config.patience is not None and waited >= config.patience
+        )
+        self._save(improved=improved)
+
+    def _save(self, *, improved: bool = False) -> None:
+        self._end_after_fault()
+        self._refuse_infinite()
+        self.position.window = self.window.totals()
+        write = self.output.finish if self.position.finished else self.output.save
+        write(self.position, improved=improved)
+        self.saved_step = self.position.step
+
+    def _facts(self) -> dict[str, Any]:
+        parameters = list(self.model.parameters())
+        architecture = self.model.encoder.architecture
+        return {
+            "steps": self.position.step,
+            "epochs": self.position.epoch,
+            "best_epoch": self.position.best_epoch,
+            "best_dev": self.position.best_dev,
+            "resumed_at_step": self.resumed_at,
+            "training_seconds": round(self.window.seconds, 3),
+            "feature_seconds": round(self.feature_seconds, 3),
+            "examples_per_second": round(self.window.examples / self.window.seconds, 1)
+            if self.window.examples
+            else None,
+            "device": str(self.device.torch),
+            "devices": self.ranks.size,
+            "precision": self.device.precision,
+            "precision_reason": self.device.reason,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "parameters": sum(parameter.numel() for parameter in parameters),
+            "trainable_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+            "applied_dropout": applied_rate(architecture.hidden_dropout_prob, self.device.torch),
+            "applied_attention_dropout": 0.0
+            if self.device.packs
+            else applied_rate(architecture.attention_probs_dropout_prob, self.device.torch),
+            "unused_tensors": self.load_report.unused,
+            "fresh_tensors": self.load_report.fresh,
+        }
+
+
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of a step's random numbers, so that no checkpoint needs a random state."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
+
+
+def _is_better(dev: dict[str, float], best: dict[str, float], config: FinetuneConfig) -> bool:
+    if not best:
+        return True
+    if config.best_by == "loss":
+        return dev["dev/loss"] < best["dev/loss"]
+    return dev["dev/accuracy"] > best["dev/accuracy"]
