@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --no-compile --constraint .venv/constraints.txt
 
-.PHONY: run test test-slow soak check docs bench bench-full ui
+.PHONY: run test test-slow soak check docs bench bench-full bench-scale ui
 
 run: .venv/installed
 	$(BIN)/nli run sample
@@ -30,6 +30,9 @@ bench: .venv/installed-bench
 
 bench-full: bench
 	for name in growth frozen_features accuracy truncation tutorials; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
+
+bench-scale: .venv/installed-bench
+	$(BIN)/python tests/benchmarks/bench_scale.py
 
 ui: .venv/installed
 	$(BIN)/nli ui

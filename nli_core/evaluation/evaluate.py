@@ -19,10 +19,9 @@ from nli_core.evaluation.figures import save_confusions, save_learning_curves, s
 from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion
 from nli_core.evaluation.slices import overlap, text_lengths
 from nli_core.filenames import FIGURES, METRICS, predictions_name
-from nli_core.inference.logits import Report, predict_logits
-from nli_core.inference.prepare import prepare_for_inference
-from nli_core.model.classifier import Classifier
-from nli_core.model.device import Device, choose_device
+from nli_core.inference.logits import Report
+from nli_core.inference.replicas import Replicas
+from nli_core.model.device import choose_devices
 from nli_core.model.saved import load_classifier
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
@@ -46,8 +45,8 @@ def evaluate(
     """
     shutil.rmtree(out)
     (out / FIGURES).mkdir(parents=True)
-    device = choose_device(config.precision)
-    classifier = prepare_for_inference(load_classifier(model), device)
+    devices = choose_devices(config.precision)
+    classifier = Replicas(load_classifier(model), devices)
     splits = [ShardSet(shards, split) for split in _SPLITS]
     total = sum(map(len, splits))
     metrics: dict[str, float] = {}
@@ -57,21 +56,24 @@ def evaluate(
         def report(done: int, _of: int, before: int = before, split: Split = examples.split) -> None:
             progress(before + done, total, split)
 
-        measured = _measure(classifier, examples, device, config, out, report)
+        measured = _measure(classifier, examples, config, out, report)
         metrics |= {f"{examples.split}/{name}": value for name, value in measured.items()}
         before += len(examples)
     progress(total, total, f"test accuracy {metrics['test/accuracy']:.4f}")
     _save_curves(curves, out / FIGURES / "learning_curves.png")
     (out / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return {"metrics": metrics, "device": str(device.torch), "precision": device.precision}
+    return {
+        "metrics": metrics,
+        "device": str(devices[0].torch),
+        "devices": len(devices),
+        "precision": classifier.precision,
+    }
 
 
-def _measure(
-    model: Classifier, shards: ShardSet, device: Device, config: EvaluateConfig, out: Path, report: Report
-) -> dict[str, float]:
+def _measure(model: Replicas, shards: ShardSet, config: EvaluateConfig, out: Path, report: Report) -> dict[str, float]:
     if model.labels != shards.labels:
         raise UserError(f"the model's labels are {model.labels}, those of the shards {shards.labels}; pack them alike")
-    logits = predict_logits(model, shards.examples, device, report)
+    logits = model.logits(shards.examples, report)
     probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
     _save_predictions(probabilities, shards, out / predictions_name(shards.split))
     bins = calibration_bins(probabilities, shards.label_ids, bins=config.calibration_bins)

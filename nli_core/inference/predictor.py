@@ -10,9 +10,8 @@ import torch
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.errors import UserError
-from nli_core.inference.logits import predict_logits
-from nli_core.inference.prepare import prepare_for_inference
-from nli_core.model.device import choose_device
+from nli_core.inference.replicas import Replicas
+from nli_core.model.device import choose_devices
 from nli_core.model.saved import load_classifier, read_inputs, read_pack_config
 
 
@@ -21,13 +20,12 @@ class Predictor:
 
     def __init__(self, folder: Path, tokenizer: type[Tokenizer] = Tokenizer) -> None:
         """Load the folder that `save_classifier` wrote; for many texts, `FastTokenizer` is the faster one."""
-        self._device = choose_device("auto")
-        self._model = prepare_for_inference(load_classifier(folder), self._device)
+        self._replicas = Replicas(load_classifier(folder), choose_devices("auto"))
         self._tokenizer = tokenizer(folder)
         self._pack = read_pack_config(folder)
-        self.labels = self._model.labels
+        self.labels = self._replicas.labels
         self.inputs = read_inputs(folder)
-        self.precision = self._device.precision
+        self.precision = self._replicas.precision
 
     def probabilities(
         self, premises: Sequence[str], hypotheses: Sequence[str] | None = None
@@ -42,6 +40,6 @@ class Predictor:
             raise UserError(f"the model is for {takes}")
         second = None if hypotheses is None else Texts.of(hypotheses)
         encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
-        logits = predict_logits(self._model, encoded.examples, self._device)
+        logits = self._replicas.logits(encoded.examples)
         probabilities: np.ndarray[Any, np.dtype[np.float64]] = torch.softmax(logits.double(), dim=1).numpy()
         return probabilities

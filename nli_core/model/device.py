@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -49,6 +49,14 @@ def choose_device(precision: Literal["auto", "fp32", "bf16"]) -> Device:
         if capabilities.get(feature):
             return Device(device, "bf16", f"the CPU has {feature}")
     return Device(device, "fp32", "the CPU has neither amx_bf16 nor avx512_bf16")
+
+
+def choose_devices(precision: Literal["auto", "fp32", "bf16"]) -> list[Device]:
+    """Choose every GPU that this process may use, or else the CPU, as `choose_device` does one."""
+    first = choose_device(precision)
+    if first.torch.type == "cpu":
+        return [first]
+    return [replace(first, torch=torch.device("cuda", index)) for index in range(torch.cuda.device_count())]
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def launch(job: Job, ranks: int, callbacks: TrainingCallbacks) -> dict[str, Any]
         for pipe in ours:  # ends ranks that still live
             pipe.close()
         launcher.join()
-    errors = [end.error for end in ended.values() if end.error]
+    errors = [error for rank in sorted(ended) if (error := ended[rank].error)]
     for error in errors:
         if not isinstance(error, StoppedError | OtherRankError):
             raise error

@@ -88,16 +88,19 @@ class _Trainer:
         if not self.config.freeze_encoder:
             return self.ranks.together(lambda: Tokens(self.model, self.train, self.dev, self.device, self.ranks))
         started = time.perf_counter()
-        features = Features(
-            self.model, self.train, self.dev, self.device, self.ranks, folder=self.out, progress=self._pooling
-        )
+        try:
+            features = Features(
+                self.model, self.train, self.dev, self.device, self.ranks, folder=self.out, progress=self._pooling
+            )
+        except StoppedError:
+            again = "a rerun computes the encoder's features again"
+            raise StoppedError(f"finetune: stopped before the first step; {again}") from None
         self.feature_seconds = time.perf_counter() - started
         return features
 
     def _pooling(self, done: int, total: int, note: str) -> None:
         self.callbacks.progress(done, total, note)
-        if self.callbacks.should_stop():
-            raise StoppedError("finetune: stopped before the first step; a rerun computes the encoder's features again")
+        self._raise_if_asked()
 
     def _run_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
@@ -112,7 +115,8 @@ class _Trainer:
         self.window.restart_clock()
         for examples in batches[position.batch :]:
             self._end_if_asked()
-            self._step(inputs, examples)
+            with memory_for(describe=partial(self._described, examples)):
+                self._step(inputs, examples)
             last_of_epoch = position.batch == self.steps_per_epoch
             if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:
                 self._save()
@@ -154,7 +158,7 @@ class _Trainer:
         except UserError as fault:
             if self.ranks.size == 1:
                 raise
-            self.fault = fault
+            self.fault = fault  # until all ranks know of it
         stop = self.ranks.size > 1 and self.callbacks.should_stop()
         self.last = sums = self.gradients.sum(loss, slots, stop=stop, fault=self.fault is not None)
         limit = config.clip_norm or float("inf")
@@ -184,10 +188,11 @@ class _Trainer:
 
     def _described(self, examples: IntArray) -> str:
         longest = int(self.train.examples.lengths[examples].max())
-        here = f", {len(self.ranks.share(examples))} of them on this device" if self.ranks.size > 1 else ""
+        taken = min(len(self.ranks.share(examples)), self.config.micro_batch_size or len(examples))
+        remedy = f"set finetune.micro_batch_size below {taken}, or lower" if taken > 1 else "lower"
         return (
             f"step {self.position.step + 1} of finetune, a batch of {len(examples)} examples of up to {longest} "
-            f"tokens{here}; lower finetune.micro_batch_size, which changes no result, or pack.max_length"
+            f"tokens, {taken} at a time; {remedy} pack.max_length"
         )
 
     def _log_window(self, rate: float) -> None:

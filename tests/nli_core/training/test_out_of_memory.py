@@ -52,7 +52,11 @@ def wide_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("work", "message"),
     [
-        ("train", r"no memory is left for step 1 of finetune, a batch of 240 examples of up to \d+ tokens; lower "),
+        (
+            "train",
+            r"no memory is left for step 1 of finetune, a batch of 240 examples of up to \d+ tokens, 240 at a time; "
+            r"set finetune\.micro_batch_size below 240, or lower pack\.max_length",
+        ),
         pytest.param(
             "predict",
             r"no memory is left for predicting \d+ examples of up to \d+ tokens; lower pack\.max_length",
