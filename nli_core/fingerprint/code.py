@@ -17,8 +17,8 @@ from nli_core.fingerprint.syntax import Scope, counted_fields
 from nli_core.hashing import canonical_digest
 
 _PACKAGE = "nli_core"
-# Configuration counts by its values. The others report, hash, lock, write atomically, name files, choose by name or start
-# processes.
+# Configuration counts by its values. The others report, hash, lock, write atomically, name files, choose by name or
+# start processes.
 _LEFT_OUT = (
     "nli_core.atomic",
     "nli_core.callbacks",
