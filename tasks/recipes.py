@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from nli_core.errors import UserError, did_you_mean
+from nli_core.errors import UserError, did_you_mean, reason_of
 from tasks.settings import RECIPE_BOOK, project_root
 
 _PIPELINE = "flows/pipeline.py:pipeline"
@@ -26,21 +26,40 @@ def read_recipes(book: Path) -> dict[str, Recipe]:
     """Read all deployments of the pipeline in a `prefect.yaml`, by name.
 
     Raises:
-        UserError: the file is missing or is not valid YAML.
+        UserError: the file is missing, is not valid YAML, or a deployment lacks what a recipe needs.
     """
     try:
         described = yaml.safe_load(book.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{book}: there is no recipe book; run nli in the project's folder") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{book}: is not valid YAML ({error})") from None
-    return {
-        deployment["name"]: Recipe(
-            deployment["name"], " ".join(deployment["description"].split()), deployment["parameters"]["config"]
-        )
-        for deployment in described["deployments"]
-        if deployment["entrypoint"] == _PIPELINE
-    }
+    except OSError as error:
+        raise UserError(f"{book}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{book}: is not valid YAML ({reason_of(error)})") from None
+    deployments = described.get("deployments") if isinstance(described, dict) else None
+    if not isinstance(deployments, list):
+        raise UserError(f"{book}: has no list of deployments; put it back from version control")
+    recipes = [
+        recipe
+        for number, each in enumerate(deployments, 1)
+        if (recipe := _recipe(each, f"{book}, deployment {number}"))
+    ]
+    return {recipe.name: recipe for recipe in recipes}
+
+
+def _recipe(deployment: Any, where: str) -> Recipe | None:
+    try:
+        if deployment["entrypoint"] != _PIPELINE:
+            return None
+        name, description = str(deployment["name"]), " ".join(str(deployment["description"]).split())
+        config = deployment["parameters"]["config"]
+    except KeyError as error:
+        raise UserError(f"{where}: lacks {error}; docs/recipes.md shows a whole recipe") from None
+    except TypeError:
+        config = None
+    if not isinstance(config, Mapping):
+        raise UserError(f"{where}: should have fields, and a config with fields; docs/recipes.md shows a whole recipe")
+    return Recipe(name, description, config)
 
 
 def find_recipe(book: Path, name: str) -> Recipe:

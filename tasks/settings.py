@@ -36,9 +36,9 @@ class Settings:
         `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other.
 
         Raises:
-            UserError: MLflow knows no address of such a kind.
+            UserError: MLflow knows no address of such a kind, or the path of the store leads nowhere.
         """
-        root = Path(os.environ.get(STORE) or project_root() / ".nli" / "store").expanduser().resolve()
+        root = _resolved(os.environ.get(STORE) or project_root() / ".nli" / "store")
         for variable in (TRACKING, _REGISTRY):
             _check_kind(variable, os.environ.get(variable, ""))
         tracking_uri = os.environ.get(TRACKING) or _database_beside(root)
@@ -69,6 +69,13 @@ class Settings:
             return None
         named = os.environ.get(ARTIFACTS) or str(self.store.root.parent / "mlartifacts")
         return named if "://" in named else Path(named).expanduser().resolve().as_uri()
+
+
+def _resolved(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, OSError, ValueError) as error:  # an unknown user, or a link that leads to itself
+        raise UserError(f"{STORE}: {path} leads nowhere ({error}); choose another path") from None
 
 
 def _check_kind(variable: str, address: str) -> None:

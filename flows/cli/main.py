@@ -77,10 +77,14 @@ def main() -> None:
         error(f"Prefect's setting {field}: {first['msg']}; fix the variable PREFECT_... that sets it, or the profile")
         sys.exit(USER_ERROR)
     except OSError as fault:
-        if fault.filename is not None or fault.errno not in _LOST_OUTPUT:
+        if debugging() or (fault.filename is None and fault.errno not in _LOST_OUTPUT):
             raise
-        sys.stdout = _nowhere()  # so that Python does not write the rest at its end
-        error(f"the output cannot be written ({fault.strerror})")
+        if fault.filename is not None:
+            path = os.fsdecode(fault.filename)
+            error(f"{path}: {fault.strerror}; fix or delete it, then rerun (nli --debug shows where it is used)")
+        else:
+            sys.stdout = _nowhere()  # so that Python does not write the rest at its end
+            error(f"the output cannot be written ({fault.strerror})")
         sys.exit(USER_ERROR)
 
 

@@ -19,7 +19,7 @@ def sweep(
     grid: Annotated[
         list[str] | None, typer.Option(metavar="FIELD=V1,V2", help="Values to try; of several fields, all products.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each gets.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many seeds each gets.")] = 1,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Number of concurrent runs; by default one per GPU, else 1."),

@@ -2,6 +2,7 @@
 
 <output>.parts/plan.json       what is predicted, from which file, with which model
 <output>.parts/000000.parquet  the predictions for the first rows
+<output>.parts/000000.sha256   the digest of that file: an altered one is predicted again
 """
 
 import contextlib
@@ -26,7 +27,7 @@ from nli_core.hashing import file_sha256
 from nli_core.inference.predictor import Predictor
 from nli_core.locks import FileLock
 
-_PLAN = "plan.json"
+_PLAN, _DIGEST = "plan.json", ".sha256"
 _WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: seconds on two cores
 _JOINED = 32  # windows that become one row group
 
@@ -51,6 +52,10 @@ def predict_table(
             without text, and nothing is predicted then; or the file changes meanwhile, or `target` cannot be written.
     """
     columns = predictor.inputs if columns is None else columns
+    if len(set(columns)) < len(columns):
+        raise UserError(
+            f"--columns {','.join(columns)}: names a column twice; name the premise's, then the hypothesis'"
+        )
     if len(columns) != len(predictor.inputs):
         raise UserError(
             f"the model takes {' and '.join(predictor.inputs)}, and not {', '.join(columns)}: name "
@@ -70,11 +75,12 @@ def predict_table(
         paths: list[Path] = []
         for window in _windows(named, table):
             paths.append(parts / f"{len(paths):06d}.parquet")
-            if paths[-1].exists() and pq.read_metadata(paths[-1]).num_rows == window.height:
+            if _is_intact(paths[-1]) and pq.read_metadata(paths[-1]).num_rows == window.height:
                 kept += window.height
             else:
                 with atomic.replacing(paths[-1]) as partial:
                     _predict(predictor, window, columns, done).write_parquet(partial)
+                atomic.write_text(paths[-1].with_suffix(_DIGEST), file_sha256(paths[-1]))
             done += window.height
             progress(done, rows, source.name)
         if done != rows or file_sha256(source) != plan["source"]:
@@ -90,6 +96,14 @@ def _windows(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     with contextlib.suppress(pl.exceptions.PolarsError, pa.ArrowException, UserError):
         for part in read_parts(source, table):
             yield from part.iter_slices(_WINDOW_ROWS)
+
+
+def _is_intact(part: Path) -> bool:
+    """Return whether an earlier try left this part, and nobody has altered it."""
+    try:
+        return part.with_suffix(_DIGEST).read_bytes() == file_sha256(part).encode()
+    except FileNotFoundError:
+        return False
 
 
 def plain_format(source: Path) -> TableFormat:
@@ -145,7 +159,7 @@ def _parts_of(target: Path, plan: str) -> Iterator[Path]:
             atomic.discard_partial_files(parts)
             if not (parts / _PLAN).exists() and any(parts.iterdir()):
                 raise UserError(f"{parts}: holds other files; move them, or name another file for the predictions")
-            if not (parts / _PLAN).exists() or (parts / _PLAN).read_text(encoding="utf-8") != plan:
+            if not (parts / _PLAN).exists() or (parts / _PLAN).read_bytes() != plan.encode():
                 _delete_parts(parts)
                 atomic.write_text(parts / _PLAN, plan)
             yield parts
@@ -154,8 +168,9 @@ def _parts_of(target: Path, plan: str) -> Iterator[Path]:
 
 
 def _delete_parts(parts: Path) -> None:
-    for path in parts.glob(f"{'[0-9]' * 6}.parquet"):
-        path.unlink()
+    for suffix in (".parquet", _DIGEST):
+        for path in parts.glob(f"{'[0-9]' * 6}{suffix}"):
+            path.unlink()
 
 
 def _delete(parts: Path) -> None:

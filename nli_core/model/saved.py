@@ -3,8 +3,12 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from nli_core.config import PackConfig
+from nli_core.errors import UserError, reason_of
 from nli_core.filenames import TOKENIZER_FILES
 from nli_core.model.architecture import CONFIG_NAME, Architecture, read_description
 from nli_core.model.classifier import Classifier
@@ -14,6 +18,7 @@ from nli_core.model.weights import WEIGHTS_NAME, check_shapes, classifier_tensor
 _PACK = "nli_pack"  # how texts become examples; transformers passes it by
 _PACK_FIELDS = {"max_length", "truncation", "fill"}
 _PAIRS = "pairs"
+_AGAIN = "export the model again"
 
 
 def save_classifier(
@@ -69,16 +74,31 @@ def is_fine_tuned(folder: Path) -> bool:
 
 def read_pack_config(folder: Path) -> PackConfig:
     """Read how the saved model's training examples were made from texts."""
-    described = read_description(folder)[_PACK]
-    return PackConfig(**{name: described[name] for name in _PACK_FIELDS})
+    described = _packed(folder)
+    try:
+        return PackConfig(**{name: described[name] for name in _PACK_FIELDS})
+    except (KeyError, ValidationError) as error:
+        raise UserError(f"{folder / CONFIG_NAME}: {_PACK}: {reason_of(error)}; {_AGAIN}") from None
 
 
 def read_inputs(folder: Path) -> tuple[str, ...]:
     """Read what the saved model takes: `premise` and `hypothesis`, or `text`."""
-    return ("premise", "hypothesis") if read_description(folder)[_PACK][_PAIRS] else ("text",)
+    return ("premise", "hypothesis") if _packed(folder).get(_PAIRS) else ("text",)
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:
     """Read the saved model's label names in the order of its outputs."""
-    names = read_description(folder)["id2label"]
-    return tuple(names[str(index)] for index in range(len(names)))
+    names = read_description(folder).get("id2label")
+    if not isinstance(names, dict) or names.keys() != {str(index) for index in range(len(names))}:
+        raise UserError(f"{folder / CONFIG_NAME}: id2label does not number the labels from 0; {_AGAIN}")
+    labels = tuple(str(names[str(index)]) for index in range(len(names)))
+    if len(set(labels)) < len(labels):
+        raise UserError(f"{folder / CONFIG_NAME}: id2label has a duplicate label; {_AGAIN}")
+    return labels
+
+
+def _packed(folder: Path) -> dict[str, Any]:
+    described = read_description(folder).get(_PACK)
+    if not isinstance(described, dict):
+        raise UserError(f"{folder / CONFIG_NAME}: {_PACK} has no fields; {_AGAIN}")
+    return described

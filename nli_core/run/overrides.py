@@ -5,9 +5,9 @@ from copy import deepcopy
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 
 _SHOWN = 200  # characters of a setting that an error repeats
 
@@ -75,6 +75,8 @@ def _read_yaml(option: str, setting: str, text: str) -> Any:
         return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         reason = error.problem or "a part of it cannot be read"
+    except (YAMLError, ValueError) as error:  # characters, and dates or numbers that are none
+        reason = reason_of(error)
     except RecursionError:
         reason = "too many brackets within brackets"
     shown = setting if len(setting) <= _SHOWN else f"{setting[:_SHOWN]}..."

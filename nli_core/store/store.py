@@ -117,7 +117,13 @@ class Store:
                 raise
 
     def remove(self, folder: Path) -> None:
-        """Delete an output or a leftover. A half-deleted output never counts as finished."""
+        """Delete an output or a leftover. A half-deleted output never counts as finished.
+
+        Raises:
+            UserError: it is a link: what it leads to is not the store's.
+        """
+        if folder.is_symlink():
+            raise UserError(f"{folder}: is a link to a folder elsewhere; delete the link, or move the folder back")
         discarded = folder.with_name(folder.name.removesuffix(DISCARDED_SUFFIX) + DISCARDED_SUFFIX)
         if folder != discarded:
             # Without its manifest, a discarded folder cannot be restored.

@@ -34,6 +34,7 @@ from nli_core.model.weights import save_tensors
 _PREFIX = "step-"
 _PARTIAL = ".partial"
 _DIGESTS = "digests.json"
+_FILES = {"model.safetensors", "optimizer.safetensors", "position.json", HISTORY}
 _BEST = "best"
 
 
@@ -124,6 +125,8 @@ def _damage(checkpoint: Path) -> str | None:
     """Name the file that was altered since the checkpoint was written."""
     try:
         written = json.loads((checkpoint / _DIGESTS).read_text(encoding="utf-8"))
+        if not written.keys() >= _FILES:
+            return f"{checkpoint / _DIGESTS} was altered since it was written"
         for name, digest in written.items():
             if file_sha256(checkpoint / name) != digest:
                 return f"{checkpoint / name} was altered since it was written"
@@ -133,7 +136,7 @@ def _damage(checkpoint: Path) -> str | None:
             return f"{model} was altered since it was written"
     except OSError as error:
         return f"{error.filename} cannot be read ({error.strerror})"
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         return f"{checkpoint / _DIGESTS} was altered since it was written"
     return None
 

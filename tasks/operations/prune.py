@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nli_core.config import STAGES, Stage
+from nli_core.errors import UserError
 from nli_core.store.claim import DISCARDED_SUFFIX, PARTIAL_SUFFIX
 from tasks.runtime.liveness import keys_in_use
 from tasks.settings import Settings
@@ -12,17 +13,26 @@ from tasks.tracking.runs import referenced_keys
 def prunable(settings: Settings, *, keep_referenced: bool) -> list[Path]:
     """List leftovers, and outputs whose keys no MLflow run names (without `keep_referenced`, all outputs).
 
-    Nothing that a process works on at this moment is among them, and nothing that a live flow run reads.
+    Nothing that a process works on at this moment is among them, and nothing that a live flow run reads. Links are left
+    alone.
+
+    Raises:
+        UserError: the store has trained models, and MLflow knows none of its runs.
     """
     store, read = settings.store, keys_in_use(settings)
     kept = referenced_keys(settings) if keep_referenced else set()
+    if keep_referenced and not kept and store.outputs("finetune"):
+        raise UserError(
+            f"MLflow at {settings.shown_tracking_uri} has no run of this store, whose models would all be deleted; set "
+            "MLFLOW_TRACKING_URI, or delete everything with --all"
+        )
     outputs = [
         store.folder(stage, output.key) for stage in STAGES for output in store.outputs(stage) if output.key not in kept
     ]
     idle = []
     for folder in [*outputs, *store.leftovers()]:
         stage, key = _stage_and_key(folder)
-        if key not in read and not store.in_use(stage, key):
+        if not folder.is_symlink() and key not in read and not store.in_use(stage, key):
             idle.append(folder)
     return idle
 

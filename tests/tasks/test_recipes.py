@@ -23,6 +23,26 @@ def test_every_deployment_fits_its_flow(project: Path) -> None:
         assert deployment["work_pool"] == {"name": "nli", "job_variables": deployment["work_pool"]["job_variables"]}
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, "has no list of deployments") for text in ("", "[]", "name: x", "deployments:")),
+        ("deployments: 2001-99-99", "is not valid YAML"),
+        ("deployments: [a]", "deployment 1: should have fields"),
+        ("deployments: [{name: a}]", "deployment 1: lacks 'entrypoint'"),
+        ("deployments: [{entrypoint: flows/pipeline.py:pipeline, description: a}]", "deployment 1: lacks 'name'"),
+        (
+            "deployments: [{entrypoint: flows/pipeline.py:pipeline, name: a, description: a, parameters: {config: 5}}]",
+            "deployment 1: should have fields, and a config",
+        ),
+    ],
+)
+def test_a_malformed_recipe_book_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "prefect.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_recipes(tmp_path / "prefect.yaml")
+
+
 def test_deployments_have_unique_names(project: Path) -> None:
     deployments = _deployments(project)
     names = [deployment["name"] for deployment in deployments]

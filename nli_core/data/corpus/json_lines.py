@@ -4,11 +4,12 @@ polars reads fast and leniently: of a key that occurs twice it takes one, of hal
 list becomes text. Regular expressions find the parts where that may happen, and Python's parser decides on their lines.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
@@ -27,7 +28,7 @@ def json_columns(source: Source, most_bytes: int) -> list[str]:
         UserError: names a line that is no JSON object, or is longer than `most_bytes`.
     """
     names: dict[str, None] = {}
-    with source.path.open("rb") as file:
+    with _open_after_bom(source) as file:
         for number in range(1, _FIRST_LINES + 1):
             if len(line := file.readline(most_bytes + 1)) > most_bytes:
                 raise _too_long(source, number, most_bytes)
@@ -61,7 +62,7 @@ def json_parts(source: Source, columns: Sequence[str], part_bytes: int, most_byt
 def _whole_lines(source: Source, part_bytes: int, most_bytes: int) -> Iterator[tuple[int, bytes]]:
     """Yield parts that end with a line, each with the number of its first line, from 1."""
     first, waiting = 1, bytearray()
-    with source.path.open("rb") as file:
+    with _open_after_bom(source) as file:
         while block := file.read(part_bytes):
             whole, newline, rest = block.rpartition(b"\n")
             if newline:
@@ -74,6 +75,13 @@ def _whole_lines(source: Source, part_bytes: int, most_bytes: int) -> Iterator[t
                 raise _too_long(source, first, most_bytes)
     if waiting.strip():
         yield first, bytes(waiting)
+
+
+def _open_after_bom(source: Source) -> BinaryIO:
+    file = source.path.open("rb")
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    return file
 
 
 def _too_long(source: Source, line: int, most_bytes: int) -> UserError:
@@ -97,6 +105,8 @@ def _pairs(line: bytes, number: int, source: Source) -> list[tuple[str, Any]]:
         raise UserError(f"{where}: is not valid JSON ({error.msg})") from None
     except RecursionError:
         raise UserError(f"{where}: is nested too deeply") from None
+    except ValueError:  # Python's limit of digits
+        raise UserError(f"{where}: has a number of thousands of digits; write it as text") from None
     if not isinstance(found, _Pairs):
         raise UserError(f"{where}: is not a JSON object")
     return found

@@ -57,7 +57,14 @@ def _parquet_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         widest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
         rows = min(_PART_ROWS, 1 + _PARQUET_PART_BYTES // (widest + 1))
+        done = 0
         for batch in file.iter_batches(rows, columns=wanted):
+            try:
+                batch.validate(full=True)
+            except pa.ArrowInvalid as error:
+                there = f"{source.name}, rows {done} to {done + batch.num_rows - 1}"
+                raise UserError(f"{there}: hold text that is not UTF-8 ({reason_of(error)}); write it again") from None
+            done += batch.num_rows
             yield pl.DataFrame(batch)
 
 

@@ -181,6 +181,26 @@ def test_parts_of_another_cut_are_made_again(
     assert pl.read_parquet(target)["row"].to_list() == list(range(40))
 
 
+@pytest.mark.parametrize("name", ["000000.parquet", "000000.sha256", "plan.json"])
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", "other"])
+def test_altered_parts_are_predicted_again(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, name: str, damage: bytes | str
+) -> None:
+    source, target = write_rows("pairs.csv", PAIRS), tmp_path / "out.parquet"
+    predict_table(predictor, source, tmp_path / "whole.parquet", columns=COLUMNS, model="m")
+    with pytest.raises(KeyboardInterrupt):
+        predict_table(_DyingPredictor(tmp_path / "model"), source, target, columns=COLUMNS, model="m")
+    part = tmp_path / "out.parquet.parts" / name
+    if isinstance(damage, bytes):
+        part.write_bytes(damage)
+    else:
+        height = pl.read_parquet(part.with_name("000000.parquet")).height
+        pl.DataFrame({"x": range(height)}).write_parquet(part)
+    predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    assert target.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert not part.parent.exists()
+
+
 def test_two_predictions_into_one_file_do_not_mix(
     predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
 ) -> None:

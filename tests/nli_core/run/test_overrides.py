@@ -23,12 +23,19 @@ def test_settings_reach_any_field_as_yaml() -> None:
     "setting",
     [
         *["finetune.epochs", "epochs=3", "finetune..epochs=3", "corpus.name.first=x", "pack.x=[1"],
+        *["pack.x=2001-99-99", "pack.x=2001-01-01 25:61:61", "pack.x=!!int foo", "pack.x=!!float abc"],
         *["pack.x='a", "pack.x=!a b", "pack.x=*a", "pack.x=" + "[" * 30],
     ],
 )
 def test_a_malformed_setting_is_refused_by_name(setting: str) -> None:
     with pytest.raises(UserError, match=re.escape(setting)):
         override({"corpus": {"name": "sample"}}, [setting])
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "a\x07b", "\udcff"])
+def test_a_value_that_is_no_yaml_is_one_line(value: str) -> None:
+    with pytest.raises(UserError, match=r"^--set finetune\.epochs=.*the value is not valid YAML"):
+        override({}, [f"finetune.epochs={value}"])
 
 
 def test_a_deeply_nested_value_is_one_short_line() -> None:

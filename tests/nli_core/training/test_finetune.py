@@ -107,7 +107,7 @@ def test_a_training_stops_while_it_reads_dev(tmp_path: Path, run_finetune: Finet
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("damaged", ["model", "optimizer", "history", "position", "digests", "best"])
+@pytest.mark.parametrize("damaged", ["model", "optimizer", "history", "position", "digests", "best", "undigested"])
 def test_a_damaged_checkpoint_is_named_and_not_used(
     tmp_path: Path, run_finetune: Finetune, damaged: str, flip_byte: Callable[[Path], None], logged: list[str]
 ) -> None:
@@ -123,6 +123,9 @@ def test_a_damaged_checkpoint_is_named_and_not_used(
     paths = [*checkpoint.glob(f"{damaged}.*"), *checkpoint.glob(f"{damaged}/*")]
     for path in paths:
         flip_byte(path)
+    if damaged == "undigested":
+        (checkpoint / "digests.json").write_text("{}")
+        (checkpoint / "model.safetensors").write_bytes(b"")
     facts = run_finetune(tmp_path / "cut", checkpoint_every=5)
     assert facts["resumed_at_step"] == 0
     (line,) = logged

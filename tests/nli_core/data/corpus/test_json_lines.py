@@ -87,6 +87,7 @@ def test_rows_are_those_of_the_json_module_or_refused(lines: list[str], part: in
         ('["a"]', "is not a JSON object"),
         ('{"a": NaN}', "is not valid JSON (NaN)"),
         ('{"a": "x"', "is not valid JSON"),
+        ('{"a": "x", "b": ' + "9" * 5000 + "}", "has a number of thousands of digits"),
     ],
 )
 def test_a_fault_far_behind_is_named_with_its_line(tmp_path: Path, line: str, named: str) -> None:
@@ -94,6 +95,11 @@ def test_a_fault_far_behind_is_named_with_its_line(tmp_path: Path, line: str, na
     with pytest.raises(UserError) as error:
         _read(tmp_path / "t", 4000)
     assert str(error.value).startswith(f"t, line 1502: {named}")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text('{"a": "x"}\n{"a": "y"}\n', encoding="utf-8-sig")
+    assert [row["a"] for row in _read(tmp_path / "t", 4000)] == ["x", "y"]
 
 
 def test_numbers_after_texts_are_text(tmp_path: Path) -> None:

@@ -149,6 +149,14 @@ def test_a_parquet_column_of_another_type_is_named(tmp_path: Path, column: pa.Ar
         _read(tmp_path / "t", _layout("parquet"), 64)
 
 
+def test_parquet_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    offsets = pa.array([0, 1, 3], pa.int32()).buffers()[1]
+    bad = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a\xff\xfe")])
+    pq.write_table(pa.table({"premise": bad, "hypothesis": ["a", "b"], "label": ["a", "b"]}), tmp_path / "t")
+    with pytest.raises(UserError, match=r"rows 0 to 1: hold text that is not UTF-8"):
+        _read(tmp_path / "t", _layout("parquet"), 64)
+
+
 def test_words_of_a_parquet_dictionary_are_text(tmp_path: Path) -> None:
     words = pa.array(["a", "b", "a"]).dictionary_encode()
     pq.write_table(pa.table({"label": words, "premise": words, "hypothesis": words}), tmp_path / "t")
