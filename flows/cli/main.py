@@ -81,7 +81,7 @@ def main() -> None:
             raise
         if fault.filename is not None:
             path = os.fsdecode(fault.filename)
-            error(f"{path}: {fault.strerror}; fix or delete it, then rerun (nli --debug shows where it is used)")
+            error(f"{path}: {fault.strerror}; fix it, then rerun (nli --debug shows where it is used)")
         else:
             sys.stdout = _nowhere()  # so that Python does not write the rest at its end
             error(f"the output cannot be written ({fault.strerror})")

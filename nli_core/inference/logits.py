@@ -19,14 +19,14 @@ _Forward = Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
 Share = tuple[int, int]  # its number, from 0, of how many
 _ALL: Share = (0, 1)
 Report = Callable[[int, int], object]  # examples done, of how many
-_nobody: Report = lambda _done, _total: None  # noqa: E731
+no_report: Report = lambda _done, _total: None  # noqa: E731
 _LENGTH_STEP = 8  # of padded batches: a CPU meets few shapes, and little is padding
 # Tokens in a batch: on a CPU what its caches hold of a layer, on a GPU enough to fill it.
 _BATCH_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 16}
 
 
 def predict_logits(
-    model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody, share: Share = _ALL
+    model: Classifier, examples: RaggedExamples, device: Device, report: Report = no_report, share: Share = _ALL
 ) -> Tensor:
     """Compute logits [examples, labels], in fp32 on the CPU, with a model from `prepare_for_inference`.
 
@@ -36,7 +36,7 @@ def predict_logits(
 
 
 def pool_examples(
-    model: Classifier, examples: RaggedExamples, device: Device, report: Report = _nobody, share: Share = _ALL
+    model: Classifier, examples: RaggedExamples, device: Device, report: Report = no_report, share: Share = _ALL
 ) -> Tensor:
     """Compute what the encoder pools [examples, pooled size], as `predict_logits` does the logits."""
     encoder = model.encoder

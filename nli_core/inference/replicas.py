@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nli_core.callbacks import StoppedError
 from nli_core.data.examples.ragged import RaggedExamples
-from nli_core.inference.logits import Report, predict_logits
+from nli_core.inference.logits import Report, no_report, predict_logits
 from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
@@ -25,7 +25,7 @@ class Replicas:
         self.labels = model.labels
         self.precision = devices[0].precision
 
-    def logits(self, examples: RaggedExamples, report: Report = lambda _done, _total: None) -> Tensor:
+    def logits(self, examples: RaggedExamples, report: Report = no_report) -> Tensor:
         """Compute logits [examples, labels], in fp32 on the CPU.
 
         The first replica reports. An error of one replica, or of `report`, ends all.

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nli_core.config import PackConfig
-from nli_core.errors import UserError, reason_of
+from nli_core.errors import UserError
 from nli_core.filenames import TOKENIZER_FILES
 from nli_core.model.architecture import CONFIG_NAME, Architecture, read_description
 from nli_core.model.classifier import Classifier
@@ -77,13 +77,15 @@ def read_pack_config(folder: Path) -> PackConfig:
     described = _packed(folder)
     try:
         return PackConfig(**{name: described[name] for name in _PACK_FIELDS})
-    except (KeyError, ValidationError) as error:
-        raise UserError(f"{folder / CONFIG_NAME}: {_PACK}: {reason_of(error)}; {_AGAIN}") from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        field = ".".join(map(str, (_PACK, *fault["loc"])))
+        raise UserError(f"{folder / CONFIG_NAME}: {field}: {fault['msg']}; {_AGAIN}") from None
 
 
 def read_inputs(folder: Path) -> tuple[str, ...]:
     """Read what the saved model takes: `premise` and `hypothesis`, or `text`."""
-    return ("premise", "hypothesis") if _packed(folder).get(_PAIRS) else ("text",)
+    return ("premise", "hypothesis") if _packed(folder)[_PAIRS] else ("text",)
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:
@@ -99,6 +101,6 @@ def read_labels(folder: Path) -> tuple[str, ...]:
 
 def _packed(folder: Path) -> dict[str, Any]:
     described = read_description(folder).get(_PACK)
-    if not isinstance(described, dict):
-        raise UserError(f"{folder / CONFIG_NAME}: {_PACK} has no fields; {_AGAIN}")
+    if not isinstance(described, dict) or not described.keys() >= {*_PACK_FIELDS, _PAIRS}:
+        raise UserError(f"{folder / CONFIG_NAME}: {_PACK} lacks fields; {_AGAIN}")
     return described

@@ -57,9 +57,10 @@ class Ranks:
             OtherRankError: another rank failed.
             StoppedError: no rank failed, and one was asked to stop.
         """
-        result, error = None, None
+        results: list[Value] = []
+        error = None
         try:
-            result = work()
+            results.append(work())
         except Exception as caught:  # raised below
             error = caught
         stops = isinstance(error, StoppedError)
@@ -70,7 +71,7 @@ class Ranks:
             raise OtherRankError
         if stopped:
             raise StoppedError
-        return result  # type: ignore[return-value]  # there was no error
+        return results[0]
 
     def first(self, work: Callable[[], object]) -> None:
         """Do `work` on rank 0 while the others wait; an error there is raised on all, as by `together`."""

@@ -21,7 +21,8 @@ def prunable(settings: Settings, *, keep_referenced: bool) -> list[Path]:
     """
     store, read = settings.store, keys_in_use(settings)
     kept = referenced_keys(settings) if keep_referenced else set()
-    if keep_referenced and not kept and store.outputs("finetune"):
+    models = {output.key for output in store.outputs("finetune")}
+    if keep_referenced and models and kept.isdisjoint(models):
         raise UserError(
             f"MLflow at {settings.shown_tracking_uri} has no run of this store, whose models would all be deleted; set "
             "MLFLOW_TRACKING_URI, or delete everything with --all"

@@ -282,6 +282,25 @@ def test_a_tracking_database_that_is_none_is_one_line(
     assert not (workplace / "mistyped").exists()
 
 
+@pytest.mark.parametrize("place", ["~nosuchuser/store", "loop/store"])
+def test_a_store_that_leads_nowhere_is_named(workplace: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    (workplace / "loop").symlink_to("loop")
+    monkeypatch.setenv("NLI_STORE", place if place.startswith("~") else str(workplace / place))
+    with pytest.raises(UserError, match=r"^NLI_STORE: .* leads nowhere \(.*\); choose another path$"):
+        Settings.from_environment()
+
+
+def test_a_file_in_place_of_a_folder_of_the_store_is_named(
+    nli_here: Nli, tiny_settings: list[str], workplace: Path
+) -> None:
+    (workplace / "store").mkdir()
+    (workplace / "store" / "download").touch()
+    done = nli_here("run", "sample", *tiny_settings, "--until", "download")
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("nli: ")]
+    assert (done.returncode, line.startswith(f"nli: {workplace}/store/download")) == (2, True), done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_registry_that_is_none_is_named(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "htp://host")
     with pytest.raises(UserError, match=r"^MLFLOW_REGISTRY_URI: MLflow knows no address htp:"):

@@ -1,6 +1,7 @@
 """On a CPU two replicas are two threads: their sum is what one computes."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -30,9 +31,9 @@ def examples() -> RaggedExamples:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("count", [2, 3, 50])
 def test_replicas_compute_the_bytes_of_one(
-    model: Classifier, examples: RaggedExamples, precision: str, count: int
+    model: Classifier, examples: RaggedExamples, precision: Literal["fp32", "bf16"], count: int
 ) -> None:
-    device = choose_device(precision)  # type: ignore[arg-type]
+    device = choose_device(precision)
     one, several = (Replicas(model, [device] * number) for number in (1, count))
     assert torch.equal(several.logits(examples), one.logits(examples))
 

@@ -1,3 +1,5 @@
+import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -199,6 +201,28 @@ def test_altered_parts_are_predicted_again(
     predict_table(predictor, source, target, columns=COLUMNS, model="m")
     assert target.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert not part.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        *(("id2label", value, "id2label does not number the labels") for value in (None, [], {"0": "no", "2": "yes"})),
+        ("id2label", {"0": "no", "1": "no"}, "id2label has a duplicate label"),
+        *(("nli_pack", value, "nli_pack lacks fields") for value in (None, [1], {})),
+        ("nli_pack.max_length", -1, "nli_pack.max_length: Input should be greater than or equal to 8"),
+        ("nli_pack.max_length", "abc", "nli_pack.max_length: Input should be a valid integer"),
+    ],
+)
+def test_an_altered_description_of_a_model_is_one_line(
+    predictor: Predictor, tmp_path: Path, field: str, value: object, message: str
+) -> None:
+    path = tmp_path / "model" / "config.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    section, _, name = field.partition(".")
+    described = {**described, section: {**described[section], name: value} if name else value}
+    path.write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"config\.json: {re.escape(message)}.*; export the model again$"):
+        Predictor(tmp_path / "model")
 
 
 def test_two_predictions_into_one_file_do_not_mix(

@@ -164,7 +164,8 @@ def _ranks(caller: psutil.Process) -> list[psutil.Process]:
 
 
 @FAULTS
-@pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_rank_ends_the_others_and_a_rerun_resumes(tmp_path: Path, run_finetune: Finetune, killed: int) -> None:
     def kill(_metrics: Mapping[str, float], step: int) -> None:
         if step == 12:
