@@ -220,6 +220,12 @@ def test_a_nan_of_one_rank_is_named_as_on_one_device(
     assert lines[0] == lines[1]
 
 
+def _saved_step(out: Path) -> int:
+    """The step of the newest whole checkpoint, 0 without one."""
+    names = [path.name for path in out.glob(f"{CHECKPOINTS}/step-*") if not path.name.endswith(".partial")]
+    return max((int(name.split("-")[1]) for name in names), default=0)
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -245,10 +251,13 @@ def test_ranks_killed_anywhere_come_to_the_same(tmp_path: Path, shards: Path, ti
     finetune(shards, tiny_encoder, config, out=tmp_path / "whole")
     paths = (shards, tiny_encoder, tmp_path / "cut")
     command = [sys.executable, str(script), *map(str, paths), config.model_dump_json()]
-    for _ in range(KILLS):
+    for number in range(KILLS):
         caller = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0, 20))
-        assert caller.poll() is None, "the training is too short for so many kills"
+        while _saved_step(tmp_path / "cut") < config.epochs * 15 * number // KILLS:
+            assert caller.poll() is None
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.2 if number else 5))  # the first kill falls into the start
+        assert caller.poll() is None
         process = psutil.Process(caller.pid)
         ranks = _ranks(process)
         chance.choice([process, *ranks]).kill()
