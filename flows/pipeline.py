@@ -11,6 +11,7 @@ from nli_core.config import Stage
 from nli_core.errors import UserError
 from nli_core.run.config import RunConfig
 from nli_core.run.plan import StageRequest
+from tasks.models.names import check_model_name
 from tasks.stages.base import StageResult
 from tasks.stages.download import download
 from tasks.stages.evaluate import evaluate
@@ -46,6 +47,8 @@ def pipeline(
     Raises:
         UserError: a fault that the user can fix.
     """
+    if promote_as:
+        check_model_name(promote_as)
     if promote_as and until != "evaluate":
         raise UserError(f"promote_as: only an evaluated run can be champion; leave out until={until}")
     results: dict[Stage, StageResult] = {}

@@ -11,6 +11,8 @@ from pathlib import Path
 from nli_core.printable import printable
 from nli_core.urls import without_credentials
 
+DISK_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, `ulimit -f`
+
 
 class UserError(Exception):
     """A fault in the input, the configuration or the environment that the user can fix.
@@ -65,12 +67,14 @@ def explained_refusals(
         raise UserError(f"{path}: cannot be used ({error.strerror}); {remedy}") from error
 
 
-def disk_is_full(error: BaseException | None) -> bool:
-    """Return whether a full disk or quota caused an error. Libraries in Rust and C++ only say so in their message."""
+def disk_refusal(error: BaseException | None) -> str | None:
+    """Return why the disk takes no more, if that caused an error: it is full, or a quota or limit is reached.
+
+    Libraries in Rust and C++ say so in their message alone.
+    """
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if os.strerror(errno.ENOSPC) in str(error):
-            return True
+        for refusal in map(os.strerror, DISK_REFUSALS):
+            if refusal in str(error):
+                return refusal
         error = error.__cause__ or error.__context__
-    return False
+    return None

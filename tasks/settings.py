@@ -39,6 +39,8 @@ class Settings:
             UserError: MLflow knows no address of such a kind, or the path of the store leads nowhere.
         """
         root = _resolved(os.environ.get(STORE) or project_root() / ".nli" / "store")
+        if root.exists() and not root.is_dir():
+            raise UserError(f"{STORE}: {root} is no folder; name another path")
         for variable in (TRACKING, _REGISTRY):
             _check_kind(variable, os.environ.get(variable, ""))
         tracking_uri = os.environ.get(TRACKING) or _database_beside(root)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.arguments import filled
 from flows.cli.output import JsonOption, echo, print_json
 from flows.local.environment import set_library_defaults
 from nli_core.errors import UserError
@@ -15,9 +16,11 @@ _FORMATS = (".png", ".svg", ".pdf")
 
 
 def attention(
-    model: Annotated[str, typer.Argument(help="An MLflow run ID or prefix, a model's URI, a folder, or minilm-l6.")],
-    premise: Annotated[str, typer.Argument(help="The premise, or the only text.")],
-    hypothesis: Annotated[str | None, typer.Argument(help="The hypothesis.")] = None,
+    model: Annotated[
+        str, typer.Argument(callback=filled, help="An MLflow run ID or prefix, a model's URI, a folder, or minilm-l6.")
+    ],
+    premise: Annotated[str, typer.Argument(callback=filled, help="The premise, or the only text.")],
+    hypothesis: Annotated[str | None, typer.Argument(callback=filled, help="The hypothesis.")] = None,
     layer: Annotated[int | None, typer.Option(help="Layer, from 1; by default the last.")] = None,
     head: Annotated[int | None, typer.Option(help="Head, from 1; by default the mean of all.")] = None,
     output: Annotated[Path, typer.Option(help="File of the picture.")] = Path("attention.png"),
@@ -29,10 +32,8 @@ def attention(
     """
     if output.suffix not in _FORMATS or output.is_dir():
         raise UserError(f"--output {output}: name a file that ends in {', '.join(_FORMATS)}")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--output {output}: its folder cannot be made ({error.strerror})") from None
+    if not output.parent.is_dir():
+        raise UserError(f"--output {output}: there is no folder {output.parent}; make it, or name another file")
     set_library_defaults()
     from nli_core.evaluation.figures import save_attention
     from nli_core.inference.inspector import Inspector

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.arguments import filled
 from flows.cli.output import JsonOption, echo, print_json, print_rows
 from flows.local.environment import set_library_defaults
 from nli_core.errors import UserError
@@ -17,7 +18,11 @@ _SHOWN_CHANGES = 5
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN...", help="MLflow run IDs or unique prefixes; the first is the baseline."),
+        typer.Argument(
+            callback=filled,
+            metavar="RUN RUN...",
+            help="MLflow run IDs or unique prefixes; the first is the baseline.",
+        ),
     ],
     report: Annotated[
         Path | None, typer.Option(help="Write the whole report to this file, .html (with figures) or .md.")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from flows.cli.arguments import filled
 from flows.cli.output import JsonOption, echo, print_json
 from flows.local.environment import set_library_defaults
 from tasks.settings import Settings
@@ -12,7 +13,10 @@ from tasks.settings import Settings
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="champion, a registry name (nli-snli@champion), a run ID or prefix, or a folder.")
+        str,
+        typer.Argument(
+            callback=filled, help="champion, a registry name (nli-snli@champion), a run ID or prefix, or a folder."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="The folder to make.")],
     form: Annotated[

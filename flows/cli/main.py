@@ -29,11 +29,11 @@ from flows.cli.status import status
 from flows.cli.store import store_app
 from flows.cli.sweep import sweep
 from flows.cli.ui import ui
-from nli_core.errors import UserError, explained_refusals
+from nli_core.errors import DISK_REFUSALS, UserError, explained_refusals
 from tasks.settings import DEBUG, debugging
 
 USER_ERROR = 2
-_LOST_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+_LOST_OUTPUT = (*DISK_REFUSALS, errno.EIO)
 INTERRUPTED = 130  # typer's status for a KeyboardInterrupt
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)

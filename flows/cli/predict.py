@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flows.cli.arguments import filled
 from flows.cli.output import JsonOption, echo, print_json
 from flows.local.environment import set_library_defaults
 from flows.local.launch import log_to_stderr
@@ -22,10 +23,15 @@ _BAR = 40
 
 def predict(
     model: Annotated[
-        str, typer.Option(help="champion, a registry name (nli-snli@champion), a run ID or prefix, or a folder.")
+        str,
+        typer.Option(
+            callback=filled, help="champion, a registry name (nli-snli@champion), a run ID or prefix, or a folder."
+        ),
     ] = "champion",
-    premise: Annotated[str | None, typer.Option(help="One example: its premise, or its only text.")] = None,
-    hypothesis: Annotated[str | None, typer.Option(help="One example: its hypothesis.")] = None,
+    premise: Annotated[
+        str | None, typer.Option(callback=filled, help="One example: its premise, or its only text.")
+    ] = None,
+    hypothesis: Annotated[str | None, typer.Option(callback=filled, help="One example: its hypothesis.")] = None,
     source: Annotated[Path | None, typer.Option("--input", help="A CSV, TSV, JSONL or Parquet file.")] = None,
     target: Annotated[Path | None, typer.Option("--output", help="Where the predictions go, a Parquet file.")] = None,
     columns: Annotated[
@@ -48,8 +54,6 @@ def predict(
         raise UserError("predict: give --input and --output, or --premise (and --hypothesis)")
     if source and hypothesis is not None:
         raise UserError("--hypothesis belongs to --premise; name the columns of a file with --columns")
-    if (premise is not None and not premise.strip()) or (hypothesis is not None and not hypothesis.strip()):
-        raise UserError("predict: --premise and --hypothesis need some text")
     names = None if columns is None else [name.strip() for name in columns.split(",")]
     if names is not None and not (len(names) in (1, 2) and all(names)):
         raise UserError(f"--columns {columns}: name one column or two, such as premise,hypothesis")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.arguments import filled
 from flows.cli.output import JsonOption, echo, print_json
 from flows.local.environment import set_library_defaults
 from nli_core.errors import UserError
@@ -11,8 +12,10 @@ from tasks.settings import Settings
 
 
 def promote(
-    run: Annotated[str, typer.Argument(help="An MLflow run ID or a unique prefix.")],
-    model: Annotated[str | None, typer.Option(help="Name in the registry; by default nli-CORPUS.")] = None,
+    run: Annotated[str, typer.Argument(callback=filled, help="An MLflow run ID or a unique prefix.")],
+    model: Annotated[
+        str | None, typer.Option(callback=filled, help="Name in the registry; by default nli-CORPUS.")
+    ] = None,
     margin: Annotated[float, typer.Option(help="Points by which a class or a slice may drop.")] = 1.0,
     calibration_margin: Annotated[float, typer.Option(help="By how much the calibration error may rise.")] = 0.01,
     force: Annotated[
@@ -52,7 +55,8 @@ def promote(
 
 
 def rollback(
-    model: Annotated[str, typer.Argument(help="Name in the registry, such as nli-snli.")], json: JsonOption = False
+    model: Annotated[str, typer.Argument(callback=filled, help="Name in the registry, such as nli-snli.")],
+    json: JsonOption = False,
 ) -> None:
     """Make the champion's predecessor champion again.
 

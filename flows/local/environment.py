@@ -18,6 +18,6 @@ def set_library_defaults() -> None:
     if not debugging():
         # Errors reach the terminal as one line; tracebacks are in the flow run's log.
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}
-        defaults |= {"MLFLOW_LOGGING_LEVEL": "ERROR"}
+        defaults |= {"MLFLOW_LOGGING_LEVEL": "CRITICAL"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

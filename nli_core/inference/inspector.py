@@ -10,8 +10,9 @@ from nli_core.config import PackConfig
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.errors import UserError
+from nli_core.inference.predictor import check_inputs
 from nli_core.model.encoder import EncoderOutputs
-from nli_core.model.saved import is_fine_tuned, load_classifier, read_pack_config
+from nli_core.model.saved import is_fine_tuned, load_classifier, read_inputs, read_pack_config
 from nli_core.model.weights import load_encoder
 
 _MOST_TOKENS = 512
@@ -55,13 +56,21 @@ class Inspector:
         folder = Path(folder)
         if is_fine_tuned(folder):
             self.encoder, self._config = load_classifier(folder).encoder, read_pack_config(folder)
+            self._inputs: tuple[str, ...] | None = read_inputs(folder)
         else:
+            self._inputs = None
             self.encoder = load_encoder(folder)[0].eval()
             self._config = PackConfig(max_length=min(self.encoder.architecture.max_position_embeddings, _MOST_TOKENS))
         self._tokenizer = Tokenizer(folder)
 
     def inspect(self, premise: str, hypothesis: str | None = None) -> Inspected:
-        """Run the encoder on one pair, or on one text."""
+        """Run the encoder on one pair, or on one text.
+
+        Raises:
+            UserError: the model was fine-tuned on pairs and there is no hypothesis, or the other way round.
+        """
+        if self._inputs:
+            check_inputs(self._inputs, pairs=hypothesis is not None)
         second = None if hypothesis is None else Texts.of([hypothesis])
         examples = encode_texts(self._tokenizer, Texts.of([premise]), second, self._config).examples
         batch = examples.batch(torch.arange(1).numpy())

@@ -35,11 +35,20 @@ class Predictor:
         Raises:
             UserError: the model is for pairs and there are no hypotheses, or the other way round.
         """
-        if (hypotheses is not None) != (len(self.inputs) == 2):
-            takes = "pairs: give a hypothesis too" if hypotheses is None else "single texts: leave out the hypothesis"
-            raise UserError(f"the model is for {takes}")
+        check_inputs(self.inputs, pairs=hypotheses is not None)
         second = None if hypotheses is None else Texts.of(hypotheses)
         encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
         logits = self._replicas.logits(encoded.examples)
         probabilities: np.ndarray[Any, np.dtype[np.float64]] = torch.softmax(logits.double(), dim=1).numpy()
         return probabilities
+
+
+def check_inputs(inputs: Sequence[str], *, pairs: bool) -> None:
+    """Look whether a model with these inputs takes pairs, or single texts.
+
+    Raises:
+        UserError: it takes the other.
+    """
+    if pairs != (len(inputs) == 2):
+        takes = "single texts: leave out the hypothesis" if pairs else "pairs: give a hypothesis too"
+        raise UserError(f"the model is for {takes}")

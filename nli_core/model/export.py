@@ -49,6 +49,8 @@ def export_model(folder: Path, out: Path, *, form: Format) -> Path:
         )
     if out.exists():
         raise UserError(f"{out}: exists; name a new folder")
+    if folder.resolve() in out.resolve().parents:
+        raise UserError(f"{out}: lies in the model's own folder; name one elsewhere")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:

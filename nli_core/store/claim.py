@@ -62,12 +62,12 @@ class Claim:
         shutil.rmtree(discarded, ignore_errors=True)
         return Output(self.folder, manifest)
 
-    def full_disk_message(self) -> str:
-        """Describe a full disk: how much is free, how much this claim holds, and what to do."""
+    def full_disk_message(self, refusal: str) -> str:
+        """Describe a disk that takes no more: how much is free, how much this claim holds, and what to do."""
         held = sum(path.stat().st_size for path in self.partial.rglob("*") if path.is_file()) / _MIB
         free = shutil.disk_usage(self.partial).free / _MIB
         return (
-            f"{self.stage}: the disk of {self.partial} is full: {free:,.0f} MiB are free, and this output holds "
-            f"{held:,.0f} MiB so far; free some space (`nli store prune` lists what may go), then rerun the command to "
-            "resume"
+            f"{self.stage}: the disk of {self.partial} takes no more ({refusal}): {free:,.0f} MiB are free, and this "
+            f"output holds {held:,.0f} MiB so far; free some space (`nli store prune` lists what may go) or raise the "
+            "limit, then rerun the command to resume"
         )

@@ -90,8 +90,9 @@ class Output:
 
 def read_output(folder: Path) -> Output | None:
     """Read the output in a folder without verifying its files; return None without an intact manifest."""
+    path = folder / MANIFEST_NAME
     try:
-        text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
         manifest = Manifest.model_validate_json(text)
     except (OSError, UnicodeDecodeError, ValidationError):
         return None

@@ -10,6 +10,7 @@ into the partial folder last. One rename then puts the whole output under its fi
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pathlib import Path
 from nli_core import atomic
 from nli_core.callbacks import ShouldStop, StoppedError, never
 from nli_core.config import STAGES, Stage
-from nli_core.errors import UserError, disk_is_full, explained_refusals
+from nli_core.errors import UserError, disk_refusal, explained_refusals
 from nli_core.hashing import canonical_digest
 from nli_core.locks import FileLock
 from nli_core.log import LOGGER
@@ -27,6 +28,7 @@ from nli_core.store.claim import DISCARDED_SUFFIX, PARTIAL_SUFFIX, Claim
 from nli_core.store.manifest import MANIFEST_NAME, KeyInputs, Output, damage_of, read_output
 
 _POLL_SECONDS = 0.1
+_KEYED = re.compile("[0-9a-f]{64}")
 _SHARE = "share a store through a group and umask 002 (docs/teams.md), or set NLI_STORE to a folder that you can write"
 
 
@@ -71,8 +73,8 @@ class Store:
         return [damage for folder in finished if (damage := damage_of(folder))]
 
     def leftovers(self) -> list[Path]:
-        """List the folders of stages that did not finish, or whose replacement was cut off."""
-        folders = [folder for stage in STAGES for folder in self._folders(stage)]
+        """List the folders of stages that did not finish, or whose replacement was cut off; not a user's folders."""
+        folders = [folder for stage in STAGES for folder in self._folders(stage) if _KEYED.match(folder.name)]
         return [folder for folder in folders if _is_leftover(folder) or read_output(folder) is None]
 
     def _folders(self, stage: Stage) -> list[Path]:
@@ -112,8 +114,8 @@ class Store:
             try:
                 yield claim
             except Exception as error:
-                if disk_is_full(error):
-                    raise UserError(claim.full_disk_message()) from error
+                if refusal := disk_refusal(error):
+                    raise UserError(claim.full_disk_message(refusal)) from error
                 raise
 
     def remove(self, folder: Path) -> None:

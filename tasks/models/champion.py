@@ -19,6 +19,7 @@ from nli_core.errors import UserError
 from nli_core.evaluation.promotion_rules import Margins, failed_checks
 from tasks.comparison.compare import Compared, compare_runs, read_predictions
 from tasks.comparison.report import verdict
+from tasks.models.names import check_model_name
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.log_model import MODEL_NAME
@@ -57,8 +58,10 @@ def promote(settings: Settings, run_name: str, *, model: str | None, reason: str
     `model` is the name in the registry; without one, that of the run's corpus: `nli-snli`.
 
     Raises:
-        UserError: there is no such run, or it was not evaluated.
+        UserError: there is no such run, it was not evaluated, or no model can have this name.
     """
+    if model is not None:
+        check_model_name(model)
     with _lock(settings):
         return _promote(settings, run_name, model, reason, margins)
 

@@ -31,6 +31,7 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
         UserError: there is nothing of this name.
     """
     if Path(name).is_dir():
+        _refuse_special_files(Path(name))
         return Path(name)
     if name != MINILM_NAME and (uri := _uri(name, settings)):
         with mlflow_client(settings):
@@ -50,6 +51,13 @@ def model_folder(name: str, settings: Settings, scratch: Path) -> Path:
     out.mkdir()
     PretrainedEncoder(name=name).download(out, Fetcher(settings.downloads, scratch))
     return out
+
+
+def _refuse_special_files(folder: Path) -> None:
+    """Refuse what can be read for ever, such as a FIFO or a device."""
+    for path in folder.iterdir():
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: is no regular file; copy the model again")
 
 
 def _uri(name: str, settings: Settings) -> str | None:

@@ -10,7 +10,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from nli_core.errors import UserError, disk_is_full, reason_of
+from nli_core.errors import UserError, disk_refusal, reason_of
 from tasks.settings import Settings
 from tasks.tracking.database import check_database
 
@@ -32,19 +32,20 @@ def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
         mlflow.set_tracking_uri(settings.tracking_uri)
         yield MlflowClient(settings.tracking_uri)
     except (MlflowException, OSError) as error:  # those of requests, MLflow's client, are OSErrors
-        if disk_is_full(error):
+        if refusal := disk_refusal(error):
             raise UserError(
-                f"MLflow at {settings.shown_tracking_uri}: no space is left there, in {settings.store.root.parent} or "
-                f"in {tempfile.gettempdir()}; free some space (`nli store prune` lists what may go), then rerun"
+                f"MLflow at {settings.shown_tracking_uri}: the disk there, of {settings.store.root.parent} or of "
+                f"{tempfile.gettempdir()} takes no more ({refusal}); free some space (`nli store prune` lists what may "
+                "go) or raise the limit, then rerun"
             ) from None
         # Without its cause, whose words and addresses Prefect would log too.
         raise UserError(
-            f"MLflow at {settings.shown_tracking_uri} failed ({_reason(error)}); fix it, then rerun the "
+            f"MLflow at {settings.shown_tracking_uri} failed ({reason_of_mlflow(error)}); fix it, then rerun the "
             "command to resume"
         ) from None
 
 
-def _reason(error: Exception) -> str:
+def reason_of_mlflow(error: Exception) -> str:
     """Return the cause behind MLflow's lists of failures, urllib3's chains of them and SQLAlchemy's, if it shows."""
     found = re.findall(r"\[Errno \d+\] [^'\")\n]+|(?<=Error\) )[^\n\[]+", str(error))
     return str(found[-1]).strip() if found else reason_of(error)

@@ -14,7 +14,7 @@ from nli_core.run.plan import StageRequest
 from tasks.runtime.delivery import BackgroundSender
 from tasks.runtime.liveness import defer_status
 from tasks.settings import Settings
-from tasks.tracking.client import mlflow_client
+from tasks.tracking.client import mlflow_client, reason_of_mlflow
 from tasks.tracking.runs import create_run, runs_of
 from tasks.tracking.tags import FLOW_RUN_TAG, MOST_METRICS
 
@@ -51,7 +51,10 @@ class TrainingRun:
         new = [metric for metric in metrics if metric.step > self._last_step(metric.key)]
         for first in range(0, len(new), MOST_METRICS):
             sent = new[first : first + MOST_METRICS]
-            self._client.log_batch(self.run_id, metrics=sent)
+            try:
+                self._client.log_batch(self.run_id, metrics=sent)
+            except MlflowException as error:
+                raise ConnectionError(reason_of_mlflow(error)) from error
             # A batch that fails comes again whole; what of it has arrived is not to be sent twice.
             self._last_steps |= {metric.key: metric.step for metric in sent}
 

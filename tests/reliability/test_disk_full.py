@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,10 +55,27 @@ def test_a_full_disk_is_one_line_and_a_rerun_completes(
         line = done.stderr.splitlines()[-1]
         assert line.startswith("nli: ")
         assert str(store.parent) in line
-        assert "full" in line or "No space left" in line
+        assert "No space left" in line
         assert "Traceback" not in done.stderr
         assert Store(store).damages() == []
     disk(used * 10)
     again = json.loads(nli_here(*command).stdout.splitlines()[-1])
     assert again["metrics"] == finished_run.metrics
     assert not list(store.glob("*/*.partial"))
+
+
+def test_a_limit_of_file_size_is_one_line_and_a_rerun_completes(
+    finished_run: RunSummary, nli: Nli, tiny_settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLI_STORE", str(tmp_path / "limited"))
+    command = ["run", "sample", *tiny_settings, "--json"]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        done = nli(*command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert done.returncode == 2, done.stderr
+    assert "takes no more (File too large)" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert json.loads(nli(*command).stdout.splitlines()[-1])["metrics"] == finished_run.metrics

@@ -57,6 +57,7 @@ def _line_with(running: "subprocess.Popen[str]", words: str) -> str:
     lines = []
     for line in running.stderr:
         assert "tracking-secret" not in line
+        assert "Traceback" not in line
         if words in line:
             return line
         lines.append(line)
@@ -91,6 +92,21 @@ def _run(server: Any) -> Run:
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     return run
+
+
+@pytest.mark.slow
+def test_training_continues_without_its_tracking_database(
+    prefect_server: str, workplace: Path, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setenv("COLUMNS", "300")
+    with _training(tiny_settings, 1000) as running:
+        _line_with(running, "finetune: ")
+        (workplace / "mlflow.db").unlink()
+        assert "(attempt to write a readonly database)" in _line_with(running, "MLflow is unavailable")
+        _line_with(running, "finetune: ")  # it goes on
+        running.send_signal(signal.SIGINT)
+        _line_with(running, "stopped at a checkpoint")
 
 
 @pytest.mark.slow

@@ -58,7 +58,10 @@ def test_a_path_with_spaces_and_accents_works(
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("place", "reason"), [("file", "File exists"), ("/proc/nowhere", "No such file or directory")])
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("file/store", "Not a directory"), ("/proc/nowhere", "No such file or directory")],
+)
 def test_a_store_that_cannot_be_is_one_line(
     nli_here: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch, place: str, reason: str
 ) -> None:
@@ -67,6 +70,16 @@ def test_a_store_that_cannot_be_is_one_line(
     done = nli_here("run", "sample")
     assert done.returncode == 2
     assert done.stderr == f"nli: {workplace / place}: cannot be the stage store ({reason}); set NLI_STORE\n"
+
+
+@pytest.mark.parametrize("command", [("run", "sample"), ("store", "ls"), ("store", "verify"), ("status",)])
+def test_a_store_that_is_no_folder_is_one_line(
+    nli_here: Nli, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("NLI_STORE", "/dev/null")
+    done = nli_here(*command)
+    assert done.returncode == 2
+    assert done.stderr == "nli: NLI_STORE: /dev/null is no folder; name another path\n"
 
 
 def test_loops_compile_where_no_folder_can_be_written(

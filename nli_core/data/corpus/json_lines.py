@@ -6,6 +6,7 @@ list becomes text. Regular expressions find the parts where that may happen, and
 
 import codecs
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -141,7 +142,9 @@ def _refuse_unreadable(line: bytes, number: int, schema: dict[str, type[pl.Strin
     """Raise for a line that polars cannot read, with Python's reason if it has one."""
     if not line.strip():
         return
-    _pairs(line, number, source)
+    for name, value in _pairs(line, number, source):
+        if isinstance(value, float) and math.isinf(value):
+            raise UserError(f"{source.name}, line {number}: the number in {name!r} is too large; write it as text")
     try:
         pl.scan_ndjson(line, schema=schema).collect()
     except pl.exceptions.PolarsError as error:

@@ -21,7 +21,8 @@ _MOST_PART_BYTES = 1 << 27  # and so the longest record
 _PARQUET_PART_BYTES = 1 << 25  # about
 _PART_ROWS = 100_000  # of a Parquet file, at most
 # What Arrow says of a record, or a header, that is longer than a part.
-_TOO_LONG = ("straddling object", "Empty CSV file or block")
+_EMPTY = "Empty CSV file or block"
+_TOO_LONG = ("straddling object", _EMPTY)
 
 _TEXT_LIKE = (
     *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null),
@@ -45,6 +46,8 @@ def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
         wanted = _wanted(json_columns(source, _MOST_PART_BYTES), source, table)
         return json_parts(source, wanted, _PART_BYTES, _MOST_PART_BYTES)
     columns = list(table.columns or header_of(source, table.format))
+    if not any(columns):
+        raise UserError(f"{source.name}: has no header; name the columns in its first line")
     parts = _delimited_parts(source, table, columns)
     return parts if len(columns) > 1 else _without_blank_end(parts)
 
@@ -82,6 +85,8 @@ def _delimited_parts(source: Source, table: Table, columns: list[str]) -> Iterat
                     done = max(done, before)
             return
         except pa.ArrowInvalid as error:
+            if _EMPTY in str(error) and source.path.stat().st_size < part_bytes:
+                return  # the header is all, and no line end follows it
             too_long = any(sign in str(error) for sign in _TOO_LONG)
             if not too_long or part_bytes >= _MOST_PART_BYTES:
                 raise UserError(first_malformed(source, table) or f"{source.name}: {reason_of(error)}") from None

@@ -1,6 +1,7 @@
 """The champion of a real registry."""
 
 import json
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -86,7 +87,16 @@ def test_what_cannot_be_promoted_is_one_line(nli_here: Callable[..., Any]) -> No
     for arguments, message in (
         (["promote", "0123abcd"], "no run of this id"),
         (["promote", "0123abcd", "--force", " "], "give a reason"),
+        (["promote", "0123abcd", "--model", "a b"], "a b: cannot be the name of a model"),
+        (["promote", "0123abcd", "--model", "a/b"], "a/b: cannot be the name of a model"),
+        (["promote", "0123abcd", "--model", "a" * 201], "cannot be the name of a model"),
         (["rollback", "nli-sample"], "has no champion"),
+        (["rollback", ""], "is empty; give some text"),
+        (["compare", "0123abcd", ""], "is empty; give some text"),
+        (["predict", "--premise", "a", "--model", " "], "'--model': is empty"),
+        (["predict", "--premise", os.fsdecode(b"a\xff")], "'--premise': is not UTF-8"),
+        (["attention", "minilm-l6", ""], "is empty; give some text"),
+        (["attention", "minilm-l6", "a", os.fsdecode(b"\xff")], "is not UTF-8; set the terminal"),
         (["predict", "--premise", "a girl"], "no model is champion yet"),
         (["predict", "--premise", "a girl", "--input", "pairs.csv"], "leave out one of them"),
         (["predict", "--input", "pairs.csv"], "give --input and --output, or --premise"),
@@ -96,3 +106,6 @@ def test_what_cannot_be_promoted_is_one_line(nli_here: Callable[..., Any]) -> No
         assert refused.returncode == 2
         (line,) = refused.stderr.splitlines()
         assert message in line
+    assert (
+        "..: cannot be the name of a model" in nli_here("run", "sample", "--promote-as", "..").stderr.splitlines()[-1]
+    )

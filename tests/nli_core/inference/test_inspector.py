@@ -31,6 +31,8 @@ def test_a_fine_tuned_model_is_inspected_as_it_was_trained(tmp_path: Path, tiny_
     save_classifier(model, tiny_encoder, tiny_encoder, tmp_path / "model", pack=pack, pairs=True)
     inspected = Inspector(tmp_path / "model").inspect("a b c d e", "a b c")
     assert inspected.tokens == ["[CLS]", "a", "b", "[SEP]", "a", "b", "c", "[SEP]"]
+    with pytest.raises(UserError, match="the model is for pairs: give a hypothesis too"):
+        Inspector(tmp_path / "model").inspect("a b c d e")
 
 
 @pytest.mark.parametrize(("text", "named"), [("{bad", "cannot be read as JSON"), ("[]", "is not a JSON object")])

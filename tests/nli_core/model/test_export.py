@@ -121,6 +121,8 @@ def test_what_is_there_stays(tiny_encoder: Path, tmp_path: Path) -> None:
     model = _exported(tiny_encoder, tmp_path / "model")
     with pytest.raises(UserError, match="exists; name a new folder"):
         export_model(model, tmp_path / "model", form="torch")
+    with pytest.raises(UserError, match="lies in the model's own folder; name one elsewhere"):
+        export_model(model, tmp_path / "model" / "exported", form="torch")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         export_model(model, tmp_path / "file" / "out", form="torch")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,22 @@ def test_a_failed_stage_leaves_its_work_but_no_output(tmp_path: Path) -> None:
         assert (claim.partial / "checkpoint").read_text() == "half"
     with store.claim("finetune", INGREDIENTS, force=True) as claim:
         assert not (claim.partial / "checkpoint").exists()
+
+
+def test_folders_that_are_not_the_stores_are_no_leftovers(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    output = _make(store)
+    for name in ("notes", "notes.partial", output.key[:12]):
+        (tmp_path / "finetune" / name).mkdir()
+    assert store.leftovers() == []
+
+
+def test_a_manifest_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    output = _make(Store(tmp_path))
+    (output.folder / MANIFEST_NAME).unlink()
+    os.mkfifo(output.folder / MANIFEST_NAME)
+    assert Store(tmp_path).load("finetune", output.key) is None
+    assert _make(Store(tmp_path)).damage() is None
 
 
 def test_forced_work_replaces_the_output_only_when_it_is_done(tmp_path: Path) -> None:

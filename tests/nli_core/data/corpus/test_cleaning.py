@@ -188,6 +188,16 @@ def test_a_column_of_another_type_is_named(
         _clean(tmp_path, _layout(name, format_))
 
 
+@pytest.mark.parametrize("text", ["\n\n\n", "\ufeff", "\ufeff\n", '""\n', ",,\n"])
+def test_a_file_without_a_header_is_named(tmp_path: Path, text: str) -> None:
+    assert "t.csv: has no header; name the columns in its first line" in _refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_a_header_alone_has_no_rows(tmp_path: Path, end: str) -> None:
+    assert "t.csv: has no rows" in _refusal(tmp_path, HEADER.rstrip() + end)
+
+
 def test_a_line_of_a_hundred_megabytes_is_a_row(tmp_path: Path) -> None:
     long = "word " * 20_000_000
     (tmp_path / "t.csv").write_text(f"{HEADER}a,b,yes\n{long},b,no\nc,d,no\n")

@@ -86,6 +86,7 @@ def test_rows_are_those_of_the_json_module_or_refused(lines: list[str], part: in
         ('{"a": {"x": 1}}', "the column 'a' holds an object, and not text"),
         ('["a"]', "is not a JSON object"),
         ('{"a": NaN}', "is not valid JSON (NaN)"),
+        ('{"a": 1e999}', "the number in 'a' is too large; write it as text"),
         ('{"a": "x"', "is not valid JSON"),
         ('{"a": "x", "b": ' + "9" * 5000 + "}", "has a number of thousands of digits"),
     ],
