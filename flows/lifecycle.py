@@ -15,6 +15,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from flows.hooks import report_end
 from tasks.operations.preflight import check_tracking, check_webhook
 from tasks.runtime.liveness import register_run
+from tasks.runtime.sharing import remote_outputs
 from tasks.settings import Settings
 
 Result = TypeVar("Result")
@@ -29,14 +30,16 @@ def shard_workers() -> TaskRunner[PrefectFuture[Any]]:
 
 @contextmanager
 def lifetime() -> Iterator[None]:
-    """Check the store, MLflow and the webhook, mark the flow runs that died, and count this one as alive for the block.
+    """Check the surroundings, mark the flow runs that died, and count this one as alive for the block.
 
-    The flow's tags stay with the flow: for a tag, each task would ask the server for its turn.
+    The surroundings are the store, MLflow, and the addresses of the webhook and the bucket. The flow's tags stay with
+    the flow: for a tag, each task would ask the server for its turn.
     """
     settings = Settings.from_environment()
     settings.store.check_writable()
     check_tracking(settings)
     check_webhook()
+    remote_outputs(settings)
     with register_run(settings, str(flow_run.id), mark_dead), TagsContext(current_tags=set()):
         yield
 

@@ -13,13 +13,15 @@ from flows.summary import RunSummary, summarize
 from nli_core.config import Stage
 from nli_core.run.config import RunConfig
 from nli_core.run.plan import StageRequest, finished_upstream
+from tasks.runtime.sharing import pulled_from_bucket
 from tasks.settings import Settings
 
 
 def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> RunSummary:
     try:
         with lifetime():
-            upstream = finished_upstream(stage, config, Settings.from_environment().store)
+            settings = Settings.from_environment()
+            upstream = finished_upstream(stage, config, settings.store, pulled_from_bucket(settings))
             return summarize(recipe, {stage: CHAIN[stage](StageRequest(config, recipe, upstream, rerun)).result()})
     except CancelledRun as stopped:
         return cancelled(RunSummary, stopped)

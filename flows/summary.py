@@ -73,7 +73,7 @@ def _leave_artifact(recipe: str, results: Results, promotion: str | None) -> Non
     `promotion` replaces the comparison for a run that was to become champion.
     """
     lines = [f"## {recipe}", ""]
-    if all(result.cached for result in results.values()):
+    if all(result.state_name == "Cached" for result in results.values()):
         lines += ["Nothing changed: every stage was cached.", ""]
     lines += ["| stage | state | seconds | output |", "|---|---|---|---|"]
     for stage, result in results.items():
@@ -83,7 +83,7 @@ def _leave_artifact(recipe: str, results: Results, promotion: str | None) -> Non
         lines += ["", *(f"- {split} accuracy {accuracy_text(metrics, split)}" for split in ("dev", "test"))]
         if evaluated.run:
             lines.append(f"- MLflow run {evaluated.run.markdown}")
-        if promotion or not evaluated.cached:
+        if promotion or not evaluated.is_reused:
             lines.append(f"- {promotion or _against_champion(evaluated)}")
     create_markdown_artifact("\n".join(lines), key=artifact_key(recipe, "run"), description=f"{recipe}: summary")
 

@@ -3,6 +3,7 @@
 import re
 from urllib.parse import urlsplit, urlunsplit
 
+BUCKET_KINDS = ("s3", "gs", "az")
 # Everything between :// and @. A slash in the password makes the address invalid; :5000/ is a port.
 _CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s]*@|[^\s/@:]*:(?!\d+/)\S*@)")
 
@@ -10,6 +11,11 @@ _CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s]*@|[^\s/@:]*:(?!\d+/)\S*@)")
 def is_remote(address: str) -> bool:
     """Return whether `address` is an http(s) address and not a path."""
     return address.lower().startswith(("http://", "https://"))
+
+
+def is_bucket(address: str) -> bool:
+    """Return whether `address` names an object store's bucket, or something in one."""
+    return address.lower().startswith(tuple(f"{kind}://" for kind in BUCKET_KINDS))
 
 
 def without_password(address: str) -> str:

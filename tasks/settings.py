@@ -1,5 +1,6 @@
 """All settings from the environment: read when asked for, never at import. `docs/environment.md` lists them."""
 
+import math
 import os
 import socket
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ RECIPE_BOOK = "prefect.yaml"
 STORE = "NLI_STORE"
 ARTIFACTS = "NLI_ARTIFACTS"
 WEBHOOK = "NLI_WEBHOOK"
+REMOTE = "NLI_REMOTE"
+REMOTE_MINUTES = "NLI_REMOTE_MINUTES"
 PARALLEL_TRAININGS = "NLI_PARALLEL_TRAININGS"
 DEBUG = "NLI_DEBUG"  # set by `nli --debug`
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
@@ -28,15 +31,19 @@ class Settings:
     store: Store
     tracking_uri: str
     parallel_trainings: bool = False
+    remote: str | None = None
+    remote_minutes: float = 10.0
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """Read `NLI_STORE` (default `.nli/store` in the project) and `MLFLOW_TRACKING_URI` (default SQLite beside it).
 
-        `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other.
+        `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other. `NLI_REMOTE` is the bucket
+        behind the store, `NLI_REMOTE_MINUTES` the least time between two checkpoints that are mirrored there.
 
         Raises:
-            UserError: MLflow knows no address of such a kind, or the path of the store leads nowhere.
+            UserError: MLflow knows no address of such a kind, the path of the store leads nowhere, or the minutes are
+                no number.
         """
         root = _resolved(os.environ.get(STORE) or project_root() / ".nli" / "store")
         if root.exists() and not root.is_dir():
@@ -44,7 +51,8 @@ class Settings:
         for variable in (TRACKING, _REGISTRY):
             _check_kind(variable, os.environ.get(variable, ""))
         tracking_uri = os.environ.get(TRACKING) or _database_beside(root)
-        return cls(Store(root), tracking_uri, os.environ.get(PARALLEL_TRAININGS) == "1")
+        parallel = os.environ.get(PARALLEL_TRAININGS) == "1"
+        return cls(Store(root), tracking_uri, parallel, os.environ.get(REMOTE) or None, _remote_minutes())
 
     @property
     def training_lock(self) -> str:
@@ -78,6 +86,17 @@ def _resolved(path: str | Path) -> Path:
         return Path(path).expanduser().resolve()
     except (RuntimeError, OSError, ValueError) as error:  # an unknown user, or a link that leads to itself
         raise UserError(f"{STORE}: {path} leads nowhere ({error}); choose another path") from None
+
+
+def _remote_minutes() -> float:
+    text = os.environ.get(REMOTE_MINUTES) or "10"
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1
+    if not 0 <= minutes < math.inf:
+        raise UserError(f"{REMOTE_MINUTES}: {text} is no number of minutes; give one such as 10")
+    return minutes
 
 
 def _check_kind(variable: str, address: str) -> None:

@@ -26,6 +26,8 @@ from nli_core.locks import FileLock
 from nli_core.log import LOGGER
 from nli_core.run.config import RunConfig, parse_config
 
+pytest_plugins = ["tests.fixtures.s3"]
+
 PROJECT = Path(__file__).resolve().parents[1]
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 

@@ -96,12 +96,14 @@ def _repeated(run_id: str) -> Recipe:
 
 def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage, json: bool) -> None:
     from nli_core.run.plan import explain
+    from tasks.runtime.sharing import found_in_bucket
 
-    plans = explain(config, Settings.from_environment().store, rerun=rerun, until=until)
+    settings = Settings.from_environment()
+    plans = explain(config, settings.store, found_in_bucket(settings), rerun=rerun, until=until)
     if json:
         print_json({plan.stage: {"runs": plan.runs, "reason": plan.reason} for plan in plans})
         return
-    print_rows(("stage", "", "why"), [(each.stage, "runs" if each.runs else "cached", each.reason) for each in plans])
+    print_rows(("stage", "", "why"), [(each.stage, each.action, each.reason) for each in plans])
 
 
 def _stage(word: str) -> Stage:
@@ -119,7 +121,7 @@ def _print_summary(summary: "RunSummary") -> None:
         for stage, result in summary.stages.items()
     ]
     print_rows(("stage", "state", "seconds", "key"), stages)
-    if all(result.cached for result in summary.stages.values()):
+    if all(result.state_name == "Cached" for result in summary.stages.values()):
         echo("Nothing to do: every stage was cached.")
     echo()
     figures: list[tuple[str, str]] = []

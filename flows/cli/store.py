@@ -7,55 +7,74 @@ import typer
 from flows.cli.output import JsonOption, echo, print_json, print_rows
 from nli_core.config import STAGES
 from nli_core.errors import UserError
-from nli_core.store.manifest import Output
+from nli_core.store.manifest import Manifest
 from tasks.settings import Settings
 
-store_app = typer.Typer(no_args_is_help=True, help="List, verify or prune the stage store.")
+RemoteOption = Annotated[bool, typer.Option("--remote", help="Of the bucket behind the store (NLI_REMOTE).")]
+store_app = typer.Typer(no_args_is_help=True, help="List, verify, prune or push the stage store.")
 
 _MIB = 2**20
 
 
 @store_app.command("ls")
-def list_outputs(json: JsonOption = False) -> None:
+def list_outputs(remote: RemoteOption = False, json: JsonOption = False) -> None:
     """List all finished outputs, oldest first.
 
     Example: nli store ls
     """
-    store = Settings.from_environment().store
-    outputs = [(stage, output) for stage in STAGES for output in store.outputs(stage)]
-    leftovers = [str(folder) for folder in store.leftovers()]
+    from tasks.runtime.sharing import needed_outputs
+
+    settings = Settings.from_environment()
+    leftovers: list[str] = []
+    if remote:
+        bucket = needed_outputs(settings)
+        place = bucket.bucket.address
+        outputs = [(manifest, f"{place}/{entry.name}") for manifest, entry in bucket.manifests()]
+        outputs.sort(key=lambda each: (STAGES.index(each[0].stage), each[0].created))
+    else:
+        place, store = str(settings.store.root), settings.store
+        outputs = [(each.manifest, str(each.folder)) for stage in STAGES for each in store.outputs(stage)]
+        leftovers = [str(folder) for folder in store.leftovers()]
     if json:
         listed = [
             {
-                "stage": stage,
-                "key": output.key,
-                "created": output.manifest.created,
-                "mebibytes": round(_mebibytes(output), 1),
-                "seconds": output.manifest.seconds,
-                "path": str(output.folder),
+                "stage": manifest.stage,
+                "key": manifest.key,
+                "created": manifest.created,
+                "mebibytes": round(_mebibytes(manifest), 1),
+                "seconds": manifest.seconds,
+                "path": path,
             }
-            for stage, output in outputs
+            for manifest, path in outputs
         ]
-        print_json({"store": str(store.root), "outputs": listed, "unfinished": leftovers})
+        print_json({"store": place, "outputs": listed, "unfinished": leftovers})
         return
     rows = [
-        (stage, output.key[:12], output.manifest.created, f"{_mebibytes(output):.1f}", f"{output.manifest.seconds:.1f}")
-        for stage, output in outputs
+        (each.stage, each.key[:12], each.created, f"{_mebibytes(each):.1f}", f"{each.seconds:.1f}")
+        for each, _ in outputs
     ]
     print_rows(("stage", "key", "created", "MiB", "seconds"), rows)
     for leftover in leftovers:
         echo(f"unfinished: {leftover}")
-    echo(f"store: {store.root}")
+    echo(f"store: {place}")
 
 
 @store_app.command()
-def verify(json: JsonOption = False) -> None:
+def verify(remote: RemoteOption = False, json: JsonOption = False) -> None:
     """Read every file of every output and compare it with its manifest; exit status 2 if any was altered.
 
     Example: nli store verify
     """
-    store = Settings.from_environment().store
-    damages, outputs = store.damages(), sum(len(store.outputs(stage)) for stage in STAGES)
+    settings = Settings.from_environment()
+    if remote:
+        from nli_core.remote.sweep import damages_of
+        from tasks.runtime.sharing import needed_outputs
+
+        bucket = needed_outputs(settings)
+        damages, outputs = damages_of(bucket.bucket), sum(1 for _ in bucket.manifests())
+    else:
+        damages = settings.store.damages()
+        outputs = sum(len(settings.store.outputs(stage)) for stage in STAGES)
     if json:
         print_json({"outputs": outputs, "damages": damages})
     else:
@@ -73,15 +92,21 @@ def prune(
     unreferenced_only: Annotated[
         bool, typer.Option("--keep-referenced/--all", help="Keep the outputs that an MLflow run refers to.")
     ] = True,
+    remote: RemoteOption = False,
     json: JsonOption = False,
 ) -> None:
     """Delete outputs that no MLflow run refers to, and what killed stages left behind. A dry run unless --delete.
+
+    In a bucket, only what is older than seven days: outputs first, their files by the next prune after that.
 
     Example: nli store prune --delete
     """
     from tasks.operations.prune import delete_unused, prunable
 
     settings = Settings.from_environment()
+    if remote:
+        _prune_bucket(settings, delete=delete, keep_referenced=unreferenced_only, json=json)
+        return
     found = prunable(settings, keep_referenced=unreferenced_only)
     sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MIB for folder in found]
     for folder, size in zip(found, sizes, strict=True):
@@ -96,5 +121,50 @@ def prune(
         echo("This was a dry run: nothing was deleted. Add --delete to delete.")
 
 
-def _mebibytes(output: Output) -> float:
-    return sum(record.size for record in output.manifest.files.values()) / _MIB
+@store_app.command()
+def push(json: JsonOption = False) -> None:
+    """Bring all finished outputs to the bucket behind the store, except those that it has.
+
+    Example: NLI_REMOTE=s3://bucket/nli nli store push
+    """
+    from tasks.runtime.sharing import needed_outputs, push_missing
+
+    settings = Settings.from_environment()
+    bucket = needed_outputs(settings)
+    pushed = []
+    for output in (output for stage in STAGES for output in settings.store.outputs(stage)):
+        if damage := output.damage():
+            raise UserError(f"{damage}; rerun the recipe to make it again")
+        if push_missing(settings, bucket, output):
+            pushed.append(f"{output.manifest.stage}/{output.key}")
+            if not json:
+                echo(f"pushed {pushed[-1]} ({_mebibytes(output.manifest):.1f} MiB)")
+    if json:
+        print_json({"pushed": pushed})
+    elif not pushed:
+        echo(f"nothing to push: {bucket.bucket.address} has every output of {settings.store.root}")
+
+
+def _prune_bucket(settings: Settings, *, delete: bool, keep_referenced: bool, json: bool) -> None:
+    from tasks.operations.prune import prunable_remotely
+
+    found = prunable_remotely(settings, keep_referenced=keep_referenced)
+    size = sum(entry.size for entry in found.entries) / _MIB
+    deleted = found.delete() if delete else 0
+    if json:
+        names = [f"{found.bucket.address}/{entry.name}" for entry in found.entries]
+        print_json({"deleted": delete, "folders": names, "mebibytes": round(size, 1)})
+        return
+    if not delete:
+        for entry in found.entries:
+            echo(f"would delete {found.bucket.address}/{entry.name} ({entry.size / _MIB:.1f} MiB)")
+    if not found.entries:
+        echo("nothing to prune")
+    elif delete:
+        echo(f"deleted {deleted} objects ({size:.1f} MiB)")
+    else:
+        echo("This was a dry run: nothing was deleted. Add --delete to delete.")
+
+
+def _mebibytes(manifest: Manifest) -> float:
+    return sum(record.size for record in manifest.files.values()) / _MIB

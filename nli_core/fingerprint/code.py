@@ -17,8 +17,8 @@ from nli_core.fingerprint.syntax import Scope, counted_fields
 from nli_core.hashing import canonical_digest
 
 _PACKAGE = "nli_core"
-# Configuration counts by its values. The others report, hash, lock, write atomically, name files, choose by name or
-# start processes.
+# Configuration counts by its values. The others report, hash, lock, write atomically, name files, choose by name, move
+# verified bytes or start processes.
 _LEFT_OUT = (
     "nli_core.atomic",
     "nli_core.callbacks",
@@ -28,6 +28,7 @@ _LEFT_OUT = (
     "nli_core.hashing",
     "nli_core.locks",
     "nli_core.malloc",
+    "nli_core.remote",
     "nli_core.run",
     "nli_core.store",
     "nli_core.training.launch",

@@ -4,9 +4,9 @@ The key inputs of a stage are config fields, digests of files, and a digest of c
 The store derives the key from them. A stage that reran and left the same bytes invalidates nothing after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
@@ -32,6 +32,12 @@ _PACK_READS = (f"{CORPUS}/", *(f"{ENCODER}/{name}" for name in TOKENIZER_FILES))
 _MOST_DEFINITIONS = 5  # that an explanation names
 
 Outputs = dict[Stage, Output]
+Elsewhere = Callable[[Stage, KeyInputs], Output | None]
+"""Looks for an output that the store lacks, in the bucket behind it."""
+
+
+def nowhere(_stage: Stage, _inputs: KeyInputs) -> None:
+    """Find nothing: the default `Elsewhere`."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,13 @@ class StagePlan:
     """Whether a stage would run, and why, in words."""
 
     stage: Stage
-    runs: bool
+    action: Literal["runs", "cached", "pulled"]
     reason: str
+
+    @property
+    def runs(self) -> bool:
+        """Whether the stage's work would be done."""
+        return self.action == "runs"
 
 
 def key_inputs(stage: Stage, config: RunConfig, upstream: Outputs) -> KeyInputs:
@@ -93,15 +104,16 @@ def _evaluate(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
 _INPUTS = {"download": _download, "pack": _pack, "finetune": _finetune, "evaluate": _evaluate}
 
 
-def finished_upstream(stage: Stage, config: RunConfig, store: Store) -> Outputs:
-    """Find the finished outputs that the stage reads, by their keys.
+def finished_upstream(stage: Stage, config: RunConfig, store: Store, elsewhere: Elsewhere = nowhere) -> Outputs:
+    """Find the finished outputs that the stage reads, by their keys; `elsewhere` brings those that the store lacks.
 
     Raises:
         UserError: an output is missing or damaged; names the stage to run.
     """
     found: Outputs = {}
     for needed in STAGES[: STAGES.index(stage)]:
-        output = store.load(needed, stage_key(needed, key_inputs(needed, config, found)))
+        inputs = key_inputs(needed, config, found)
+        output = store.load(needed, stage_key(needed, inputs)) or elsewhere(needed, inputs)
         if output is None:
             raise UserError(
                 f"{stage}: there is no output of the stage {needed} for this configuration in {store.root}; "
@@ -114,7 +126,12 @@ def finished_upstream(stage: Stage, config: RunConfig, store: Store) -> Outputs:
 
 
 def explain(
-    config: RunConfig, store: Store, *, rerun: Sequence[Stage] = (), until: Stage = "evaluate"
+    config: RunConfig,
+    store: Store,
+    elsewhere: Elsewhere = nowhere,
+    *,
+    rerun: Sequence[Stage] = (),
+    until: Stage = "evaluate",
 ) -> list[StagePlan]:
     """Tell for each stage up to `until` whether it would run now, and which key input makes it so."""
     plans: list[StagePlan] = []
@@ -124,20 +141,24 @@ def explain(
         forced = forced or stage in rerun
         waiting = [needed for needed in UPSTREAM[stage] if needed not in found]
         if waiting:
-            plans.append(StagePlan(stage, True, f"{waiting[0]} runs before it, and may leave another output"))
+            plans.append(StagePlan(stage, "runs", f"{waiting[0]} runs before it, and may leave another output"))
             continue
         inputs = key_inputs(stage, config, found)
         output = store.load(stage, stage_key(stage, inputs))
-        if output is None:
+        damage = output.damage() if output else None
+        if (output is None or damage) and not forced and (there := elsewhere(stage, inputs)):
+            found[stage] = there
+            plans.append(StagePlan(stage, "pulled", f"finished {there.manifest.created} on another machine"))
+        elif output is None:
             definitions = stage_code(stage, config).definitions
-            plans.append(StagePlan(stage, True, _difference(inputs, definitions, store.outputs(stage))))
-        elif damage := output.damage():
-            plans.append(StagePlan(stage, True, damage))
+            plans.append(StagePlan(stage, "runs", _difference(inputs, definitions, store.outputs(stage))))
+        elif damage:
+            plans.append(StagePlan(stage, "runs", damage))
         elif forced:
-            plans.append(StagePlan(stage, True, "--rerun names it, or a stage before it"))
+            plans.append(StagePlan(stage, "runs", "--rerun names it, or a stage before it"))
         else:
             found[stage] = output
-            plans.append(StagePlan(stage, False, f"finished {output.manifest.created}"))
+            plans.append(StagePlan(stage, "cached", f"finished {output.manifest.created}"))
     return plans
 
 

@@ -14,6 +14,7 @@ from nli_core.store.manifest import MANIFEST_NAME, FileRecord, KeyInputs, Manife
 
 PARTIAL_SUFFIX = ".partial"
 DISCARDED_SUFFIX = ".discarded"
+_SCRATCH, _PULLED = ".scratch", "pulled"
 _MIB = 2**20
 
 
@@ -37,6 +38,7 @@ class Claim:
 
         `made_with` describes code, versions and hardware, for whoever repeats the work.
         """
+        shutil.rmtree(self.scratch, ignore_errors=True)
         files = {
             str(path.relative_to(self.partial)): FileRecord(size=path.stat().st_size, sha256=file_sha256(path))
             for path in sorted(self.partial.rglob("*"))
@@ -52,12 +54,31 @@ class Claim:
             seconds=round(time.monotonic() - self._started, 3),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         ).sealed()
-        atomic.sync_tree(self.partial)
-        atomic.write_text(self.partial / MANIFEST_NAME, manifest.model_dump_json(indent=1, by_alias=True))
+        return self._publish(self.partial, manifest)
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for files that are no part of the output."""
+        return self.partial / _SCRATCH
+
+    @property
+    def pulled(self) -> Path:
+        """The folder for the files of another machine's output; what a killed pull left there may be used."""
+        return self.scratch / _PULLED
+
+    def adopt(self, manifest: Manifest) -> Output:
+        """Make the files in `pulled`, verified by their manifest, the finished output; unfinished work goes."""
+        output = self._publish(self.pulled, manifest)
+        shutil.rmtree(self.partial)
+        return output
+
+    def _publish(self, source: Path, manifest: Manifest) -> Output:
+        atomic.sync_tree(source)
+        atomic.write_text(source / MANIFEST_NAME, manifest.model_dump_json(indent=1, by_alias=True))
         discarded = self.folder.with_name(self.folder.name + DISCARDED_SUFFIX)
         if self.folder.exists():
             self.folder.rename(discarded)
-        self.partial.rename(self.folder)
+        source.rename(self.folder)
         atomic.sync(self.folder.parent)
         shutil.rmtree(discarded, ignore_errors=True)
         return Output(self.folder, manifest)

@@ -14,7 +14,6 @@ learning rate and the random numbers need no state of their own: they are functi
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -87,14 +86,7 @@ def save_checkpoint(
 
 def link_best(folder: Path, target: Path) -> None:
     """Have the best model of the newest checkpoint in `target` too, without another copy where the disk can do that."""
-    shutil.copytree(_checkpoints(folder)[0] / _BEST, target, copy_function=_link_or_copy)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    atomic.link_tree(_checkpoints(folder)[0] / _BEST, target)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -111,6 +103,14 @@ def newest_intact(folder: Path) -> Path | None:
             shutil.rmtree(newest)
         else:
             return newest
+    return None
+
+
+def newest_unfinished(folder: Path) -> Path | None:
+    """Return the newest checkpoint if the training is not finished there; it may be replaced at any time."""
+    for newest in _checkpoints(folder)[:1]:
+        position = json.loads((newest / "position.json").read_text(encoding="utf-8"))
+        return None if position["finished"] else newest
     return None
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from prefect import State
 from prefect.runtime import flow_run
@@ -24,19 +24,20 @@ from nli_core.store.manifest import Output
 from tasks.runtime.cancellation import CancellationToken
 from tasks.runtime.liveness import register_use
 from tasks.runtime.provenance import made_with
+from tasks.runtime.sharing import is_unpushed, pull_output, push_output
 from tasks.settings import Settings
 from tasks.tracking.tags import RunLink
 
-CACHED = "Cached"
+StateName = Literal["Completed", "Cached", "Pulled"]
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """A stage's output, whether it was cached, and from finetune on the MLflow run that holds it."""
+    """A stage's output, whether it was made or reused, and from finetune on the MLflow run that holds it."""
 
     stage: Stage
     output: Output
-    cached: bool
+    state_name: StateName
     seconds: float
     run: RunLink | None = None
 
@@ -46,9 +47,9 @@ class StageResult:
         return self.run.run_id if self.run else None
 
     @property
-    def state_name(self) -> str:
-        """The name of the task run's state."""
-        return CACHED if self.cached else "Completed"
+    def is_reused(self) -> bool:
+        """Whether the output was there already, in the store or in the bucket behind it."""
+        return self.state_name != "Completed"
 
 
 def run_stage(
@@ -59,8 +60,8 @@ def run_stage(
 ) -> State[StageResult]:
     """Reuse the output with this request's key, or let `work` fill the claim's partial folder and return the facts.
 
-    `publish` brings the output to MLflow. The state is named `Cached` for a reused output, and is Cancelled when the
-    work was asked to stop.
+    `publish` brings the output to MLflow. The state is named `Cached` for a reused output, `Pulled` for one from the
+    bucket, and is Cancelled when the work was asked to stop.
     """
     settings, started = Settings.from_environment(), time.monotonic()
     try:
@@ -70,14 +71,34 @@ def run_stage(
                 claiming = settings.store.claim(stage, inputs, force=request.rerun, should_stop=stop)
                 claim = stack.enter_context(claiming)
             register_use(settings, str(flow_run.id), [claim.key, *(each.key for each in request.upstream.values())])
-            output = claim.done or claim.complete(work(claim, settings), _made_with(stage, request))
-            cached, seconds = claim.done is not None, round(time.monotonic() - started, 3)
+            output, state = _obtain(stage, request, claim, work, settings)
+            seconds = round(time.monotonic() - started, 3)
     except StoppedError as stopped:
         return Cancelled(message=str(stopped))
     run = publish(settings, output) if publish else None
-    result = StageResult(stage, output, cached, seconds, run)
+    result = StageResult(stage, output, state, seconds, run)
     LOGGER.info("%s: %s in %.1f s (%s)", stage, result.state_name, seconds, output.key[:12])
     return Completed(name=result.state_name, message=str(output.folder), data=result)
+
+
+def _obtain(
+    stage: Stage,
+    request: StageRequest,
+    claim: Claim,
+    work: Callable[[Claim, Settings], Mapping[str, Any]],
+    settings: Settings,
+) -> tuple[Output, StateName]:
+    with CancellationToken() as stop:  # while files move; the work has its own
+        if claim.done:
+            output = claim.done
+            if is_unpushed(settings, stage, claim.key):
+                output = push_output(settings, claim, output, stop, replace=False)
+            return output, "Cached"
+        if not request.rerun and (pulled := pull_output(settings, claim, stop)):
+            return pulled, "Pulled"
+    output = claim.complete(work(claim, settings), _made_with(stage, request))
+    with CancellationToken() as stop:
+        return push_output(settings, claim, output, stop, replace=request.rerun), "Completed"
 
 
 def _made_with(stage: Stage, request: StageRequest) -> dict[str, Any]:

@@ -23,11 +23,13 @@ def finetune(request: StageRequest) -> State[StageResult]:
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.training.finetune import finetune as train
+        from tasks.runtime.mirror import CheckpointMirror
         from tasks.tracking.training_run import training_run
 
         with (
             CancellationToken() as stop,
             _device_lock(settings, stop),
+            CheckpointMirror(settings, claim, fresh=request.rerun),
             training_run(settings, claim.key, request, resumes=(claim.partial / CHECKPOINTS).exists()) as run,
             StageProgress("finetune") as progress,
         ):

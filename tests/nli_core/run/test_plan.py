@@ -54,7 +54,7 @@ def _runs(plans: list[StagePlan]) -> dict[str, bool]:
 
 def test_an_empty_store_lets_everything_run(store: Store) -> None:
     plans = explain(_config(), store)
-    assert plans[0] == StagePlan("download", True, "no earlier output")
+    assert plans[0] == StagePlan("download", "runs", "no earlier output")
     assert [plan.reason for plan in plans[1:]] == [
         f"{stage} runs before it, and may leave another output" for stage in ("download", "download", "pack")
     ]

@@ -1,0 +1,1 @@
+"""The bucket behind the store: what one machine finished, another one reuses."""

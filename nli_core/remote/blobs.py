@@ -1,0 +1,96 @@
+"""Files in a bucket by their content: `blobs/<sha256>`. Equal files are one object, and a name keeps its content."""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+from nli_core.callbacks import Progress
+from nli_core.hashing import file_sha256
+from nli_core.log import LOGGER
+from nli_core.remote.bucket import Bucket
+from nli_core.store.manifest import FileRecord
+
+BLOBS = "blobs"
+GRACE = timedelta(days=7)  # before an object that nothing refers to may be deleted
+_TRANSFERS = 8  # at a time
+
+Files = Mapping[str, FileRecord]
+"""Size and digest of files, by their path from the folder that holds them."""
+
+
+def push_files(bucket: Bucket, folder: Path, files: Files, progress: Progress) -> None:
+    """Upload the files that the bucket lacks. One that is there and old is renewed, so that no sweep takes it now."""
+    by_digest = {record.sha256: (folder / name, record.size) for name, record in files.items()}
+
+    def push(digest: str) -> int:
+        path, size = by_digest[digest]
+        there = bucket.entry(_name(digest))
+        if there is None or there.size != size or datetime.now(UTC) - there.modified > GRACE / 2:
+            bucket.upload(path, _name(digest))
+        return size
+
+    _transfer(push, by_digest, sum(size for _, size in by_digest.values()), "bytes pushed", progress)
+
+
+def pull_files(bucket: Bucket, folder: Path, files: Files, progress: Progress) -> bool:
+    """Download files into `folder`, and keep those that are there; return whether all came as their digests say.
+
+    An object whose bytes are not those of its name is deleted, so that the next push brings it again.
+    """
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+
+    def pull(name: str) -> int:
+        path, wanted = folder / name, files[name]
+        if path.is_file() and path.stat().st_size == wanted.size and file_sha256(path) == wanted.sha256:
+            return wanted.size
+        found = bucket.download(_name(wanted.sha256), path)
+        if found == wanted.sha256:
+            return wanted.size
+        path.unlink(missing_ok=True)
+        blob = f"{bucket.address}/{_name(wanted.sha256)}"
+        if found is None:
+            LOGGER.warning("%s is missing", blob)
+        else:
+            LOGGER.warning("%s was altered; deleting it", blob)
+            bucket.delete([_name(wanted.sha256)])
+        return -1
+
+    return _transfer(pull, files, sum(record.size for record in files.values()), "bytes pulled", progress)
+
+
+def has_files(bucket: Bucket, files: Files) -> bool:
+    """Return whether the bucket has all these files, by their sizes."""
+    with ThreadPoolExecutor(_TRANSFERS) as pool:
+        found = pool.map(lambda record: (record.size, bucket.entry(_name(record.sha256))), files.values())
+        return all(entry is not None and entry.size == size for size, entry in found)
+
+
+def are_safe_names(names: Iterable[str]) -> bool:
+    """Return whether all names lead to files below the folder that they are written to."""
+    paths = [(name, PurePosixPath(name)) for name in names]
+    return all(
+        name and not path.is_absolute() and ".." not in path.parts and str(path) == name and "\0" not in name
+        for name, path in paths
+    )
+
+
+def _name(digest: str) -> str:
+    return f"{BLOBS}/{digest}"
+
+
+def _transfer(move: Callable[[str], int], keys: Iterable[str], total: int, note: str, progress: Progress) -> bool:
+    """Move several at a time; return whether none of them said -1."""
+    done, whole = 0, True
+    with ThreadPoolExecutor(_TRANSFERS) as pool:
+        waiting = [pool.submit(move, key) for key in keys]
+        try:
+            for each in waiting:
+                size = each.result()
+                whole, done = whole and size >= 0, done + max(size, 0)
+                progress(done, total, note)
+        finally:
+            for each in waiting:
+                each.cancel()
+    return whole

@@ -1,0 +1,144 @@
+"""The bucket behind the store during a run: missing outputs are pulled, finished ones pushed.
+
+A bucket that does not answer fails no stage: work is done here then, and pushed later.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nli_core.callbacks import ShouldStop, never
+from nli_core.config import Stage
+from nli_core.errors import UserError
+from nli_core.log import LOGGER
+from nli_core.run.plan import Elsewhere
+from nli_core.store.claim import Claim
+from nli_core.store.manifest import KeyInputs, Output
+from nli_core.store.store import stage_key
+from tasks.runtime.progress import StageProgress
+from tasks.settings import REMOTE, Settings
+
+if TYPE_CHECKING:
+    from nli_core.remote.outputs import RemoteOutputs
+
+_UNPUSHED = "unpushed"
+
+
+def remote_outputs(settings: Settings) -> "RemoteOutputs | None":
+    """Return the outputs in the bucket behind the store; None without `NLI_REMOTE`.
+
+    Raises:
+        UserError: the address is malformed.
+    """
+    if settings.remote is None:
+        return None
+    from nli_core.remote.bucket import Bucket
+    from nli_core.remote.outputs import RemoteOutputs
+
+    return RemoteOutputs(Bucket(settings.remote, setting=REMOTE))
+
+
+def needed_outputs(settings: Settings) -> "RemoteOutputs":
+    """Return the outputs in the bucket behind the store.
+
+    Raises:
+        UserError: `NLI_REMOTE` is not set, or malformed.
+    """
+    remote = remote_outputs(settings)
+    if remote is None:
+        raise UserError(f"{REMOTE} is not set; name the bucket behind the store, such as s3://bucket/prefix")
+    return remote
+
+
+def pull_output(settings: Settings, claim: Claim, stop: ShouldStop) -> Output | None:
+    """Make the bucket's output with this key the store's own; None if there is none that is whole."""
+    remote = remote_outputs(settings)
+    if remote is None:
+        return None
+    with _forgiven(f"{claim.stage}: running here"):
+        manifest = remote.manifest(claim.stage, claim.key)
+        if manifest:
+            with StageProgress(claim.stage, stop) as progress:
+                if remote.pull(manifest, claim.pulled, progress):
+                    return claim.adopt(manifest)
+    shutil.rmtree(claim.pulled, ignore_errors=True)
+    return None
+
+
+def pulled_from_bucket(settings: Settings) -> Elsewhere:
+    """Make a function that pulls an output which the store lacks."""
+
+    def pull(stage: Stage, inputs: KeyInputs) -> Output | None:
+        if found_in_bucket(settings)(stage, inputs) is None:
+            return None
+        with settings.store.claim(stage, inputs) as claim:
+            return claim.done or pull_output(settings, claim, never)
+
+    return pull
+
+
+def found_in_bucket(settings: Settings) -> Elsewhere:
+    """Make a function that looks for an output in the bucket, by its manifest; no file of it is on this machine."""
+    remote = remote_outputs(settings)
+
+    def find(stage: Stage, inputs: KeyInputs) -> Output | None:
+        key = stage_key(stage, inputs)
+        with _forgiven(f"{stage}: not looked up in the bucket"):
+            if remote and (manifest := remote.manifest(stage, key)):
+                return Output(settings.store.folder(stage, key), manifest)
+        return None
+
+    return find
+
+
+def push_output(settings: Settings, claim: Claim, output: Output, stop: ShouldStop, *, replace: bool) -> Output:
+    """Bring an output to the bucket, and return the one to go on with: another machine's, if that was first.
+
+    `replace` brings this one in any case. What is not pushed now is pushed by a later run, or by `nli store push`.
+    """
+    remote = remote_outputs(settings)
+    if remote is None:
+        return output
+    marker = _marker(settings, claim.stage, claim.key)
+    marker.parent.mkdir(exist_ok=True)
+    marker.touch()
+    with _forgiven(f"{claim.stage}: not pushed; a later run pushes it, or `nli store push`"):
+        with StageProgress(claim.stage, stop) as progress:
+            first = remote.push(output, replace=replace, progress=progress)
+            if first.files != output.manifest.files and remote.pull(first, claim.pulled, progress):
+                LOGGER.info("%s: another machine was first; taking its output", claim.stage)
+                output = claim.adopt(first)
+        remote.delete_checkpoints(claim.stage, claim.key)
+        marker.unlink(missing_ok=True)
+    return output
+
+
+def is_unpushed(settings: Settings, stage: Stage, key: str) -> bool:
+    """Return whether a push of this output was not completed."""
+    return settings.remote is not None and _marker(settings, stage, key).exists()
+
+
+def push_missing(settings: Settings, remote: "RemoteOutputs", output: Output) -> bool:
+    """Bring a finished output to the bucket unless it is there; return whether it was brought."""
+    stage, key = output.manifest.stage, output.key
+    missing = remote.manifest(stage, key) is None
+    if missing:
+        remote.push(output)
+    _marker(settings, stage, key).unlink(missing_ok=True)
+    return missing
+
+
+def _marker(settings: Settings, stage: Stage, key: str) -> Path:
+    return settings.store.root / _UNPUSHED / f"{stage}-{key}"
+
+
+@contextlib.contextmanager
+def _forgiven(consequence: str) -> Iterator[None]:
+    from nli_core.remote.bucket import BucketError
+
+    try:
+        yield
+    except BucketError as error:
+        LOGGER.warning("%s (%s)", consequence, error)

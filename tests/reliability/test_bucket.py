@@ -1,0 +1,211 @@
+"""Several machines and one bucket: each machine has a store and a tracking database of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.pipeline import RunSummary
+from flows.stages import evaluate_stage
+from nli_core.hashing import folder_digests
+from nli_core.remote.bucket import Bucket
+from nli_core.run.config import RunConfig
+from nli_core.store.store import Store
+from tasks.settings import REMOTE
+
+pytestmark = pytest.mark.faults("faults injected")
+
+Nli = Callable[..., "subprocess.CompletedProcess[str]"]
+Machine = Callable[[str], Path]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, empty_tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Goes on as another machine, whose store is empty at first; gives its store."""
+
+    def go_on(name: str) -> Path:
+        folder = tmp_path / name
+        if not folder.exists():
+            folder.mkdir()
+            shutil.copyfile(empty_tracking_database, folder / "mlflow.db")
+        monkeypatch.setenv("NLI_STORE", str(folder / "store"))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        return folder / "store"
+
+    return go_on
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """The bucket behind all stores."""
+    monkeypatch.setenv(REMOTE, s3)
+    monkeypatch.setattr("nli_core.remote.bucket._RETRIES", 0)
+    return Bucket(s3, setting=REMOTE)
+
+
+def _states(summary: RunSummary) -> list[str]:
+    return [stage.state_name for stage in summary.stages.values()]
+
+
+def test_what_one_machine_finished_another_one_pulls(
+    finished_run: RunSummary,
+    run_pipeline: Callable[..., RunSummary],
+    nli_here: Nli,
+    tiny_settings: list[str],
+    tiny_config: Callable[..., RunConfig],
+    bucket: Bucket,
+    machine: Machine,
+) -> None:
+    assert "pushed finetune/" in nli_here("store", "push").stdout
+    assert nli_here("store", "push").stdout.startswith(f"nothing to push: {bucket.address} has every output")
+    listed = json.loads(nli_here("store", "ls", "--json").stdout)["outputs"]
+    remote = json.loads(nli_here("store", "ls", "--remote", "--json").stdout)["outputs"]
+    assert [{**each, "path": ""} for each in remote] == [{**each, "path": ""} for each in listed]
+
+    store = machine("second")
+    explained = nli_here("run", "sample", *tiny_settings, "--explain").stdout
+    assert [line.split()[1] for line in explained.splitlines()[1:5]] == ["pulled"] * 4
+    assert not list(store.glob("*/*"))
+    pulled = json.loads(nli_here("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
+    assert [stage["state"] for stage in pulled["stages"].values()] == ["Pulled"] * 4
+    assert pulled["metrics"] == finished_run.metrics
+    assert Store(store).damages() == Store(store).leftovers() == []
+    assert run_pipeline().metrics == finished_run.metrics
+    assert _states(run_pipeline()) == ["Cached"] * 4
+
+    machine("third")
+    assert evaluate_stage(tiny_config(), recipe="tiny").metrics == finished_run.metrics
+
+    assert nli_here("store", "verify", "--remote").stdout == "4 outputs, all as their manifests say\n"
+    assert nli_here("store", "prune", "--remote", "--all", "--delete").stdout == "nothing to prune\n"
+    bucket.delete([next(bucket.entries("blobs")).name])
+    broken = nli_here("store", "verify", "--remote")
+    assert (broken.returncode, "is missing" in broken.stdout) == (2, True)
+
+
+def test_a_run_without_its_bucket_completes_and_is_pushed_later(
+    finished_run: RunSummary,
+    run_pipeline: Callable[..., RunSummary],
+    bucket: Bucket,
+    machine: Machine,
+    logged: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine("second")
+    with monkeypatch.context() as away:
+        away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        summary = run_pipeline()
+    assert _states(summary) == ["Completed"] * 4
+    assert summary.metrics == finished_run.metrics
+    assert sum("not pushed; a later run pushes it" in line for line in logged) == 4
+    assert not any("test-key" in line or "test-secret" in line for line in logged)
+    assert list(bucket.entries("outputs")) == []
+    assert _states(run_pipeline()) == ["Cached"] * 4
+    assert len(list(bucket.entries("outputs"))) == 4
+    machine("third")
+    assert _states(run_pipeline()) == ["Pulled"] * 4
+
+
+def test_a_damaged_output_is_pulled_again(
+    finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], nli_here: Nli, bucket: Bucket, workplace: Path
+) -> None:
+    nli_here("store", "push")
+    (model,) = (workplace / "store").glob("finetune/*/model/model.safetensors")
+    model.write_bytes(b"damaged")
+    assert _states(run_pipeline()) == ["Cached", "Cached", "Pulled", "Cached"]
+    assert Store(workplace / "store").damages() == []
+
+
+def test_a_damaged_bucket_is_mended_by_the_next_run(
+    finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], nli_here: Nli, bucket: Bucket, machine: Machine
+) -> None:
+    nli_here("store", "push")
+    shards = finished_run.stages["pack"].output.manifest.files
+    digest = next(record.sha256 for name, record in shards.items() if name.startswith("train-"))
+    bucket.write(f"blobs/{digest}", b"altered")
+    machine("second")
+    assert _states(run_pipeline()) == ["Pulled", "Completed", "Pulled", "Pulled"]
+    machine("third")
+    assert _states(run_pipeline()) == ["Pulled"] * 4
+
+
+def test_the_loser_of_a_race_takes_the_winners_model(
+    finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], nli_here: Nli, bucket: Bucket, machine: Machine
+) -> None:
+    """The winner is another machine, whose arithmetic differs, and which was first between our look and our push."""
+    nli_here("store", "push")
+    first = finished_run.stages["finetune"].output
+    name = f"outputs/finetune/{first.key}.json"
+    record = first.manifest.files["history.jsonl"].model_copy(update={"size": 2, "sha256": _digest(b"{}")})
+    files = {**first.manifest.files, "history.jsonl": record}
+    other = first.manifest.model_copy(update={"files": files}).sealed()
+    bucket.write(f"blobs/{record.sha256}", b"{}")
+    store = machine("second")
+
+    def win(*_: Any) -> None:
+        bucket.write(name, other.model_dump_json(by_alias=True).encode())
+
+    bucket.delete([name])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tasks.runtime.mirror.CheckpointMirror.__exit__", win)
+        summary = run_pipeline(until="finetune")
+    assert summary.stages["finetune"].state_name == "Completed"
+    assert (summary.stages["finetune"].output.folder / "history.jsonl").read_bytes() == b"{}"
+    assert summary.stages["finetune"].output.manifest == other
+    assert Store(store).damages() == Store(store).leftovers() == []
+
+
+def _digest(body: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_machine_that_dies_is_replaced_by_another(
+    prefect_server: str,
+    run_pipeline: Callable[..., RunSummary],
+    tiny_settings: list[str],
+    bucket: Bucket,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fields = {"epochs": 40, "batch_size": 2, "log_every": 20, "checkpoint_every": 50}
+    with monkeypatch.context() as alone:
+        machine("undisturbed")
+        alone.delenv(REMOTE)
+        expected = run_pipeline(finetune=fields).stages["finetune"].output.folder
+
+    store = machine("spot")
+    command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings]
+    command += [word for name, value in fields.items() for word in ("--set", f"finetune.{name}={value}")]
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server, "NLI_REMOTE_MINUTES": "0"}
+    with subprocess.Popen(command, start_new_session=True, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        mirrored = 0
+        for line in run.stderr:
+            mirrored += "finetune: mirrored step-" in line
+            if mirrored == 2:
+                break
+        os.killpg(run.pid, signal.SIGKILL)
+    shutil.rmtree(store.parent)
+    assert list(bucket.entries("outputs/finetune")) == []
+
+    store = machine("another")
+    started = time.monotonic()
+    resumed = run_pipeline(finetune=fields).stages
+    assert time.monotonic() > started
+    assert [stage.state_name for stage in resumed.values()] == ["Pulled", "Pulled", "Completed", "Completed"]
+    assert folder_digests(resumed["finetune"].output.folder / "model") == folder_digests(expected / "model")
+    history = "history.jsonl"
+    assert (resumed["finetune"].output.folder / history).read_bytes() == (expected / history).read_bytes()
+    assert list(bucket.entries("checkpoints")) == []
+    assert not list(store.glob("finetune/*/.scratch"))
