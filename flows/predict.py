@@ -1,6 +1,5 @@
 """Predict a file with a model, as a flow: for the UI and for schedules."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -18,8 +17,8 @@ def predict(source: str, target: str, model: str = "champion", columns: list[str
     """Predict every row of a file; rerun an interrupted prediction to resume it.
 
     Args:
-        source: The file to read, as the worker sees it: CSV, TSV, JSONL or Parquet.
-        target: The Parquet file to write.
+        source: The file to read, as the worker sees it, or its address in a bucket: CSV, TSV, JSONL or Parquet.
+        target: The Parquet file to write, or its address in a bucket.
         model: champion, a registry name such as nli-snli@champion, the id of an MLflow run, or a folder.
         columns: Columns of the premise and the hypothesis, or of the only text; by default they have these names.
     """
@@ -28,7 +27,7 @@ def predict(source: str, target: str, model: str = "champion", columns: list[str
     settings = Settings.from_environment()
     try:
         with lifetime(), CancellationToken() as stop, StageProgress("predict", stop) as progress:
-            facts = predict_file(settings, model, Path(source), Path(target), columns, progress)
+            facts = predict_file(settings, model, source, target, columns, progress)
     except StoppedError as stopped:
         return cancelled(dict[str, Any], f"{stopped}; rerun it to resume")
     text = (

@@ -1,6 +1,5 @@
 """`nli predict`: a champion, or any model, on a file or on one example."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,8 +31,16 @@ def predict(
         str | None, typer.Option(callback=filled, help="One example: its premise, or its only text.")
     ] = None,
     hypothesis: Annotated[str | None, typer.Option(callback=filled, help="One example: its hypothesis.")] = None,
-    source: Annotated[Path | None, typer.Option("--input", help="A CSV, TSV, JSONL or Parquet file.")] = None,
-    target: Annotated[Path | None, typer.Option("--output", help="Where the predictions go, a Parquet file.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--input", callback=filled, help="A CSV, TSV, JSONL or Parquet file, or its address (s3://...)."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--output", callback=filled, help="Where the predictions go, a Parquet file or its address (s3://...)."
+        ),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(help="Columns of the file; by default premise,hypothesis, or text for a model of single texts."),
@@ -85,7 +92,7 @@ def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None, jso
 
 
 def _predict_file(
-    settings: Settings, model: str, source: Path, target: Path, columns: list[str] | None, json: bool
+    settings: Settings, model: str, source: str, target: str, columns: list[str] | None, json: bool
 ) -> None:
     from tasks.models.predict import predict_file
     from tasks.runtime.progress import ShownProgress
@@ -93,7 +100,7 @@ def _predict_file(
     with log_to_stderr(), ShownProgress("predict") as progress:
         facts = predict_file(settings, model, source, target, columns, progress)
     if json:
-        print_json({**facts, "output": str(target)})
+        print_json({**facts, "output": target})
         return
     kept = f", {facts['kept_rows']:,} of them by an earlier try" if facts["kept_rows"] else ""
     echo(f"{facts['rows']:,} rows{kept}: {target}")

@@ -15,7 +15,8 @@ from nli_core import atomic
 from nli_core.callbacks import Progress, no_progress
 from nli_core.download.archives import gunzip
 from nli_core.errors import UserError, connection_fault
-from nli_core.urls import is_remote, without_password
+from nli_core.remote.objects import fetch_object
+from nli_core.urls import is_bucket, is_remote, without_password
 
 _CONNECT_SECONDS, _SILENT_SECONDS = 10.0, 60.0
 _LEAST_BYTES_A_SECOND = 1024  # over `_SILENT_SECONDS`: who sends less is given up, as by curl's --speed-limit
@@ -36,7 +37,7 @@ class Fetcher:
     progress: Progress = no_progress
 
     def fetch(self, address: str, *, digest: str | None, remedy: str, token: str | None = None) -> Path:
-        """Return the file at `address`, an http(s) address or a local path, once its digest has been verified.
+        """Return the file at `address`, of http(s) or in a bucket, or a local path, once its digest has been verified.
 
         A digest is in hexadecimal, of SHA-256, or of SHA-1 where a publisher gives no better one. Only a file with a
         known digest is kept in the cache and reused. A local file stays in its folder. `remedy` ends each error;
@@ -46,6 +47,8 @@ class Fetcher:
             UserError: no such file, no network, an HTTP error, a slow or endless answer, a body shorter than
                 announced, or another digest.
         """
+        if is_bucket(address):
+            return self._from_bucket(address, digest, remedy)
         if not is_remote(address):
             path = Path(address).expanduser()
             if not path.is_file():
@@ -67,6 +70,12 @@ class Fetcher:
         atomic.sync(arrived)
         arrived.replace(kept)
         return kept
+
+    def _from_bucket(self, address: str, digest: str | None, remedy: str) -> Path:
+        arrived = self.scratch / _file_name(address)
+        fetch_object(address, arrived, "download", self.progress)
+        _check(arrived, digest, address, remedy)
+        return arrived
 
 
 @dataclass(frozen=True)

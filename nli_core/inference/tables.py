@@ -39,13 +39,15 @@ def predict_table(
     *,
     model: str,
     columns: Sequence[str] | None = None,
+    shown: str | None = None,
     progress: Progress = lambda _done, _total, _note: None,
 ) -> dict[str, Any]:
     """Predict every row of a CSV, TSV, JSONL or Parquet file; returns the facts.
 
     `target` gets a row for each, in their order: row (from 0), label, and `probability/<label>` of every label.
     `columns` are the premise's and the hypothesis', or the only text's; without them `predictor.inputs`. `model` is a
-    digest of the model: what an earlier try predicted with the same one from the same file is kept.
+    digest of the model: what an earlier try predicted with the same one from the same file is kept. Errors call the
+    file `shown`.
 
     Raises:
         UserError: the model takes another number of texts, the file cannot be read, lacks a column, or has a row
@@ -61,7 +63,7 @@ def predict_table(
             f"the model takes {' and '.join(predictor.inputs)}, and not {', '.join(columns)}: name "
             f"{'both columns' if len(predictor.inputs) == 2 else 'one column'} with --columns"
         )
-    named = Source(source, str(source))
+    named = Source(source, shown or str(source))
     table = Table(plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
     rows = _checked_rows(named, table, columns)
     plan = {
@@ -85,7 +87,7 @@ def predict_table(
             progress(done, rows, source.name)
         if done != rows or file_sha256(source) != plan["source"]:
             _delete_parts(parts)  # which may hold rows of either content
-            raise UserError(f"{source}: changed while it was predicted; rerun once nobody writes to it")
+            raise UserError(f"{named.name}: changed while it was predicted; rerun once nobody writes to it")
         _join(paths, target)
         _delete(parts)
     return {"rows": rows, "kept_rows": kept}

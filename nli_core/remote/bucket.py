@@ -6,10 +6,10 @@ obstore moves the bytes. It reads the keys from the usual variables (`AWS_ACCESS
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -113,28 +113,39 @@ class Bucket:
         except (BaseError, FileNotFoundError) as error:
             raise self._failed(error) from None
 
-    def download(self, name: str, path: Path) -> str | None:
-        """Stream an object into a file; return its SHA-256, or None and no file if there is no object."""
-        with path.open("wb") as file:
-            digest = self.digest(name, file)
-        if digest is None:
-            path.unlink()
-        return digest
+    def download(self, name: str, path: Path, received: Callable[[int], object] = lambda _: None) -> str | None:
+        """Stream an object into a file; return its SHA-256, or None and no file if there is no object.
 
-    def digest(self, name: str, file: IO[bytes] | None = None) -> str | None:
-        """Stream an object, into `file` if there is one; return its SHA-256, None if there is no object."""
+        `received` gets the number of bytes that have arrived.
+        """
         digest = hashlib.sha256()
+        with path.open("wb") as file:
+            for chunk in self._chunks(name):
+                digest.update(chunk)
+                file.write(chunk)
+                received(file.tell())
+            if file.tell() or self.entry(name):
+                return digest.hexdigest()
+        path.unlink()
+        return None
+
+    def digest(self, name: str) -> str | None:
+        """Stream an object and return its SHA-256; None if there is no object."""
+        digest, size = hashlib.sha256(), 0
+        for chunk in self._chunks(name):
+            digest.update(chunk)
+            size += len(chunk)
+        return digest.hexdigest() if size or self.entry(name) else None
+
+    def _chunks(self, name: str) -> Iterator[memoryview]:
+        """Yield the bytes of an object; nothing if there is none."""
         try:
             for chunk in obstore.get(self._store, name).stream(min_chunk_size=_CHUNK_BYTES):
-                view = memoryview(chunk)
-                digest.update(view)
-                if file:
-                    file.write(view)
+                yield memoryview(chunk)
         except FileNotFoundError:
-            return None
+            return
         except BaseError as error:
             raise self._failed(error) from None
-        return digest.hexdigest()
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """List the objects whose names begin with `folder/`."""

@@ -2,17 +2,19 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from nli_core.callbacks import Progress
 from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.errors import UserError
-from nli_core.hashing import folder_digests
+from nli_core.hashing import canonical_digest, folder_digests
 from nli_core.inference.predictor import Predictor
 from nli_core.inference.tables import plain_format, predict_table
 from nli_core.model.saved import is_fine_tuned
+from nli_core.remote.objects import fetch_object, look_up_object, send_object
+from nli_core.urls import is_bucket
 from tasks.models.resolve import model_folder
 from tasks.settings import Settings
 
@@ -32,11 +34,46 @@ def fine_tuned(settings: Settings, model: str) -> Iterator[Path]:
 
 
 def predict_file(
-    settings: Settings, model: str, source: Path, target: Path, columns: Sequence[str] | None, progress: Progress
+    settings: Settings, model: str, source: str, target: str, columns: Sequence[str] | None, progress: Progress
 ) -> dict[str, Any]:
-    """Predict a table with the model of this name."""
-    if target.suffix != ".parquet" or target.is_dir():
+    """Predict a table with the model of this name. Files in a bucket are fetched first and sent last.
+
+    What was predicted for a file in a bucket waits beside the store, so that a rerun resumes.
+
+    Raises:
+        UserError: a file is missing, in the way or malformed, or there is no such model.
+    """
+    if Path(target).suffix != ".parquet":
         raise UserError(f"{target}: name a file that ends in .parquet for the predictions")
+    if is_bucket(target):
+        look_up_object(target, "--output")  # before work, whether the bucket answers
+    with ExitStack() as stack:
+        here = Path(source)
+        if is_bucket(source):
+            here = Path(stack.enter_context(tempfile.TemporaryDirectory())) / Path(source).name
+            fetch_object(source, here, "--input", progress)
+        if not is_bucket(target):
+            return _predict_file(settings, model, here, Path(target), columns, progress, shown=source)
+        waiting = settings.store.root.parent / "predictions" / f"{canonical_digest(target)}{Path(target).suffix}"
+        waiting.parent.mkdir(parents=True, exist_ok=True)
+        facts = _predict_file(settings, model, here, waiting, columns, progress, shown=source)
+        send_object(waiting, target, "--output")
+        waiting.unlink()
+        return facts
+
+
+def _predict_file(
+    settings: Settings,
+    model: str,
+    source: Path,
+    target: Path,
+    columns: Sequence[str] | None,
+    progress: Progress,
+    *,
+    shown: str,
+) -> dict[str, Any]:
+    if target.is_dir():
+        raise UserError(f"{target}: is a folder; name a file that ends in .parquet for the predictions")
     if target.is_symlink() and not target.exists():
         raise UserError(f"{target}: is a link that leads nowhere; name another file for the predictions")
     if source.exists() and target.exists() and source.samefile(target):
@@ -46,4 +83,4 @@ def predict_file(
     plain_format(source)
     with fine_tuned(settings, model) as folder:
         predictor, digest = Predictor(folder, FastTokenizer), str(sorted(folder_digests(folder).items()))
-        return predict_table(predictor, source, target, columns=columns, model=digest, progress=progress)
+        return predict_table(predictor, source, target, model=digest, columns=columns, shown=shown, progress=progress)

@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -17,9 +19,11 @@ from nli_core.run.config import RunConfig
 from nli_core.urls import without_password
 from tasks.operations.preflight import check_prefect, check_tracking, check_webhook
 from tasks.operations.sources import check_source, sources
-from tasks.settings import WEBHOOK, Settings, project_root, webhook
+from tasks.runtime.sharing import needed_outputs
+from tasks.settings import REMOTE, WEBHOOK, Settings, project_root, webhook
 
 _LEAST_GIB = 5
+_MOST_SKEW_SECONDS = 60
 _START = "start it (nli ui starts both), or unset its variable"
 _PIN = re.compile(r"^([\w.-]+)==([^\s+]+)", re.MULTILINE)
 
@@ -52,6 +56,8 @@ def diagnose(settings: Settings, configs: Iterable[RunConfig], *, needed: bool) 
         yield _checked("Prefect", without_password(address), check_prefect, _START)
     else:
         yield Finding("Prefect", "ok", "PREFECT_API_URL is not set: each run starts a temporary server")
+    if settings.remote:
+        yield _bucket(settings)
     if webhook():
         yield _checked("notifications", f"{WEBHOOK} is set", check_webhook, f"fix or unset {WEBHOOK}")
     for source in dict.fromkeys(source for config in configs for source in sources(config)):
@@ -112,6 +118,26 @@ def _store(settings: Settings) -> Finding:
         remedy = "free some space (`nli store prune` lists what may go), or set NLI_STORE"
         return Finding("store", "warning", f"{root}, only {free:.1f} GiB free", remedy)
     return Finding("store", "ok", f"{root}, {free:,.0f} GiB free")
+
+
+def _bucket(settings: Settings) -> Finding:
+    """Write, read and delete a small object, and compare the clocks: S3 refuses requests that are minutes off."""
+    what, keys = "bucket", f"fix {REMOTE}, the network or the keys (docs/scaling.md)"
+    try:
+        bucket = needed_outputs(settings).bucket
+        name = f"probes/{socket.gethostname()}-{os.getpid()}"
+        bucket.write(name, b"probe")
+        taken = bucket.write_new(name, b"probe")
+        entry = bucket.entry(name)
+        bucket.delete([name])
+    except UserError as error:
+        return Finding(what, "error", str(error), keys)
+    if taken or entry is None:
+        return Finding(what, "error", f"{settings.remote} cannot refuse to overwrite", "use a store with If-None-Match")
+    skew = abs((datetime.now(UTC) - entry.modified).total_seconds())
+    if skew > _MOST_SKEW_SECONDS:
+        return Finding(what, "warning", f"{settings.remote}: its clock is {skew:.0f} s off", "set this machine's clock")
+    return Finding(what, "ok", f"{settings.remote} can be read and written")
 
 
 def _checked(name: str, found: str, check: Callable[[], object], remedy: str) -> Finding:

@@ -8,8 +8,9 @@ import httpx
 from nli_core.download.encoders.hub import hub_token
 from nli_core.download.source import Source
 from nli_core.errors import UserError, connection_fault
+from nli_core.remote.objects import find_object
 from nli_core.run.config import RunConfig
-from nli_core.urls import is_remote, without_password
+from nli_core.urls import is_bucket, is_remote, without_password
 
 _TIMEOUT_SECONDS = 5
 
@@ -26,6 +27,9 @@ def check_source(source: Source) -> None:
     Raises:
         UserError: there is no such path, or the server does not answer or does not have it.
     """
+    if is_bucket(source.address):
+        find_object(source.address, source.field)
+        return
     if not is_remote(source.address):
         if not Path(source.address).expanduser().exists():
             raise UserError(f"there is no {source.address}")

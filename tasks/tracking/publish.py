@@ -49,7 +49,8 @@ def publish_evaluation(
 ) -> RunLink:
     """Bring the metrics, predictions and figures of an evaluation to the run of its training."""
     run = _run_of(client, trained)
-    assert run is not None, "publish_training comes first"
+    if run is None:  # the training was tracked elsewhere, or its run was deleted
+        run = client.get_run(publish_training(client, settings, trained, request).run_id)
     run_id = run.info.run_id
     if run.data.tags.get(EVALUATED_TAG) != output.key:
         if data_tags(request).items() - run.data.tags.items():  # a new test set does not retrain

@@ -1,5 +1,7 @@
 """Several machines and one bucket: each machine has a store and a tracking database of its own."""
 
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from flows.pipeline import RunSummary
@@ -18,6 +21,7 @@ from flows.stages import evaluate_stage
 from nli_core.hashing import folder_digests
 from nli_core.remote.bucket import Bucket
 from nli_core.run.config import RunConfig
+from nli_core.store.manifest import FileRecord
 from nli_core.store.store import Store
 from tasks.settings import REMOTE
 
@@ -144,10 +148,11 @@ def test_the_loser_of_a_race_takes_the_winners_model(
     nli_here("store", "push")
     first = finished_run.stages["finetune"].output
     name = f"outputs/finetune/{first.key}.json"
-    record = first.manifest.files["history.jsonl"].model_copy(update={"size": 2, "sha256": _digest(b"{}")})
+    curves = (first.folder / "history.jsonl").read_bytes().splitlines(keepends=True)[0]
+    record = FileRecord(size=len(curves), sha256=hashlib.sha256(curves).hexdigest())
     files = {**first.manifest.files, "history.jsonl": record}
     other = first.manifest.model_copy(update={"files": files}).sealed()
-    bucket.write(f"blobs/{record.sha256}", b"{}")
+    bucket.write(f"blobs/{record.sha256}", curves)
     store = machine("second")
 
     def win(*_: Any) -> None:
@@ -158,15 +163,80 @@ def test_the_loser_of_a_race_takes_the_winners_model(
         patched.setattr("tasks.runtime.mirror.CheckpointMirror.__exit__", win)
         summary = run_pipeline(until="finetune")
     assert summary.stages["finetune"].state_name == "Completed"
-    assert (summary.stages["finetune"].output.folder / "history.jsonl").read_bytes() == b"{}"
+    assert (summary.stages["finetune"].output.folder / "history.jsonl").read_bytes() == curves
     assert summary.stages["finetune"].output.manifest == other
     assert Store(store).damages() == Store(store).leftovers() == []
 
 
-def _digest(body: bytes) -> str:
-    import hashlib
+def test_doctor_tries_the_bucket(nli_here: Nli, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said() -> list[dict[str, str]]:
+        findings = json.loads(nli_here("doctor", "sample", "--json").stdout.splitlines()[-1])["findings"]
+        return [each for each in findings if each["what"] == "bucket"]
 
-    return hashlib.sha256(body).hexdigest()
+    assert [(each["verdict"], each["found"]) for each in said()] == [
+        ("ok", f"{bucket.address} can be read and written")
+    ]
+    assert list(bucket.entries("probes")) == []
+    monkeypatch.setattr("tasks.operations.doctor._MOST_SKEW_SECONDS", -1)
+    assert "set this machine's clock" in said()[0]["remedy"]
+    monkeypatch.setenv(REMOTE, "s3://no-such-bucket/nli")
+    assert (said()[0]["verdict"], "there is no such bucket" in said()[0]["found"]) == ("error", True)
+
+
+def test_corpora_and_predictions_may_be_in_a_bucket(
+    finished_run: RunSummary,
+    nli_here: Nli,
+    tiny_encoder: Path,
+    tiny_settings: list[str],
+    bucket: Bucket,
+    workplace: Path,
+) -> None:
+    rows = "".join(f"a girl is {word},{word}\n" for word in ("here", "away") * 40)
+    bucket.write("data/rows.csv", f"text,label\n{rows}".encode())
+    fields = {
+        "corpus.train": f"{bucket.address}/data/rows.csv",
+        "corpus.premise": "text",
+        "corpus.labels": "[here, away]",
+        "encoder.name": str(tiny_encoder),
+        "finetune.epochs": "1",
+    }
+    command = ["run", "file-example", *(word for field in fields.items() for word in ("--set", "=".join(field)))]
+    done = nli_here(*command, "--json")
+    assert done.returncode == 0, done.stderr
+    (manifest,) = (
+        text
+        for path in (workplace / "store" / "download").glob("*/manifest.json")
+        if bucket.address in (text := path.read_text())
+    )
+    entry = bucket.entry("data/rows.csv")
+    assert entry is not None
+    assert json.loads(manifest)["ingredients"]["corpus"]["train"][2] == f"etag {entry.etag}, {entry.size} bytes"
+    assert json.loads(manifest)["facts"]["corpus"]["files"]["train"] == fields["corpus.train"]
+    bucket.write("data/rows.csv", f"text,label\n{rows}a girl is gone,gone\n".encode())
+    changed = nli_here(*command)
+    assert f"{fields['corpus.train']}, line 82: the label 'gone'" in changed.stderr.splitlines()[-1]
+
+    bucket.write("pairs.csv", b"premise,hypothesis\na girl is here,a child is here\na girl is here,\n")
+    model = str(finished_run.mlflow_run_id)
+    source, target = f"{bucket.address}/pairs.csv", f"{bucket.address}/out/labels.parquet"
+    predict = ["predict", "--model", model, "--input", source, "--output", target]
+    refused = nli_here(*predict)
+    assert f"nli: {source}, line 3: has no text" in refused.stderr.splitlines()[-1]
+    bucket.write("pairs.csv", b"premise,hypothesis\na girl is here,a child is here\n")
+    done = nli_here(*predict)
+    assert done.returncode == 0, done.stderr
+    (row,) = pl.read_parquet(io.BytesIO(bucket.read("out/labels.parquet") or b"")).to_dicts()
+    assert row["row"] == 0
+    assert list((workplace / "predictions").iterdir()) == []
+    for option, address, named in (
+        ("--input", f"{bucket.address}/none.csv", "there is no s3://"),
+        ("--input", "s3://no-such-bucket/rows.csv", "there is no s3://no-such-bucket/rows.csv"),
+        ("--output", f"{bucket.address}/labels.csv", "ends in .parquet"),
+        ("--output", "s3://x.parquet", "names no file"),
+    ):
+        wrong = nli_here(*predict, option, address)
+        assert wrong.returncode == 2
+        assert named in wrong.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -178,7 +248,7 @@ def test_a_machine_that_dies_is_replaced_by_another(
     machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fields = {"epochs": 40, "batch_size": 2, "log_every": 20, "checkpoint_every": 50}
+    fields = {"epochs": 12, "batch_size": 2, "log_every": 20, "checkpoint_every": 20}
     with monkeypatch.context() as alone:
         machine("undisturbed")
         alone.delenv(REMOTE)

@@ -11,7 +11,7 @@ from nli_core.download.origin import Origin
 from nli_core.download.source import Source
 from nli_core.errors import UserError
 from nli_core.hashing import file_sha256
-from nli_core.urls import is_remote, without_password
+from nli_core.urls import is_bucket, is_remote, without_password
 
 if TYPE_CHECKING:
     from nli_core.download.fetch import Fetcher
@@ -69,5 +69,14 @@ def existing_file(path: str, field: str) -> Path:
 
 
 def contents_of(address: str, field: str) -> str:
-    """Return what identifies a file in the key: its digest, or the address of one not fetched yet."""
+    """Return what identifies a file in the key: its digest, its mark in a bucket, or an address of http(s).
+
+    Raises:
+        UserError: there is no such file; names the field.
+    """
+    if is_bucket(address):
+        from nli_core.remote.objects import find_object  # only those who use a bucket import its package
+
+        entry = find_object(address, f"corpus.{field}")
+        return f"etag {entry.etag}, {entry.size} bytes"
     return without_password(address) if is_remote(address) else file_sha256(existing_file(address, field))

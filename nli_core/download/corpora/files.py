@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -10,11 +11,11 @@ from pydantic import Field, model_validator
 from nli_core.config.base import NOT_IN_KEY, Fraction, Int
 from nli_core.data.corpus.layout import CorpusLayout, Split, format_of
 from nli_core.download.archives import gunzip
-from nli_core.download.corpora.base import Corpus, existing_file
+from nli_core.download.corpora.base import Corpus, contents_of, existing_file
 from nli_core.download.origin import Origin
 from nli_core.download.source import Source
 from nli_core.errors import UserError
-from nli_core.hashing import file_sha256
+from nli_core.urls import is_bucket
 
 if TYPE_CHECKING:
     from nli_core.download.fetch import Fetcher
@@ -27,7 +28,9 @@ class FileCorpus(Corpus):
 
     is_published: ClassVar[bool] = False
     name: Literal["file"] = "file"
-    train: str = Field(description="path of the training examples", json_schema_extra=NOT_IN_KEY)
+    train: str = Field(
+        description="path of the training examples, or address in a bucket (s3://...)", json_schema_extra=NOT_IN_KEY
+    )
     dev: str | None = Field(
         None, description="path of the dev examples; empty: carved from train", json_schema_extra=NOT_IN_KEY
     )
@@ -79,15 +82,16 @@ class FileCorpus(Corpus):
 
     def identity(self) -> dict[str, Any]:
         identity = self.result_fields()
-        for split, path in self._paths().items():
-            identity[split] = [format_of(path), path.suffix == _PACKED, file_sha256(path)]
+        for split, address in self.user_files.items():
+            path = Path(address)
+            identity[split] = [format_of(path), path.suffix == _PACKED, contents_of(address, split)]
         return identity
 
     def sources(self) -> Iterator[Source]:
         yield from (Source(f"file, {split}", path, f"corpus.{split}") for split, path in self.user_files.items())
 
     def download(self, out: Path, fetcher: "Fetcher") -> Origin:
-        paths = self._paths()
+        paths = {split: _here(address, split, fetcher) for split, address in self.user_files.items()}
         formats = {format_of(path) for path in paths.values()}
         if len(formats) > 1:
             raise UserError(f"corpus: the files of one corpus must have one format, not {', '.join(sorted(formats))}")
@@ -112,8 +116,17 @@ class FileCorpus(Corpus):
             carve_seed=self.carve_seed,
             named_by_user=True,
         ).save(out)
-        names = {split: str(path) for split, path in paths.items()}
-        return Origin(source=str(paths["train"].resolve().parent), sha256=None, verified=False, files=names)
+        names = {split: str(Path(address).expanduser()) for split, address in self.user_files.items()}
+        source = str(paths["train"].resolve().parent)
+        if is_bucket(self.train):
+            source, names = self.train.rpartition("/")[0], self.user_files
+        return Origin(source=source, sha256=None, verified=False, files=names)
 
-    def _paths(self) -> dict[Split, Path]:
-        return {split: existing_file(path, split) for split, path in self.user_files.items()}
+
+def _here(address: str, split: Split, fetcher: "Fetcher") -> Path:
+    """Return the path of a user's file, fetched first if it is in a bucket."""
+    if is_bucket(address):
+        folder = fetcher.scratch / split
+        folder.mkdir()
+        return replace(fetcher, scratch=folder).fetch(address, digest=None, remedy="give the address of a file")
+    return existing_file(address, split)

@@ -42,7 +42,7 @@ class SnliCorpus(Corpus):
     source: str | None = Field(
         None,
         min_length=1,
-        description="http(s) address or local path of an archive laid out like the release; empty: the release itself",
+        description="address (https, s3) or path of an archive laid out like the release; empty: the release itself",
         json_schema_extra=NOT_IN_KEY,
     )
     sha256: Sha256 | None = Field(None, description="digest that the archive of `source` must have; empty: unverified")
