@@ -29,11 +29,14 @@ def read_recipes(book: Path) -> dict[str, Recipe]:
         UserError: the file is missing, is not valid YAML, or a deployment lacks what a recipe needs.
     """
     try:
-        described = yaml.safe_load(book.read_text(encoding="utf-8"))
+        described = yaml.load(book.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except FileNotFoundError:
         raise UserError(f"{book}: there is no recipe book; run nli in the project's folder") from None
     except OSError as error:
         raise UserError(f"{book}: cannot be read ({error.strerror})") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UserError(f"{book}: is not valid YAML ({line}{error.problem or error.context})") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UserError(f"{book}: is not valid YAML ({reason_of(error)})") from None
     deployments = described.get("deployments") if isinstance(described, dict) else None
@@ -44,14 +47,30 @@ def read_recipes(book: Path) -> dict[str, Recipe]:
         for number, each in enumerate(deployments, 1)
         if (recipe := _recipe(each, f"{book}, deployment {number}"))
     ]
+    names = [recipe.name for recipe in recipes]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"{book}: has two deployments named {min(repeated)}; rename one")
     return {recipe.name: recipe for recipe in recipes}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML as Prefect does, and refuses a key that is written twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
+            seen.add(key.value if isinstance(key.value, str) else None)
+        return super().construct_mapping(node, deep)
 
 
 def _recipe(deployment: Any, where: str) -> Recipe | None:
     try:
         if deployment["entrypoint"] != _PIPELINE:
             return None
-        name, description = str(deployment["name"]), " ".join(str(deployment["description"]).split())
+        name, description = deployment["name"], " ".join(str(deployment["description"]).split())
         config = deployment["parameters"]["config"]
     except KeyError as error:
         raise UserError(f"{where}: lacks {error}; docs/recipes.md shows a whole recipe") from None
@@ -59,6 +78,8 @@ def _recipe(deployment: Any, where: str) -> Recipe | None:
         config = None
     if not isinstance(config, Mapping):
         raise UserError(f"{where}: should have fields, and a config with fields; docs/recipes.md shows a whole recipe")
+    if not isinstance(name, str):
+        raise UserError(f"{where}: its name should be text, got {name!r}")
     return Recipe(name, description, config)
 
 

@@ -43,7 +43,7 @@ class Settings:
 
         Raises:
             UserError: MLflow knows no address of such a kind, the path of the store leads nowhere, or the minutes are
-                no number.
+                not a number.
         """
         root = _resolved(os.environ.get(STORE) or project_root() / ".nli" / "store")
         if root.exists() and not root.is_dir():
@@ -95,7 +95,7 @@ def _remote_minutes() -> float:
     except ValueError:
         minutes = -1
     if not 0 <= minutes < math.inf:
-        raise UserError(f"{REMOTE_MINUTES}: {text} is no number of minutes; give one such as 10")
+        raise UserError(f"{REMOTE_MINUTES}: {text} should be a number of minutes, such as 10")
     return minutes
 
 

@@ -20,6 +20,7 @@ from typer.exceptions import TyperException
 from flows.cli.attention import attention
 from flows.cli.compare import compare
 from flows.cli.doctor import doctor
+from flows.cli.exit_status import INTERRUPTED, USER_ERROR
 from flows.cli.export import export
 from flows.cli.output import error
 from flows.cli.predict import predict
@@ -32,9 +33,7 @@ from flows.cli.ui import ui
 from nli_core.errors import DISK_REFUSALS, UserError, explained_refusals
 from tasks.settings import DEBUG, debugging
 
-USER_ERROR = 2
 _LOST_OUTPUT = (*DISK_REFUSALS, errno.EIO)
-INTERRUPTED = 130  # typer's status for a KeyboardInterrupt
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -76,7 +75,12 @@ def main() -> None:
         field = "_".join(map(str, (*section, *first["loc"]))).lower()
         error(f"Prefect's setting {field}: {first['msg']}; fix the variable PREFECT_... that sets it, or the profile")
         sys.exit(USER_ERROR)
-    except OSError as fault:
+    except Exception as fault:
+        if not isinstance(fault, OSError):
+            if _was_stopped(fault):  # while Prefect was setting up a task, which it takes for a fault
+                error("stopped")
+                sys.exit(INTERRUPTED)
+            raise
         if debugging() or (fault.filename is None and fault.errno not in _LOST_OUTPUT):
             raise
         if fault.filename is not None:
@@ -86,6 +90,15 @@ def main() -> None:
             sys.stdout = _nowhere()  # so that Python does not write the rest at its end
             error(f"the output cannot be written ({fault.strerror})")
         sys.exit(USER_ERROR)
+
+
+def _was_stopped(fault: BaseException | None) -> bool:
+    """Return whether Ctrl-C or SIGTERM, which Prefect turns into its TerminationSignal, is behind an error."""
+    while fault is not None:
+        if isinstance(fault, KeyboardInterrupt) or type(fault).__name__ == "TerminationSignal":
+            return True
+        fault = fault.__cause__ or fault.__context__
+    return False
 
 
 def _check_present_folder() -> None:

@@ -125,7 +125,7 @@ def prune(
 def push(json: JsonOption = False) -> None:
     """Bring all finished outputs to the bucket behind the store, except those that it has.
 
-    Example: NLI_REMOTE=s3://bucket/nli nli store push
+    Example: nli store push
     """
     from tasks.runtime.sharing import needed_outputs, push_missing
 

@@ -15,6 +15,7 @@ from nli_core import atomic
 from nli_core.callbacks import Progress, no_progress
 from nli_core.download.archives import gunzip
 from nli_core.errors import UserError, connection_fault
+from nli_core.paths import user_path
 from nli_core.remote.objects import fetch_object
 from nli_core.urls import is_bucket, is_remote, without_password
 
@@ -50,7 +51,7 @@ class Fetcher:
         if is_bucket(address):
             return self._from_bucket(address, digest, remedy)
         if not is_remote(address):
-            path = Path(address).expanduser()
+            path = user_path(address)
             if not path.is_file():
                 raise UserError(f"{path}: there is no such file; {remedy}")
             _check(path, digest, address, remedy)

@@ -1,5 +1,6 @@
 """Looking into an encoder: everything that it computes for one example, with the tokens that it computes it for."""
 
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from nli_core.config import PackConfig
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.data.tokenize.trial import check_vocabulary
 from nli_core.errors import UserError
 from nli_core.inference.predictor import check_inputs
 from nli_core.model.encoder import EncoderOutputs
@@ -62,12 +64,14 @@ class Inspector:
             self.encoder = load_encoder(folder)[0].eval()
             self._config = PackConfig(max_length=min(self.encoder.architecture.max_position_embeddings, _MOST_TOKENS))
         self._tokenizer = Tokenizer(folder)
+        check_vocabulary(self._tokenizer, self.encoder.architecture.vocab_size, folder)
 
     def inspect(self, premise: str, hypothesis: str | None = None) -> Inspected:
         """Run the encoder on one pair, or on one text.
 
         Raises:
-            UserError: the model was fine-tuned on pairs and there is no hypothesis, or the other way round.
+            UserError: the model was fine-tuned on pairs and there is no hypothesis, or the other way round; or an
+                output is no number.
         """
         if self._inputs:
             check_inputs(self._inputs, pairs=hypothesis is not None)
@@ -76,4 +80,6 @@ class Inspector:
         batch = examples.batch(torch.arange(1).numpy())
         with torch.inference_mode():
             outputs = self.encoder.outputs(batch.input_ids, batch.token_type_ids, batch.lengths)
+        if not bool(outputs.sequence.isfinite().all()):
+            raise UserError(f"the model's outputs for {reprlib.repr(premise)} are no numbers; train it again")
         return Inspected(examples.input_ids.tolist(), self._tokenizer.tokens(examples.input_ids), outputs)

@@ -1,5 +1,6 @@
 """A fine-tuned model that answers raw text: what is served."""
 
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.data.tokenize.trial import check_vocabulary
 from nli_core.errors import UserError
 from nli_core.inference.replicas import Replicas
 from nli_core.model.device import choose_devices
@@ -20,8 +22,10 @@ class Predictor:
 
     def __init__(self, folder: Path, tokenizer: type[Tokenizer] = Tokenizer) -> None:
         """Load the folder that `save_classifier` wrote; for many texts, `FastTokenizer` is the faster one."""
-        self._replicas = Replicas(load_classifier(folder), choose_devices("auto"))
+        model = load_classifier(folder)
         self._tokenizer = tokenizer(folder)
+        check_vocabulary(self._tokenizer, model.encoder.architecture.vocab_size, folder)
+        self._replicas = Replicas(model, choose_devices("auto"))
         self._pack = read_pack_config(folder)
         self.labels = self._replicas.labels
         self.inputs = read_inputs(folder)
@@ -33,13 +37,18 @@ class Predictor:
         """Compute probabilities [texts, labels], with columns in the order of `labels`.
 
         Raises:
-            UserError: the model is for pairs and there are no hypotheses, or the other way round.
+            UserError: the model is for pairs and there are no hypotheses, or the other way round; or an output is
+                no number.
         """
         check_inputs(self.inputs, pairs=hypotheses is not None)
         second = None if hypotheses is None else Texts.of(hypotheses)
         encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
         logits = self._replicas.logits(encoded.examples)
         probabilities: np.ndarray[Any, np.dtype[np.float64]] = torch.softmax(logits.double(), dim=1).numpy()
+        faulty = ~np.isfinite(probabilities).all(axis=1)
+        if faulty.any():
+            text = reprlib.repr(premises[int(faulty.argmax())])
+            raise UserError(f"the model's outputs for {text} are no numbers; train it again")
         return probabilities
 
 

@@ -32,6 +32,8 @@ _SIZES = {
     "type_vocab_size": (0, 2**16),
     "pooled_size": (1, 2**16),
 }
+# Of the hub's BERTs these have defaults; the other families have others.
+_CONSTANTS = ("hidden_act", "layer_norm_eps")
 _RATES = {"layer_norm_eps": (0.0, 1.0), "hidden_dropout_prob": (0.0, 1.0), "attention_probs_dropout_prob": (0.0, 1.0)}
 
 
@@ -89,6 +91,8 @@ class Architecture:
             known = ", ".join(get_args(Activation))
             raise UserError(f"{path}: hidden_act {activation!r} is unknown; known are {known}")
         _refuse_impossible(described, path)
+        if lacking := [name for name in _CONSTANTS if family != "bert" and name not in described]:
+            raise UserError(f"{path}: lacks {lacking[0]!r}")
         try:
             hidden, heads = described["hidden_size"], described["num_attention_heads"]
             if hidden % heads and "head_size" not in described:

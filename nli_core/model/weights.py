@@ -27,6 +27,7 @@ _PICKLED_NAME = "pytorch_model.bin"
 _PREFIX = "bert."
 _HEAD = "classifier"
 _POOLER = "pooler.dense"
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def _name_pairs(architecture: Architecture) -> dict[str, tuple[str, ...]]:
@@ -217,8 +218,9 @@ def _take(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, folder: P
         raise _missing(name, folder)
     values = tensors[name]
     _check_shape(name, values.shape, shape, folder)
-    if not values.is_floating_point():
-        raise UserError(f"{folder}: the tensor {name} holds {str(values.dtype).removeprefix('torch.')}, no floats")
+    if values.dtype not in _FLOATS:
+        held = str(values.dtype).removeprefix("torch.")
+        raise UserError(f"{folder}: the tensor {name} holds {held}, no floats of 16, 32 or 64 bits")
     if not bool(values.isfinite().all()):
         raise UserError(f"{folder}: the tensor {name} has NaN or infinite values; fetch the weights again")
     return values.float()

@@ -1,7 +1,7 @@
 """A whole run, and how plain values become one."""
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import ValidationError, model_validator
@@ -38,10 +38,23 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
     Raises:
         UserError: names the first field at fault and what it accepts.
     """
+    if broken := _broken_text(values):
+        raise UserError(f"invalid configuration: {broken}: holds half of a surrogate pair; write whole characters")
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         raise UserError(_explain(error)) from None
+
+
+def _broken_text(value: object, place: str = "") -> str:
+    """Return the field, if any, whose text cannot be written as UTF-8."""
+    if isinstance(value, str):
+        return place if any(0xD800 <= ord(character) < 0xE000 for character in value) else ""
+    if isinstance(value, Mapping):
+        inner = [(each, f"{place}.{name}".strip(".")) for name, each in value.items()]
+    else:
+        inner = [(each, place) for each in value] if isinstance(value, Sequence) else []
+    return next((found for each, name in inner if (found := _broken_text(each, name))), "")
 
 
 # What pydantic says of a value, in the words of the glossary; `{ge}` and the like come from the error's context.
@@ -66,6 +79,8 @@ def _explain(error: ValidationError) -> str:
     details = error.errors(include_url=False)
     lines = []
     for detail in details:
+        if any(each["loc"][:-1] == detail["loc"] for each in details):
+            continue  # what is wrong within says more
         # A tagged union puts the tag into the location (corpus.snli.sha256); users know the field without it.
         path = [str(part) for part in detail["loc"]]
         if len(path) > 1 and path[0] in ("corpus", "encoder"):

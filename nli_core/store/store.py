@@ -64,21 +64,22 @@ class Store:
 
     def outputs(self, stage: Stage) -> list[Output]:
         """Read all finished outputs of a stage, oldest first."""
-        found = [read_output(folder) for folder in self._folders(stage) if not _is_leftover(folder)]
+        found = [read_output(folder) for folder in self._keyed(stage) if not _is_leftover(folder)]
         return sorted((output for output in found if output), key=lambda output: output.manifest.created)
 
     def damages(self) -> list[str]:
         """Verify every file of every finished output; return one line for each damaged output."""
-        finished = [folder for stage in STAGES for folder in self._folders(stage) if not _is_leftover(folder)]
+        finished = [folder for stage in STAGES for folder in self._keyed(stage) if not _is_leftover(folder)]
         return [damage for folder in finished if (damage := damage_of(folder))]
 
     def leftovers(self) -> list[Path]:
-        """List the folders of stages that did not finish, or whose replacement was cut off; not a user's folders."""
-        folders = [folder for stage in STAGES for folder in self._folders(stage) if _KEYED.match(folder.name)]
+        """List the folders of stages that did not finish, or whose replacement was cut off."""
+        folders = [folder for stage in STAGES for folder in self._keyed(stage)]
         return [folder for folder in folders if _is_leftover(folder) or read_output(folder) is None]
 
-    def _folders(self, stage: Stage) -> list[Path]:
-        return sorted((self.root / stage).glob("*/"))
+    def _keyed(self, stage: Stage) -> list[Path]:
+        """List the folders that are named by a key; others are a user's."""
+        return sorted(folder for folder in (self.root / stage).glob("*/") if _KEYED.match(folder.name))
 
     @contextmanager
     def claim(
@@ -98,6 +99,8 @@ class Store:
         waiting = f"{stage}: waiting for another run that does the same work"
         with explained_refusals(_SHARE, below=self.root), self.lock(f"{stage}-{key}", waiting, should_stop):
             folder.parent.mkdir(exist_ok=True)
+            if folder.is_symlink() and not folder.exists():
+                raise UserError(f"{folder}: is a link that leads nowhere; delete it, then rerun")
             _restore_discarded(folder)
             done = None if force else read_output(folder)
             if not force and folder.exists() and (damage := damage_of(folder)):

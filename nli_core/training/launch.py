@@ -62,8 +62,14 @@ def launch(job: Job, ranks: int, callbacks: TrainingCallbacks) -> dict[str, Any]
     ours = [ours for ours, _theirs in pipes]
     launcher = _Launcher(job, [theirs for _ours, theirs in pipes])
     launcher.start()
+    pids: set[int] = set()
     try:
-        ended = _serve(ours, callbacks, launcher)
+        ended = _serve(ours, callbacks, launcher, pids)
+    except BaseException:
+        for pid in pids:  # a suspended rank does not notice that its pipe ends
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        raise
     finally:
         for pipe in ours:  # ends ranks that still live
             pipe.close()
@@ -104,6 +110,8 @@ class _Launcher(threading.Thread):
             max_restarts=0,
         )
         threads = max(1, torch.get_num_threads() // ranks)
+        # The ranks inherit this thread's mask: Ctrl-C is for the caller, which stops all ranks at a checkpoint.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             elastic_launch(config, _run_rank)(self._job, self._pipes, threads)
         except ChildFailedError as error:
@@ -117,8 +125,10 @@ class _Launcher(threading.Thread):
             self.failure = error
 
 
-def _serve(pipes: list["Connection[Any, Any]"], callbacks: TrainingCallbacks, launcher: _Launcher) -> dict[int, _Ended]:
-    """Answer the ranks until they have ended; return how each did, if it said so."""
+def _serve(
+    pipes: list["Connection[Any, Any]"], callbacks: TrainingCallbacks, launcher: _Launcher, pids: set[int]
+) -> dict[int, _Ended]:
+    """Answer the ranks until they have ended; return how each did, if it said so. Their process ids go to `pids`."""
     ended: dict[int, _Ended] = {}
     asked = False
     while True:
@@ -128,6 +138,8 @@ def _serve(pipes: list["Connection[Any, Any]"], callbacks: TrainingCallbacks, la
             message = pipe.recv()
             if isinstance(message, _Ended):
                 ended[pipes.index(pipe)] = message
+            elif isinstance(message, int):
+                pids.add(message)
             else:
                 pipe.send(_answer(message, callbacks))
         if over:
@@ -161,6 +173,7 @@ class _Link(logging.Handler):
         self._pipe = pipe
         self._answers: SimpleQueue[Exception | None] = SimpleQueue()
         self._asked = threading.Event()
+        pipe.send(os.getpid())
         threading.Thread(target=self._read, daemon=True).start()
 
     def callbacks(self, rank: int) -> TrainingCallbacks:
@@ -200,7 +213,7 @@ class _Link(logging.Handler):
 
 def _run_rank(job: Job, pipes: list["Connection[Any, Any]"], threads: int) -> None:
     """Be one rank, in a process of the launcher's."""
-    os.setsid()  # Ctrl-C reaches the caller alone, which stops all ranks at a checkpoint
+    os.setsid()  # what is sent to the caller's group is for the caller too
     rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     link = _Link(pipes[local])
     try:

@@ -1,13 +1,13 @@
 """Check that the files of a config's corpus and encoder can be reached, without fetching them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 
 from nli_core.download.encoders.hub import hub_token
 from nli_core.download.source import Source
 from nli_core.errors import UserError, connection_fault
+from nli_core.paths import user_path
 from nli_core.remote.objects import find_object
 from nli_core.run.config import RunConfig
 from nli_core.urls import is_bucket, is_remote, without_password
@@ -31,7 +31,7 @@ def check_source(source: Source) -> None:
         find_object(source.address, source.field)
         return
     if not is_remote(source.address):
-        if not Path(source.address).expanduser().exists():
+        if not user_path(source.address).exists():
             raise UserError(f"there is no {source.address}")
         return
     shown = without_password(source.address)

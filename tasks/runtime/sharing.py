@@ -94,7 +94,7 @@ def found_in_bucket(settings: Settings) -> Elsewhere:
 
 
 def push_output(settings: Settings, claim: Claim, output: Output, stop: ShouldStop, *, replace: bool) -> Output:
-    """Bring an output to the bucket, and return the one to go on with: another machine's, if that was first.
+    """Bring an output to the bucket, and return the one to use from here: another machine's, if that was first.
 
     `replace` brings this one in any case. What is not pushed now is pushed by a later run, or by `nli store push`.
     """

@@ -48,7 +48,7 @@ class StageResult:
 
     @property
     def is_reused(self) -> bool:
-        """Whether the output was there already, in the store or in the bucket behind it."""
+        """Whether the output was in the store or in the bucket before."""
         return self.state_name != "Completed"
 
 

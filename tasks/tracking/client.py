@@ -33,10 +33,11 @@ def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
         yield MlflowClient(settings.tracking_uri)
     except (MlflowException, OSError) as error:  # those of requests, MLflow's client, are OSErrors
         if refusal := disk_refusal(error):
+            places = dict.fromkeys([str(settings.store.root.parent), settings.artifacts or "", tempfile.gettempdir()])
             raise UserError(
-                f"MLflow at {settings.shown_tracking_uri}: the disk there, of {settings.store.root.parent} or of "
-                f"{tempfile.gettempdir()} takes no more ({refusal}); free some space (`nli store prune` lists what may "
-                "go) or raise the limit, then rerun"
+                f"MLflow at {settings.shown_tracking_uri}: the disk there, or of {', '.join(filter(None, places))}, "
+                f"takes no more ({refusal}); free some space (`nli store prune` lists what may go) or raise the limit, "
+                "then rerun"
             ) from None
         # Without its cause, whose words and addresses Prefect would log too.
         raise UserError(

@@ -12,7 +12,7 @@ from nli_core.urls import is_remote
 from tasks.settings import TRACKING, Settings
 
 _SQLITE = "sqlite:///"
-_BUSY_SECONDS = 60
+_BUSY_SECONDS = 20
 _TIMEOUT_SECONDS = 10
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
@@ -47,10 +47,14 @@ def check_database(settings: Settings) -> None:
 
 
 def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, and no database; move it away, or set {TRACKING}")
     try:
         with opened_to_read(path) as database:
             database.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise UserError(f"{path}: another process has locked it; rerun once that has ended") from None
         raise UserError(
             f"{path}: MLflow cannot use it ({error}); move it away if it is damaged, or set {TRACKING}"
         ) from None

@@ -10,7 +10,7 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Param, Run
+from mlflow.entities import LifecycleStage, Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 from prefect.runtime import flow_run
 
@@ -33,12 +33,12 @@ def referenced_keys(settings: Settings) -> set[str]:
         return {value for name, value in tags if name.startswith("nli.key.")}
 
 
-def all_runs(client: MlflowClient) -> Iterator[Run]:
-    """Yield every run of the experiment, newest first."""
+def all_runs(client: MlflowClient, which: int = ViewType.ACTIVE_ONLY) -> Iterator[Run]:
+    """Yield every run of the experiment, newest first; `which` may ask for the deleted ones."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     page: str | None = None
     while experiment is not None:
-        runs = client.search_runs([experiment.experiment_id], page_token=page)
+        runs = client.search_runs([experiment.experiment_id], run_view_type=which, page_token=page)
         yield from runs
         page = runs.token
         if not page:
@@ -52,6 +52,11 @@ def find_run(client: MlflowClient, settings: Settings, name: str) -> Run:
         UserError: there is none, or more than one, or it is a sweep.
     """
     found = [run for run in all_runs(client) if run.info.run_id.startswith(name)] if name else []
+    if name and not found:
+        for run in all_runs(client, ViewType.DELETED_ONLY):
+            if run.info.run_id.startswith(name):
+                restore = f"`mlflow runs restore --run-id {run.info.run_id}`"
+                raise UserError(f"{name}: the run was deleted from MLflow; restore it with {restore}")
     if len(found) != 1:
         few = "no run" if not found else f"{len(found)} runs"
         raise UserError(f"{name}: {few} of this id in MLflow at {settings.shown_tracking_uri}; `make ui` lists them")
@@ -88,8 +93,17 @@ def mark_killed(settings: Settings, flow_run_id: str) -> None:
 
 
 def experiment_id(client: MlflowClient, settings: Settings) -> str:
-    """Return the id of our experiment; create it if it does not exist."""
+    """Return the id of our experiment; create it if it does not exist.
+
+    Raises:
+        UserError: it was deleted.
+    """
     found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
+        raise UserError(
+            f"MLflow at {settings.shown_tracking_uri}: the experiment {EXPERIMENT} was deleted; restore it with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+        )
     if found is not None:
         return str(found.experiment_id)
     kind = {"mlflow.experimentKind": "custom_model_development"}

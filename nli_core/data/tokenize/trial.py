@@ -18,9 +18,19 @@ def try_tokenizer(folder: Path, rows: int | None) -> None:
         UserError: the tokenizer cannot be read, fails at a text, or has ids that the encoder does not know.
     """
     tokenizer = Tokenizer(folder)
-    if rows is not None and tokenizer.vocabulary_size > rows:
+    if rows is not None:
+        check_vocabulary(tokenizer, rows, folder)
+    tokenizer.encode(pa.array(_TEXTS, pa.large_string()))
+
+
+def check_vocabulary(tokenizer: Tokenizer, rows: int, folder: Path) -> None:
+    """Look whether every id of a tokenizer has a row in an encoder's embedding.
+
+    Raises:
+        UserError: there are ids beyond it.
+    """
+    if tokenizer.vocabulary_size > rows:
         raise UserError(
             f"{folder}: the tokenizer has ids up to {tokenizer.vocabulary_size - 1}, the encoder knows {rows} tokens; "
             "they do not fit"
         )
-    tokenizer.encode(pa.array(_TEXTS, pa.large_string()))

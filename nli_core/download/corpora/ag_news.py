@@ -14,6 +14,7 @@ from nli_core.download.origin import Origin
 from nli_core.download.source import Source
 from nli_core.errors import UserError
 from nli_core.hashing import file_sha256
+from nli_core.paths import user_path
 from nli_core.urls import is_bucket, is_remote, without_password
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class AgNewsCorpus(Corpus):
     def _files(self) -> dict[Split, tuple[str, str | None]]:
         """Return the address or path of each file, and the digest that it must have."""
         folder = self._folder()
-        if not (is_remote(folder) or is_bucket(folder)) and not Path(folder).expanduser().is_dir():
+        if not (is_remote(folder) or is_bucket(folder)) and not user_path(folder).is_dir():
             raise UserError(f"corpus.source: there is no folder {folder}; give one with {self.train} and {self.test}")
         given: dict[Split, tuple[str, str | None]] = {
             "train": (self.train, self.train_sha256),

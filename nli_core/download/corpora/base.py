@@ -11,6 +11,7 @@ from nli_core.download.origin import Origin
 from nli_core.download.source import Source
 from nli_core.errors import UserError
 from nli_core.hashing import file_sha256
+from nli_core.paths import user_path
 from nli_core.urls import is_bucket, is_remote, without_password
 
 if TYPE_CHECKING:
@@ -60,7 +61,11 @@ def existing_file(path: str, field: str) -> Path:
     Raises:
         UserError: there is no such file; names the field.
     """
-    expanded = Path(path).expanduser()
+    if "://" in path:
+        raise UserError(
+            f"corpus.{field}: {path} is neither a path nor in a bucket (s3://...); download it, give its path"
+        )
+    expanded = user_path(path)
     if expanded.exists() and not expanded.is_file():
         raise UserError(f"corpus.{field}: {path} is no regular file; give the path of one")
     if not expanded.is_file():

@@ -15,6 +15,7 @@ from nli_core.download.corpora.base import Corpus, contents_of, existing_file
 from nli_core.download.origin import Origin
 from nli_core.download.source import Source
 from nli_core.errors import UserError
+from nli_core.paths import user_path
 from nli_core.urls import is_bucket
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class FileCorpus(Corpus):
             carve_seed=self.carve_seed,
             named_by_user=True,
         ).save(out)
-        names = {split: str(Path(address).expanduser()) for split, address in self.user_files.items()}
+        names = {split: str(user_path(address)) for split, address in self.user_files.items()}
         source = str(paths["train"].resolve().parent)
         if is_bucket(self.train):
             source, names = self.train.rpartition("/")[0], self.user_files

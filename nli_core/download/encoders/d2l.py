@@ -24,6 +24,7 @@ from nli_core.download.origin import Origin
 from nli_core.download.source import Source
 from nli_core.errors import UserError
 from nli_core.hashing import file_sha256
+from nli_core.paths import user_path
 from nli_core.urls import is_remote, without_password
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class D2lEncoder(Encoder):
         return D2L_SHA1[self.name] if self.source is None and self.sha256 is None else self.sha256
 
     def _existing(self) -> Path:
-        path = Path(self.source or "").expanduser()
+        path = user_path(self.source or "")
         if not path.is_file():
             raise UserError(
                 f"encoder.source: there is no file {path}; give the path or address of {self.name[4:]}.torch.zip"

