@@ -77,7 +77,7 @@ def main() -> None:
         sys.exit(USER_ERROR)
     except Exception as fault:
         if not isinstance(fault, OSError):
-            if _was_stopped(fault):  # while Prefect was setting up a task, which it takes for a fault
+            if was_stopped(fault):  # while Prefect was setting up a task, which it takes for a fault
                 error("stopped")
                 sys.exit(INTERRUPTED)
             raise
@@ -92,7 +92,7 @@ def main() -> None:
         sys.exit(USER_ERROR)
 
 
-def _was_stopped(fault: BaseException | None) -> bool:
+def was_stopped(fault: BaseException | None) -> bool:
     """Return whether Ctrl-C or SIGTERM, which Prefect turns into its TerminationSignal, is behind an error."""
     while fault is not None:
         if isinstance(fault, KeyboardInterrupt) or type(fault).__name__ == "TerminationSignal":

@@ -9,6 +9,8 @@ from nli_core.errors import UserError
 from nli_core.run.config import RunConfig
 from tasks.recipes import find_recipe, read_recipes
 
+WHOLE = "{{entrypoint: flows/pipeline.py:pipeline, name: {name}, description: a, parameters: {{config: {{}}}}}}"
+
 
 def _deployments(project: Path) -> list[dict[str, object]]:
     return list(yaml.safe_load((project / "prefect.yaml").read_text())["deployments"])
@@ -26,6 +28,10 @@ def test_every_deployment_fits_its_flow(project: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a: 1\nb: {c: 1, c: 2}", r"is not valid YAML \(line 2: c is there twice\)"),
+        ("a: 1\n\tb: 2", r"is not valid YAML \(line 2: found character"),
+        ("deployments: [" + ", ".join([WHOLE.format(name="a")] * 2) + "]", "has two deployments named a; rename one"),
+        ("deployments: [" + WHOLE.format(name="null") + "]", "deployment 1: its name should be text, got None"),
         *((text, "has no list of deployments") for text in ("", "[]", "name: x", "deployments:")),
         ("deployments: 2001-99-99", "is not valid YAML"),
         ("deployments: [a]", "deployment 1: should have fields"),

@@ -2,10 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from nli_core.config import PackConfig
 from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.errors import UserError
+from nli_core.inference.inspector import Inspector
 from nli_core.inference.predictor import Predictor
 from nli_core.model.classifier import Classifier
 from nli_core.model.saved import save_classifier
@@ -28,6 +32,23 @@ def model(tiny_encoder: Path, tmp_path: Path) -> Path:
 def test_the_tokenizer_for_many_texts_changes_no_answer(model: Path) -> None:
     answers = [Predictor(model, kind).probabilities(PREMISES, HYPOTHESES) for kind in (Tokenizer, FastTokenizer)]
     np.testing.assert_array_equal(*answers)
+
+
+def test_outputs_that_are_no_numbers_are_an_error(model: Path) -> None:
+    tensors = load_file(model / "model.safetensors")
+    save_file({name: torch.full_like(tensor, 3e38) for name, tensor in tensors.items()}, model / "model.safetensors")
+    with pytest.raises(UserError, match=r"^the model's outputs for 'A man plays a guitar.' are no numbers"):
+        Predictor(model).probabilities(PREMISES, HYPOTHESES)
+    with pytest.raises(UserError, match=r"^the model's outputs for 'a' are no numbers"):
+        Inspector(model).inspect("a", "b")
+
+
+def test_a_tokenizer_with_ids_beyond_the_encoder_is_refused(model: Path) -> None:
+    with (model / "vocab.txt").open("a", encoding="utf-8") as vocabulary:
+        vocabulary.write("another\n")
+    for kind in (Predictor, Inspector):
+        with pytest.raises(UserError, match=r"the tokenizer has ids up to \d+, the encoder knows \d+ tokens"):
+            kind(model)
 
 
 def test_answers_keep_the_order_and_do_not_depend_on_others(model: Path) -> None:

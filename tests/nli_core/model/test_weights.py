@@ -114,9 +114,10 @@ def test_weights_that_are_no_numbers_are_named(folder: Path) -> None:
     _edit(folder, **{"pooler.dense.bias": torch.full((32,), float("nan"))})
     with pytest.raises(UserError, match=r"pooler\.dense\.bias has NaN or infinite values"):
         load_encoder(folder)
-    _edit(folder, **{"pooler.dense.bias": torch.ones(32, dtype=torch.int64)})
-    with pytest.raises(UserError, match=r"pooler\.dense\.bias holds int64, no floats"):
-        load_encoder(folder)
+    for kind in ("int64", "complex64", "float8_e4m3fn"):
+        _edit(folder, **{"pooler.dense.bias": torch.ones(32).to(getattr(torch, kind))})
+        with pytest.raises(UserError, match=rf"pooler\.dense\.bias holds {kind}, no floats of 16, 32 or 64 bits"):
+            load_encoder(folder)
 
 
 def test_a_missing_tensor_is_named(folder: Path) -> None:

@@ -65,6 +65,7 @@ def test_every_field_is_described(section: type[BaseModel]) -> None:
         ({"corpus": {"name": "sample"}, "models": {}}, "models: no such field"),
         ({}, "corpus: is required"),
         ({"corpus": {**FILE, "labels": ["yes", "yes"]}}, "more than once"),
+        ({"corpus": {**FILE, "labels": ["yes", "\ud800"]}}, "corpus.labels: holds half of a surrogate pair"),
         ({"corpus": {**FILE, "drop_labels": ["yes"]}}, "are also in labels"),
         ({"corpus": {**FILE, "label": "premise"}}, "name one column more than once"),
         ({"corpus": {**FILE, "dev_fraction": 0}}, "dev: give a file"),
@@ -76,6 +77,12 @@ def test_a_bad_config_is_one_line_that_names_the_field(values: dict[str, object]
         parse_config(values)
     assert named in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_fault_within_a_list_is_named_once() -> None:
+    with pytest.raises(UserError) as error:
+        parse_config({"corpus": {**FILE, "labels": [None, "yes"]}})
+    assert str(error.value) == "invalid configuration: corpus.labels.0: should be text, got None"
 
 
 WRONG = {

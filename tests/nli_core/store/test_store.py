@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nli_core.errors import UserError
 from nli_core.store.manifest import MANIFEST_NAME, Manifest
 from nli_core.store.store import Store, stage_key
 
@@ -88,7 +89,19 @@ def test_folders_that_are_not_the_stores_are_no_leftovers(tmp_path: Path) -> Non
     output = _make(store)
     for name in ("notes", "notes.partial", output.key[:12]):
         (tmp_path / "finetune" / name).mkdir()
-    assert store.leftovers() == []
+    assert store.leftovers() == store.damages() == []
+
+
+def test_a_link_that_leads_nowhere_is_refused_before_work(tmp_path: Path) -> None:
+    output = _make(Store(tmp_path))
+    output.folder.rename(tmp_path / "elsewhere")
+    output.folder.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is a link that leads nowhere; delete it"):
+        _make(Store(tmp_path))
+    output.folder.unlink()
+    output.folder.symlink_to(tmp_path / "elsewhere")
+    with Store(tmp_path).claim("finetune", INGREDIENTS) as claim:
+        assert claim.done is not None
 
 
 def test_a_manifest_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -182,6 +183,35 @@ def test_a_killed_rank_ends_the_others_and_a_rerun_resumes(tmp_path: Path, run_f
     assert run_finetune(tmp_path / "cut", devices=2, checkpoint_every=5)["resumed_at_step"] == 10
     run_finetune(tmp_path / "whole", devices=2, checkpoint_every=5)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
+
+
+@FAULTS
+def test_an_interrupt_of_a_rank_alone_changes_nothing(tmp_path: Path, run_finetune: Finetune) -> None:
+    def interrupt(_metrics: Mapping[str, float], step: int) -> None:
+        if step == 12:
+            _ranks(psutil.Process())[1].send_signal(signal.SIGINT)
+
+    facts = run_finetune(tmp_path, devices=2, callbacks=TrainingCallbacks(log_metrics=interrupt))
+    assert facts["steps"] == 30
+
+
+@FAULTS
+def test_a_suspended_rank_does_not_outlive_its_caller(tmp_path: Path, run_finetune: Finetune) -> None:
+    ranks: list[psutil.Process] = []
+
+    def suspend(_metrics: Mapping[str, float], step: int) -> None:
+        if step == 12:
+            ranks.extend(_ranks(psutil.Process()))
+            ranks[1].suspend()
+
+    def stop() -> bool:
+        if ranks:
+            raise KeyboardInterrupt  # as by the second Ctrl-C
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        run_finetune(tmp_path, devices=2, callbacks=TrainingCallbacks(log_metrics=suspend, should_stop=stop))
+    assert not any(rank.is_running() for rank in ranks)
 
 
 @FAULTS

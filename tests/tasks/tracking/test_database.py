@@ -1,0 +1,72 @@
+"""A tracking database in states that a user can mend."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from flows.pipeline import RunSummary
+from nli_core.errors import UserError
+from tasks.settings import Settings
+from tasks.tracking.client import mlflow_client
+from tasks.tracking.database import check_database
+from tasks.tracking.runs import find_run
+
+pytestmark = pytest.mark.faults("inputs tried")
+
+
+def test_a_locked_database_is_not_to_be_moved(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.tracking.database._BUSY_SECONDS", 0.1)
+    with closing(sqlite3.connect(workplace / "mlflow.db")) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError, match=r"mlflow.db: another process has locked it; rerun once that has ended$"):
+            check_database(Settings.from_environment())
+
+
+def test_a_folder_is_no_database(workplace: Path) -> None:
+    (workplace / "mlflow.db").unlink()
+    (workplace / "mlflow.db").mkdir()
+    with pytest.raises(UserError, match=r"mlflow.db: is a folder, and no database"):
+        check_database(Settings.from_environment())
+
+
+def test_a_deleted_run_is_named_with_its_remedy(finished_run: RunSummary, workplace: Path) -> None:
+    run_id = str(finished_run.mlflow_run_id)
+    client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    client.delete_run(run_id)
+    settings = Settings.from_environment()
+    with (
+        pytest.raises(
+            UserError, match=rf"^{run_id[:8]}: the run was deleted .* `mlflow runs restore --run-id {run_id}`"
+        ),
+        mlflow_client(settings) as asked,
+    ):
+        find_run(asked, settings, run_id[:8])
+
+
+def test_a_deleted_experiment_is_named_with_its_remedy(
+    finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], workplace: Path
+) -> None:
+    client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("nli")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    number = experiment.experiment_id
+    with pytest.raises(UserError, match=f"nli was deleted; .* `mlflow experiments restore --experiment-id {number}`"):
+        run_pipeline(finetune={"epochs": 1})
+    client.restore_experiment(experiment.experiment_id)
+    assert run_pipeline(finetune={"epochs": 1}).mlflow_run_id
+
+
+def test_a_deleted_run_of_a_cached_training_is_made_again(
+    finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], workplace: Path
+) -> None:
+    client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    client.delete_run(str(finished_run.mlflow_run_id))
+    again = run_pipeline()
+    assert again.mlflow_run_id != finished_run.mlflow_run_id
+    assert client.get_run(str(again.mlflow_run_id)).data.metrics["test/accuracy"] == again.metrics["test/accuracy"]
+    assert run_pipeline().mlflow_run_id == again.mlflow_run_id
