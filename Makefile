@@ -32,7 +32,7 @@ bench-full: bench
 	for name in growth frozen_features accuracy truncation tutorials; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
 bench-scale: .venv/installed-bench
-	$(BIN)/python tests/benchmarks/bench_scale.py
+	$(BIN)/python tests/benchmarks/bench_scale.py && $(BIN)/python tests/benchmarks/bench_bucket.py
 
 ui: .venv/installed
 	$(BIN)/nli ui

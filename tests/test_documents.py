@@ -1,12 +1,14 @@
 """The documents' commands are real: they parse, name real recipes, fields and targets, and would run."""
 
+import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 import typer
 
@@ -33,12 +35,25 @@ def _starting(*beginnings: str) -> list[str]:
     return [command for command in COMMANDS if command.startswith(beginnings)]
 
 
+@pytest.fixture
+def bucket(s3: str) -> Iterator[None]:
+    """The bucket of the documents, with the files that they name."""
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    client.create_bucket(Bucket="bucket")
+    for name, body in {"rows.csv": b"text,label\nfine,positive\n", "pairs.csv": b"premise,hypothesis\na,b\n"}.items():
+        client.put_object(Bucket="bucket", Key=name, Body=body)
+    yield
+    for name in ("rows.csv", "pairs.csv"):
+        client.delete_object(Bucket="bucket", Key=name)
+    client.delete_bucket(Bucket="bucket")
+
+
 def test_there_are_commands_to_test() -> None:
     assert len(RUNS) >= 15
 
 
 @pytest.mark.parametrize("command", RUNS)
-def test_every_run_names_a_recipe_and_fields(command: str, nli_here: Nli, workplace: Path) -> None:
+def test_every_run_names_a_recipe_and_fields(command: str, nli_here: Nli, workplace: Path, bucket: None) -> None:
     (workplace / "examples.csv").write_text("text,label\nfine,positive\nbad,negative\n")
     words = [word for word in shlex.split(command)[1:] if word != "--explain"]
     # A mirror named in a document need not exist; its digest says what it holds.
@@ -66,7 +81,7 @@ def test_commands_about_runs_parse(command: str, nli_here: Nli) -> None:
 
 
 @pytest.mark.parametrize("command", _starting("nli sweep", "nli export", "nli predict"))
-def test_commands_that_take_long_parse(command: str, nli_here: Nli, workplace: Path) -> None:
+def test_commands_that_take_long_parse(command: str, nli_here: Nli, workplace: Path, bucket: None) -> None:
     """Refused for want of a champion, or for one more setting."""
     for file in ("pairs.csv", "news.jsonl"):
         (workplace / file).touch()
