@@ -95,7 +95,8 @@ def _gpu() -> Finding:
     import torch
 
     if torch.cuda.is_available():
-        return Finding("GPU", "ok", ", ".join(map(torch.cuda.get_device_name, range(torch.cuda.device_count()))))
+        names = map(torch.cuda.get_device_name, range(torch.cuda.device_count()))
+        return Finding("GPU", "ok", f"{', '.join(names)}; finetune.devices auto takes all of them")
     if Path("/dev/nvidia0").exists():
         reason = f"there is one, and torch {torch.__version__} does not use it"
         return Finding("GPU", "warning", reason, "install torch's CUDA build: make GPU=1 run, in a new .venv")

@@ -31,8 +31,9 @@ def training(
     """A long training in a process of its own, once it has come so far that the store has `sight`."""
 
     @contextmanager
-    def start(sight: str = "finetune/*.partial/history.jsonl") -> Iterator["subprocess.Popen[str]"]:
+    def start(sight: str = "finetune/*.partial/history.jsonl", devices: int = 1) -> Iterator["subprocess.Popen[str]"]:
         command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings, *LONG]
+        command += ["--set", f"finetune.devices={devices}"]
         environment = {**os.environ, "PREFECT_API_URL": prefect_server}
         with subprocess.Popen(
             command,
@@ -95,14 +96,16 @@ def _assert_stopped(workplace: Path, told: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_a_signal_stops_a_training_at_a_checkpoint(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"],
     workplace: Path,
     number: signal.Signals,
     status: int,
+    devices: int,
 ) -> None:
-    with training() as running:
+    with training(devices=devices) as running:
         run = _flow_run(workplace)
         running.send_signal(number)
         ended, told = _end(running)
@@ -114,10 +117,11 @@ def test_a_signal_stops_a_training_at_a_checkpoint(
     assert state.is_crashed()
 
 
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_cancellation_in_prefect_stops_at_a_checkpoint(
-    training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path
+    training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path, devices: int
 ) -> None:
-    with training() as running:
+    with training(devices=devices) as running:
         told = _cancel(running, workplace)
     _assert_stopped(workplace, told)
 
