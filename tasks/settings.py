@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nli_core.errors import UserError
+from nli_core.paths import user_path
 from nli_core.store.store import Store
 from nli_core.urls import is_remote, without_password
 
@@ -78,7 +79,7 @@ class Settings:
         if is_remote(self.tracking_uri):
             return None
         named = os.environ.get(ARTIFACTS) or str(self.store.root.parent / "mlartifacts")
-        return named if "://" in named else Path(named).expanduser().resolve().as_uri()
+        return named if "://" in named else user_path(named).resolve().as_uri()
 
 
 def _resolved(path: str | Path) -> Path:

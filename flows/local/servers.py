@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from nli_core.errors import UserError
+from nli_core.paths import user_path
 
 HOST = "127.0.0.1"
 _START_SECONDS = 60.0
@@ -91,7 +91,7 @@ def prefect_server(*, services: bool = True, pages: bool = True, port: int | Non
 
     `services` schedule and clean up; `pages` are the UI.
     """
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    home = user_path(os.environ.get("PREFECT_HOME", "~/.prefect"))
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:

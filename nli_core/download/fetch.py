@@ -88,7 +88,7 @@ class _Request:
     @property
     def auth(self) -> httpx.Auth | None:
         """The user's password for the host by netrc, unless the address or a token says who asks."""
-        path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+        path = user_path(os.environ.get("NETRC", "~/.netrc"))
         if self.token or "@" in urlsplit(self.address).netloc or not path.is_file():
             return None
         try:
