@@ -64,6 +64,7 @@ def test_a_full_disk_is_one_line_and_a_rerun_completes(
     assert not list(store.glob("*/*.partial"))
 
 
+@pytest.mark.slow
 def test_a_limit_of_file_size_is_one_line_and_a_rerun_completes(
     finished_run: RunSummary, nli: Nli, tiny_settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,6 +186,7 @@ def test_a_killed_rank_ends_the_others_and_a_rerun_resumes(tmp_path: Path, run_f
 
 
 @FAULTS
+@pytest.mark.slow
 def test_an_interrupt_of_a_rank_alone_changes_nothing(tmp_path: Path, run_finetune: Finetune) -> None:
     def interrupt(_metrics: Mapping[str, float], step: int) -> None:
         if step == 12:
@@ -196,6 +197,7 @@ def test_an_interrupt_of_a_rank_alone_changes_nothing(tmp_path: Path, run_finetu
 
 
 @FAULTS
+@pytest.mark.slow
 def test_a_suspended_rank_does_not_outlive_its_caller(tmp_path: Path, run_finetune: Finetune) -> None:
     ranks: list[psutil.Process] = []
 
