@@ -1,5 +1,6 @@
 """Files in a bucket by their content: `blobs/<sha256>`. Equal files are one object, and a name keeps its content."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from nli_core.store.manifest import FileRecord
 BLOBS = "blobs"
 GRACE = timedelta(days=7)  # before an object that nothing refers to may be deleted
 _TRANSFERS = 8  # at a time
+_READS = 2  # of an object that seems altered: the network may have done it
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 Files = Mapping[str, FileRecord]
 """Size and digest of files, by their path from the folder that holds them."""
@@ -36,7 +39,7 @@ def push_files(bucket: Bucket, folder: Path, files: Files, progress: Progress) -
 def pull_files(bucket: Bucket, folder: Path, files: Files, progress: Progress) -> bool:
     """Download files into `folder`, and keep those that are there; return whether all came as their digests say.
 
-    An object whose bytes are not those of its name is deleted, so that the next push brings it again.
+    An object whose bytes are not those of its name, read twice, is deleted, so that the next push brings it again.
     """
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +48,10 @@ def pull_files(bucket: Bucket, folder: Path, files: Files, progress: Progress) -
         path, wanted = folder / name, files[name]
         if path.is_file() and path.stat().st_size == wanted.size and file_sha256(path) == wanted.sha256:
             return wanted.size
-        found = bucket.download(_name(wanted.sha256), path)
-        if found == wanted.sha256:
-            return wanted.size
+        for _ in range(_READS):
+            found = bucket.download(_name(wanted.sha256), path)
+            if found == wanted.sha256:
+                return wanted.size
         path.unlink(missing_ok=True)
         blob = f"{bucket.address}/{_name(wanted.sha256)}"
         if found is None:
@@ -67,12 +71,15 @@ def has_files(bucket: Bucket, files: Files) -> bool:
         return all(entry is not None and entry.size == size for size, entry in found)
 
 
-def are_safe_names(names: Iterable[str]) -> bool:
-    """Return whether all names lead to files below the folder that they are written to."""
-    paths = [(name, PurePosixPath(name)) for name in names]
+def are_safe(files: Files) -> bool:
+    """Return whether all names lead to files below the folder that they are written to, and digests are digests."""
     return all(
-        name and not path.is_absolute() and ".." not in path.parts and str(path) == name and "\0" not in name
-        for name, path in paths
+        name == str(path := PurePosixPath(name))
+        and not path.is_absolute()
+        and not {"..", "."} & {*path.parts, name}
+        and "\0" not in name
+        and _DIGEST.fullmatch(record.sha256)
+        for name, record in files.items()
     )
 
 

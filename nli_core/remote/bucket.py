@@ -3,7 +3,9 @@
 obstore moves the bytes. It reads the keys from the usual variables (`AWS_ACCESS_KEY_ID` and so on) or asks the machine.
 """
 
+import contextlib
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:  # obstore has these types for checkers alone
     from obstore.store import ClientConfig, RetryConfig
 
 _RETRIES, _RETRY_SECONDS = 3, 60
-_CONNECT_SECONDS, _SILENT_SECONDS = 10, 60
+_CONNECT_SECONDS, _SILENT_SECONDS = 10, 30
 _CHUNK_BYTES = 1 << 20
 # S3 takes no single request of more than 5 GiB. One request leaves nothing behind when its process is killed.
 _MOST_BYTES_A_REQUEST = 4 << 30
@@ -67,108 +69,103 @@ class Bucket:
 
     def entry(self, name: str) -> Entry | None:
         """Describe an object; None if there is none."""
-        try:
-            found = obstore.head(self._store, name)
-        except FileNotFoundError:
-            return None
-        except BaseError as error:
-            raise self._failed(error) from None
+        with self._faults():
+            try:
+                found = obstore.head(self._store, name)
+            except FileNotFoundError:
+                return None
         return Entry(name, found["size"], found["last_modified"], found["e_tag"])
 
     def read(self, name: str) -> bytes | None:
         """Read a small object whole; None if there is none."""
-        try:
-            return bytes(obstore.get(self._store, name).bytes())
-        except FileNotFoundError:
-            return None
-        except BaseError as error:
-            raise self._failed(error) from None
+        with self._faults():
+            try:
+                return bytes(obstore.get(self._store, name).bytes())
+            except FileNotFoundError:
+                return None
 
     def write(self, name: str, body: bytes) -> None:
         """Write a small object, over any of this name."""
-        try:
+        with self._faults():
             obstore.put(self._store, name, body, use_multipart=False)
-        except (BaseError, FileNotFoundError) as error:
-            raise self._failed(error) from None
 
     def write_new(self, name: str, body: bytes) -> bool:
         """Write a small object unless there is one of this name; return whether it was written."""
-        try:
-            obstore.put(self._store, name, body, mode="create")
-        except AlreadyExistsError:
-            return False
-        except (BaseError, FileNotFoundError) as error:
-            raise self._failed(error) from None
+        with self._faults():
+            try:
+                obstore.put(self._store, name, body, mode="create")
+            except AlreadyExistsError:
+                return False
         return True
 
     def upload(self, path: Path, name: str) -> None:
         """Write a file's bytes, over any object of this name; they stay in the file, and never fill the memory."""
         size = path.stat().st_size
-        try:
+        with self._faults():
             if size > _MOST_BYTES_A_REQUEST:
                 obstore.put(self._store, name, path)
             else:
                 body = np.memmap(path, dtype=np.uint8, mode="r") if size else b""
                 obstore.put(self._store, name, body, use_multipart=False)
-        except (BaseError, FileNotFoundError) as error:
-            raise self._failed(error) from None
 
     def download(self, name: str, path: Path, received: Callable[[int], object] = lambda _: None) -> str | None:
         """Stream an object into a file; return its SHA-256, or None and no file if there is no object.
 
         `received` gets the number of bytes that have arrived.
         """
-        digest = hashlib.sha256()
         with path.open("wb") as file:
-            for chunk in self._chunks(name):
-                digest.update(chunk)
+
+            def take(chunk: memoryview) -> None:
                 file.write(chunk)
                 received(file.tell())
-            if file.tell() or self.entry(name):
-                return digest.hexdigest()
-        path.unlink()
-        return None
 
-    def digest(self, name: str) -> str | None:
-        """Stream an object and return its SHA-256; None if there is no object."""
+            digest = self.digest(name, take)
+        if digest is None:
+            path.unlink()
+        return digest
+
+    def digest(self, name: str, take: Callable[[memoryview], object] = lambda _: None) -> str | None:
+        """Stream an object to `take` and return its SHA-256; None if there is no object."""
         digest, size = hashlib.sha256(), 0
-        for chunk in self._chunks(name):
-            digest.update(chunk)
-            size += len(chunk)
-        return digest.hexdigest() if size or self.entry(name) else None
-
-    def _chunks(self, name: str) -> Iterator[memoryview]:
-        """Yield the bytes of an object; nothing if there is none."""
-        try:
-            for chunk in obstore.get(self._store, name).stream(min_chunk_size=_CHUNK_BYTES):
-                yield memoryview(chunk)
-        except FileNotFoundError:
-            return
-        except BaseError as error:
-            raise self._failed(error) from None
+        with self._faults():
+            try:
+                answer = obstore.get(self._store, name)
+            except FileNotFoundError:
+                return None
+            chunks = iter(answer.stream(min_chunk_size=_CHUNK_BYTES))
+        while True:
+            with self._faults():
+                chunk = next(chunks, None)
+            if chunk is None:
+                break
+            view = memoryview(chunk)
+            take(view)
+            digest.update(view)
+            size += len(view)
+        if size != answer.meta["size"]:
+            raise BucketError(f"{self.address}/{name}: the answer ends early; rerun once the network is better")
+        return digest.hexdigest()
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """List the objects whose names begin with `folder/`."""
-        try:
-            for page in obstore.list(self._store, prefix=folder, chunk_size=1000):
-                for found in page:
-                    yield Entry(found["path"], found["size"], found["last_modified"], found["e_tag"])
-        except (BaseError, FileNotFoundError) as error:
-            raise self._failed(error) from None
+        with self._faults():
+            pages = list(obstore.list(self._store, prefix=folder, chunk_size=1000))
+        for found in itertools.chain.from_iterable(pages):
+            yield Entry(found["path"], found["size"], found["last_modified"], found["e_tag"])
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects, those that are there."""
-        try:
+        with self._faults(), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, names)
-        except FileNotFoundError:
-            return
-        except BaseError as error:
-            raise self._failed(error) from None
 
-    def _failed(self, error: Exception) -> BucketError:
-        return BucketError(
-            f"{self.address}: {_reason(error)}; `nli doctor` checks the address, the network and the keys"
-        )
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, FileNotFoundError, ValueError) as error:
+            raise BucketError(
+                f"{self.address}: {_reason(error)}; `nli doctor` checks the address, the network and the keys"
+            ) from None
 
 
 def _parts(address: str, setting: str) -> str:

@@ -12,7 +12,7 @@ from nli_core.callbacks import Progress, no_progress
 from nli_core.config import Stage
 from nli_core.hashing import file_sha256
 from nli_core.log import LOGGER
-from nli_core.remote.blobs import are_safe_names, pull_files, push_files
+from nli_core.remote.blobs import are_safe, pull_files, push_files
 from nli_core.remote.bucket import Bucket
 from nli_core.store.manifest import FileRecord
 
@@ -76,7 +76,7 @@ def read_records(bucket: Bucket, name: str) -> dict[str, FileRecord] | None:
         records = _RECORDS.validate_json(body) if body is not None else None
     except ValidationError:
         records = None
-    if not records or not are_safe_names(records):
+    if not records or not are_safe(records):
         LOGGER.warning("%s/%s was altered since it was written", bucket.address, name)
         return None
     return records

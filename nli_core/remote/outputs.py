@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from nli_core.callbacks import Progress, no_progress
 from nli_core.config import STAGES, Stage
 from nli_core.log import LOGGER
-from nli_core.remote.blobs import are_safe_names, has_files, pull_files, push_files
+from nli_core.remote.blobs import are_safe, has_files, pull_files, push_files
 from nli_core.remote.bucket import Bucket, Entry
 from nli_core.remote.checkpoints import RemoteCheckpoints
 from nli_core.store.manifest import MANIFEST_NAME, Manifest, Output
@@ -91,5 +91,5 @@ def _is_sound(manifest: Manifest, stage: Stage, key: str) -> bool:
         and stage_key(stage, manifest.key_inputs) == key
         and manifest == manifest.sealed()
         and MANIFEST_NAME not in manifest.files
-        and are_safe_names(manifest.files)
+        and are_safe(manifest.files)
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nli_core.errors import UserError
-from nli_core.remote.blobs import are_safe_names
+from nli_core.remote.blobs import are_safe
 from nli_core.remote.bucket import Bucket, BucketError
 from nli_core.remote.outputs import RemoteOutputs
-from nli_core.store.manifest import Manifest, Output
+from nli_core.store.manifest import FileRecord, Manifest, Output
 from nli_core.store.store import Store
 
 FILES = {"model/weights": b"w" * 100_000, "model/config.json": b"{}", "empty": b"", "again": b"{}"}
@@ -100,10 +100,12 @@ def test_an_altered_manifest_is_no_output(
     assert remote.manifest("finetune", output.key) == output.manifest
 
 
-@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x", "./x", "", "a/\0"])
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x", "./x", "", "a/\0", "."])
 def test_a_name_that_leads_elsewhere_is_not_safe(tmp_path: Path, name: str) -> None:
-    assert not are_safe_names(["model/weights", name])
-    assert are_safe_names(["model/weights", "..x", "a b"])
+    record = FileRecord(size=1, sha256="0" * 64)
+    assert not are_safe({"model/weights": record, name: record})
+    assert are_safe(dict.fromkeys(["model/weights", "..x", "a b"], record))
+    assert not are_safe({"model/weights": FileRecord(size=1, sha256="../outputs")})
 
 
 def test_a_sealed_manifest_with_a_name_that_leads_elsewhere_is_refused(remote: RemoteOutputs, tmp_path: Path) -> None:
