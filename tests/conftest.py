@@ -1,16 +1,12 @@
-"""What tests of all three packages share: a small encoder, small corpora, and the place of the real data."""
+"""What tests of all three packages share; `fixtures` has the encoders, servers and finished runs."""
 
 import json
 import logging
 import os
-import shutil
-import sqlite3
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,18 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from flows.cli.main import main
-from flows.pipeline import RunSummary, pipeline
-from nli_core.config import Stage
-from nli_core.download.corpora import sample_grammar
 from nli_core.locks import FileLock
 from nli_core.log import LOGGER
-from nli_core.run.config import RunConfig, parse_config
 
-pytest_plugins = ["tests.fixtures.s3"]
+pytest_plugins = ["tests.fixtures.encoders", "tests.fixtures.runs", "tests.fixtures.s3"]
 
 PROJECT = Path(__file__).resolve().parents[1]
-QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
 
 def pytest_configure() -> None:
@@ -94,42 +84,6 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def tiny_encoder(make_once: MakeOnce) -> Path:
-    """A random BERT of 2 layers x 32 in the Hugging Face layout, whose vocabulary covers the sample corpus."""
-    return make_once("tiny-encoder", _make_tiny_encoder)
-
-
-def _make_tiny_encoder(folder: Path) -> None:
-    from transformers import BertConfig, BertModel
-
-    folder.mkdir()
-    texts = (text for pair in sample_grammar.generate(3600, 0)["train"] for text in (pair.premise, pair.hypothesis))
-    words = sorted({word for text in texts for word in text.lower().replace(".", " .").split()})
-    letters = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
-    vocabulary = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *letters,
-        *(word for word in words if len(word) > 1),
-        ".",
-    ]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=128,
-    )
-    BertModel(config).save_pretrained(folder)
-
-
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
     """The messages that the project logs during the test."""
@@ -157,51 +111,6 @@ def flip_byte() -> Callable[[Path], None]:
         path.write_bytes(body)
 
     return flip
-
-
-@pytest.fixture
-def overflowing_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
-    """The tiny encoder with weights so large that what it computes is no number."""
-    from safetensors.torch import load_file, save_file
-
-    folder = shutil.copytree(tiny_encoder, tmp_path / "overflowing-encoder")
-    tensors = load_file(folder / "model.safetensors")
-    tensors["encoder.layer.0.output.LayerNorm.weight"].fill_(3e38)
-    save_file(tensors, folder / "model.safetensors")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_sections(tiny_encoder: Path) -> dict[str, dict[str, Any]]:
-    """The config of a run of seconds: 360 sample pairs and the tiny encoder."""
-    return {
-        "corpus": {"name": "sample", "pairs": 360},
-        "encoder": {"name": str(tiny_encoder)},
-        "pack": {"max_length": 64, "rows_per_shard": 100},
-        "finetune": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "log_every": 4, "precision": "fp32"},
-        "evaluate": {"precision": "fp32"},
-    }
-
-
-@pytest.fixture(scope="session")
-def tiny_config(tiny_sections: dict[str, dict[str, Any]]) -> Callable[..., RunConfig]:
-    """Builds the tiny config; sections can be overridden."""
-
-    def build(**sections: dict[str, Any]) -> RunConfig:
-        values = dict(tiny_sections)
-        for section, fields in sections.items():
-            replaces = section == "corpus" and "name" in fields
-            values[section] = fields if replaces else {**values[section], **fields}
-        return parse_config(values)
-
-    return build
-
-
-@pytest.fixture
-def tiny_settings(tiny_sections: dict[str, dict[str, Any]]) -> list[str]:
-    """Arguments that make the recipe `sample` the tiny config."""
-    values = {f"{section}.{name}": value for section, fields in tiny_sections.items() for name, value in fields.items()}
-    return [word for name, value in values.items() for word in ("--set", f"{name}={json.dumps(value)}")]
 
 
 @pytest.fixture
@@ -241,153 +150,3 @@ def write_rows(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def empty_prefect_database(make_once: MakeOnce) -> Path:
-    """Prefect's tables."""
-
-    def make(path: Path) -> None:
-        address = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{path}"}
-        command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-        subprocess.run(command, env={**os.environ, **QUIET, **address}, check=True, stdout=subprocess.DEVNULL)
-
-    return make_once("prefect.db", make)
-
-
-@pytest.fixture
-def prefect_home(workplace: Path, empty_prefect_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for servers that `nli` starts, named in the environment; its database has its tables."""
-    home = workplace / "prefect"
-    home.mkdir()
-    shutil.copyfile(empty_prefect_database, home / "prefect.db")
-    monkeypatch.setenv("PREFECT_HOME", str(home))
-    return home
-
-
-@pytest.fixture(scope="session")
-def prefect_server(empty_prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Prefect server with a database of its own, for the whole session; gives the address of its API."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-    from prefect.testing.utilities import prefect_test_harness
-
-    folder = tmp_path_factory.mktemp("prefect")
-    shutil.copyfile(empty_prefect_database, folder / "prefect-test.db")
-    # In the environment, since the server and the `nli` processes of the tests are to see them too.
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in QUIET.items():
-            patched.setenv(name, value)
-        patched.setattr("prefect.testing.utilities.mkdtemp", lambda: str(folder))
-        no_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})  # as `nli` has it
-        with no_heartbeats, prefect_test_harness(server_startup_timeout=120):
-            yield str(PREFECT_API_URL.value())
-
-
-@pytest.fixture(scope="session")
-def empty_tracking_database(make_once: MakeOnce) -> Path:
-    """MLflow's tables."""
-    from mlflow import MlflowClient
-
-    def make(path: Path) -> None:
-        MlflowClient(f"sqlite:///{path}").search_experiments()
-
-    return make_once("mlflow.db", make)
-
-
-def _name_places(folder: Path, environment: pytest.MonkeyPatch) -> None:
-    """Name a folder's stage store and tracking database in the environment."""
-    environment.setenv("NLI_STORE", str(folder / "store"))
-    environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-    environment.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    environment.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, empty_tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a stage store and a tracking database of its own, named in the environment."""
-    shutil.copyfile(empty_tracking_database, tmp_path / "mlflow.db")
-    _name_places(tmp_path, monkeypatch)
-    return tmp_path
-
-
-@pytest.fixture
-def nli(prefect_server: str, workplace: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs the `nli` command in a process of its own."""
-
-    def run(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        command = [str(Path(sys.executable).with_name("nli")), *arguments]
-        environment = {**os.environ, "PREFECT_API_URL": prefect_server, "COLUMNS": "200"}
-        return subprocess.run(
-            command, cwd=cwd or workplace, env=environment, capture_output=True, text=True, check=False
-        )
-
-    return run
-
-
-@pytest.fixture
-def nli_here(
-    prefect_server: str, workplace: Path, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs the `nli` command in this process, which saves the start of another."""
-
-    def run(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(sys, "argv", ["nli", *arguments])
-            patched.setattr(os, "environ", os.environ.copy())
-            patched.setenv("PREFECT_API_URL", prefect_server)
-            patched.setenv("COLUMNS", "200")
-            patched.chdir(cwd or workplace)
-            with pytest.raises(SystemExit) as ended:
-                main()
-        told = capfd.readouterr()
-        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), told.out, told.err)
-
-    return run
-
-
-@pytest.fixture
-def run_pipeline(
-    prefect_server: str, workplace: Path, tiny_config: Callable[..., RunConfig]
-) -> Callable[..., RunSummary]:
-    """Runs the pipeline on the tiny config; sections can be overridden."""
-
-    def run(
-        *,
-        rerun: list[Stage] | None = None,
-        until: Stage = "evaluate",
-        promote_as: str | None = None,
-        **sections: dict[str, Any],
-    ) -> RunSummary:
-        config = tiny_config(**sections)
-        return pipeline(config, recipe="tiny", rerun=rerun, until=until, promote_as=promote_as)
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def finished_workplace(
-    prefect_server: str, empty_tracking_database: Path, tiny_config: Callable[..., RunConfig], make_once: MakeOnce
-) -> Path:
-    """A workplace where the tiny config has run; tests copy it."""
-
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        shutil.copyfile(empty_tracking_database, folder / "mlflow.db")
-        with pytest.MonkeyPatch.context() as patched:
-            _name_places(folder, patched)
-            pipeline(tiny_config(), recipe="tiny")
-
-    return make_once("finished", make)
-
-
-@pytest.fixture
-def finished_run(finished_workplace: Path, workplace: Path, run_pipeline: Callable[..., RunSummary]) -> RunSummary:
-    """The tiny config has run in this test's workplace; every stage of this summary is cached."""
-    shutil.copytree(finished_workplace, workplace, dirs_exist_ok=True)
-    # The database names the folder that the run was made in, which `make_once` renamed.
-    places = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
-    with closing(sqlite3.connect(workplace / "mlflow.db")) as database, database:
-        for table, column in places.items():
-            moved = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
-            database.execute(moved, (str(finished_workplace.with_suffix(".partial")), str(workplace)))
-    return run_pipeline()
