@@ -11,25 +11,25 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import from_url
+from obstore.store import AzureStore, GCSStore, S3Store
 
 from nli_core.errors import UserError
-from nli_core.urls import BUCKET_KINDS, is_bucket
+from nli_core.urls import BUCKET_KINDS, is_bucket, without_password
 
 if TYPE_CHECKING:  # obstore has these types for checkers alone
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 _RETRIES, _RETRY_SECONDS = 3, 60
 _CONNECT_SECONDS, _SILENT_SECONDS = 10, 30
 _CHUNK_BYTES = 1 << 20
 # S3 takes no single request of more than 5 GiB. One request leaves nothing behind when its process is killed.
 _MOST_BYTES_A_REQUEST = 4 << 30
+_STORES: dict[str, Callable[..., "ObjectStore"]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 _STATUS = re.compile(r"status code: (\d+ [\w ]*)")
 
 
@@ -55,17 +55,7 @@ class Bucket:
         Raises:
             UserError: the address is malformed, or of no known kind.
         """
-        self.address, parts = address, _parts(address, setting)
-        client: ClientConfig = {
-            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-            "read_timeout": timedelta(seconds=_SILENT_SECONDS),
-            "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
-        }
-        retry: RetryConfig = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
-        try:
-            self._store = from_url(parts, client_options=client, retry_config=retry)
-        except (BaseError, ValueError) as error:
-            raise UserError(f"{setting}: {address} cannot be opened ({_reason(error)}); fix it") from None
+        self.address, self._store = address.rstrip("/"), _open(address, setting)
 
     def entry(self, name: str) -> Entry | None:
         """Describe an object; None if there is none."""
@@ -168,16 +158,35 @@ class Bucket:
             ) from None
 
 
-def _parts(address: str, setting: str) -> str:
-    kinds = ", ".join(f"{kind}://" for kind in BUCKET_KINDS)
+def _open(address: str, setting: str) -> "ObjectStore":
+    """Return obstore's store of an address, whose prefix is taken as it is written.
+
+    Raises:
+        UserError: the address is malformed.
+    """
+    shown = without_password(address).partition("?")[0]  # a signature may follow
     if not is_bucket(address):
-        raise UserError(f"{setting}: {address} is no address of a bucket; give one that begins with {kinds}")
-    parts = urlsplit(address)
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise UserError(f"{setting}: give the bucket and a prefix alone; keys belong into variables such as AWS_...")
-    if not parts.netloc:
-        raise UserError(f"{setting}: {address} names no bucket; give one such as s3://bucket/prefix")
-    return address.rstrip("/")
+        kinds = ", ".join(f"{kind}://" for kind in BUCKET_KINDS)
+        raise UserError(f"{setting}: {shown} is no address of a bucket; give one that begins with {kinds}")
+    kind, _, rest = address.partition("://")
+    bucket, _, prefix = rest.rstrip("/").partition("/")
+    if "@" in bucket:
+        raise UserError(f"{setting}: keys belong into variables such as AWS_SECRET_ACCESS_KEY, and not into an address")
+    if not bucket:
+        raise UserError(f"{setting}: {shown} names no bucket; give one such as s3://bucket/prefix")
+    if {"", ".", ".."} & set(prefix.split("/")[: None if prefix else 0]):
+        raise UserError(f"{setting}: {shown} has a part that is empty or dots; name folders alone")
+    client: ClientConfig = {
+        "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+        "read_timeout": timedelta(seconds=_SILENT_SECONDS),
+        "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
+    }
+    retry: RetryConfig = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
+    options: dict[str, Any] = {"prefix": prefix or None, "client_options": client, "retry_config": retry}
+    try:
+        return _STORES[kind.lower()](bucket, **options)
+    except (BaseError, ValueError) as error:
+        raise UserError(f"{setting}: {shown} cannot be opened ({_reason(error)}); fix it") from None
 
 
 def _reason(error: Exception) -> str:

@@ -123,7 +123,7 @@ def _store(settings: Settings) -> Finding:
 
 def _bucket(settings: Settings) -> Finding:
     """Write, read and delete a small object, and compare the clocks: S3 refuses requests that are minutes off."""
-    what, keys = "bucket", f"fix {REMOTE}, the network or the keys (docs/scaling.md)"
+    what, keys = "bucket", f"fix {REMOTE}, the network or the keys (docs/bucket.md)"
     try:
         bucket = needed_outputs(settings).bucket
         name = f"probes/{socket.gethostname()}-{os.getpid()}"

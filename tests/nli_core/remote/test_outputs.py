@@ -1,10 +1,12 @@
 """Outputs in a real bucket, of moto's server: whole and verified, or not at all."""
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
 
 from nli_core.errors import UserError
@@ -161,8 +163,9 @@ def test_a_winner_that_is_not_whole_is_replaced(remote: RemoteOutputs, tmp_path:
         ("https://bucket/nli", "is no address of a bucket"),
         ("s3://", "names no bucket"),
         ("s3://key:secret@bucket/nli", "keys belong into variables"),
-        ("s3://bucket/nli?versionId=1", "give the bucket and a prefix alone"),
-        ("s3://b u/x", "cannot be opened"),
+        ("https://bucket/nli?X-Amz-Signature=secret", "https://bucket/nli is no address of a bucket"),
+        ("s3://bucket/../other", "has a part that is empty or dots"),
+        ("s3://bucket//nli", "has a part that is empty or dots"),
     ],
 )
 def test_an_address_that_is_none_is_one_line(address: str, named: str) -> None:
@@ -192,3 +195,14 @@ def test_a_bucket_that_does_not_answer_is_one_line(s3: str, monkeypatch: pytest.
             str(error.value)
             == f"{s3}: HTTP error: error sending request; `nli doctor` checks the address, the network and the keys"
         )
+
+
+@pytest.mark.parametrize("name", ["a b/c d", "a%20b/c%2Fd", "ä/世界", "a?b/c#d", "a+b/c&d=e", "a~b/[c]{d}*"])
+def test_names_are_taken_as_they_are_written(s3: str, name: str) -> None:
+    folder, _, file = name.partition("/")
+    Bucket(f"{s3}/{folder}", setting="NLI_REMOTE").write(file, b"body")
+    whole = Bucket(s3, setting="NLI_REMOTE")
+    assert whole.read(name) == b"body"
+    bucket, _, prefix = s3.removeprefix("s3://").partition("/")
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    assert client.get_object(Bucket=bucket, Key=f"{prefix}/{name}")["Body"].read() == b"body"
