@@ -80,6 +80,9 @@ def verify(remote: RemoteOption = False, json: JsonOption = False) -> None:
     else:
         for damage in damages:
             echo(damage)
+    if damages and remote:
+        remedy = "delete what was altered, then `nli store push` on a machine that has the outputs brings it again"
+        raise UserError(f"damaged objects: {len(damages)}; {remedy}")
     if damages:
         raise UserError(f"damaged outputs: {len(damages)}; rerun the recipe to make them again")
     if not json:

@@ -24,9 +24,10 @@ from nli_core.urls import BUCKET_KINDS, is_bucket, without_password
 if TYPE_CHECKING:  # obstore has these types for checkers alone
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-_RETRIES, _RETRY_SECONDS = 3, 60
+_RETRIES, _RETRY_SECONDS = 3, 30
 _CONNECT_SECONDS, _SILENT_SECONDS = 10, 30
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = _SMALL_BYTES = 1 << 20
+_LEAST_BYTES_A_SECOND = 1 << 16  # of each upload
 # S3 takes no single request of more than 5 GiB. One request leaves nothing behind when its process is killed.
 _MOST_BYTES_A_REQUEST = 4 << 30
 _STORES: dict[str, Callable[..., "ObjectStore"]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
@@ -55,7 +56,8 @@ class Bucket:
         Raises:
             UserError: the address is malformed, or of no known kind.
         """
-        self.address, self._store = address.rstrip("/"), _open(address, setting)
+        self.address, self._setting = address.rstrip("/"), setting
+        self._store = _open(address, setting)
 
     def entry(self, name: str) -> Entry | None:
         """Describe an object; None if there is none."""
@@ -91,12 +93,13 @@ class Bucket:
     def upload(self, path: Path, name: str) -> None:
         """Write a file's bytes, over any object of this name; they stay in the file, and never fill the memory."""
         size = path.stat().st_size
+        store = _open(self.address, self._setting, sends=size) if size > _SMALL_BYTES else self._store
         with self._faults():
             if size > _MOST_BYTES_A_REQUEST:
-                obstore.put(self._store, name, path)
+                obstore.put(store, name, path)
             else:
                 body = np.memmap(path, dtype=np.uint8, mode="r") if size else b""
-                obstore.put(self._store, name, body, use_multipart=False)
+                obstore.put(store, name, body, use_multipart=False)
 
     def download(self, name: str, path: Path, received: Callable[[int], object] = lambda _: None) -> str | None:
         """Stream an object into a file; return its SHA-256, or None and no file if there is no object.
@@ -158,8 +161,11 @@ class Bucket:
             ) from None
 
 
-def _open(address: str, setting: str) -> "ObjectStore":
+def _open(address: str, setting: str, sends: int = 0) -> "ObjectStore":
     """Return obstore's store of an address, whose prefix is taken as it is written.
+
+    An answer may pause for `_SILENT_SECONDS`. That includes the time in which a request is sent, so for one that sends
+    many bytes it is their number that sets the limit.
 
     Raises:
         UserError: the address is malformed.
@@ -178,7 +184,8 @@ def _open(address: str, setting: str) -> "ObjectStore":
         raise UserError(f"{setting}: {shown} has a part that is empty or dots; name folders alone")
     client: ClientConfig = {
         "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-        "read_timeout": timedelta(seconds=_SILENT_SECONDS),
+        "read_timeout": timedelta(seconds=_SILENT_SECONDS + sends / _LEAST_BYTES_A_SECOND),
+        "timeout": timedelta(days=1),  # of obstore, 30 seconds for a whole request otherwise
         "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
     }
     retry: RetryConfig = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}

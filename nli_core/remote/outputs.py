@@ -44,6 +44,11 @@ class RemoteOutputs:
             return None
         return manifest
 
+    def has(self, stage: Stage, key: str) -> bool:
+        """Return whether an output is in the bucket, with all its files by their sizes."""
+        manifest = self.manifest(stage, key)
+        return manifest is not None and has_files(self.bucket, manifest.files)
+
     def manifests(self) -> Iterator[tuple[Manifest, Entry]]:
         """Read the manifests of all outputs, by stage and key."""
         for stage in STAGES:

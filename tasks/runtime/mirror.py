@@ -12,7 +12,7 @@ from nli_core.remote.bucket import BucketError
 from nli_core.remote.checkpoints import RemoteCheckpoints
 from nli_core.store.claim import Claim
 from nli_core.training.checkpoint import newest_unfinished
-from tasks.runtime.sharing import remote_outputs
+from tasks.runtime.sharing import is_away, remote_outputs
 from tasks.settings import Settings
 
 _LEAST_SECONDS = 1.0
@@ -27,7 +27,7 @@ class CheckpointMirror:
     """
 
     def __init__(self, settings: Settings, claim: Claim, *, fresh: bool) -> None:
-        outputs = remote_outputs(settings)
+        outputs, self._settings = remote_outputs(settings), settings
         self._remote = RemoteCheckpoints(outputs.bucket, claim.stage, claim.key) if outputs else None
         self._claim, self._fresh, self._seconds = claim, fresh, max(60 * settings.remote_minutes, _LEAST_SECONDS)
         self._over = threading.Event()
@@ -38,6 +38,9 @@ class CheckpointMirror:
         """Fetch the newest checkpoint and begin to mirror."""
         if self._remote is None:
             return
+        self._thread.start()
+        if is_away(self._settings):
+            return
         folder = self._claim.partial / CHECKPOINTS
         try:
             if self._fresh:
@@ -47,7 +50,6 @@ class CheckpointMirror:
                 self._mirrored = name
         except BucketError as error:
             LOGGER.warning("finetune: no checkpoint was looked up (%s)", error)
-        self._thread.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

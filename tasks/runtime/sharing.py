@@ -3,11 +3,12 @@
 A bucket that does not answer fails no stage: work is done here then, and pushed later.
 """
 
-import contextlib
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from nli_core.callbacks import ShouldStop, never
 from nli_core.config import Stage
@@ -23,7 +24,11 @@ from tasks.settings import REMOTE, Settings
 if TYPE_CHECKING:
     from nli_core.remote.outputs import RemoteOutputs
 
+Result = TypeVar("Result")
+
 _UNPUSHED = "unpushed"
+_AWAY_SECONDS = 300.0
+_AWAY_UNTIL: dict[str, float] = {}  # by the bucket's address, on this process' clock
 
 
 def remote_outputs(settings: Settings) -> "RemoteOutputs | None":
@@ -57,14 +62,19 @@ def pull_output(settings: Settings, claim: Claim, stop: ShouldStop) -> Output | 
     remote = remote_outputs(settings)
     if remote is None:
         return None
-    with _forgiven(f"{claim.stage}: running here"):
+
+    def pull() -> Output | None:
         manifest = remote.manifest(claim.stage, claim.key)
         if manifest:
             with StageProgress(claim.stage, stop) as progress:
                 if remote.pull(manifest, claim.pulled, progress):
                     return claim.adopt(manifest)
-    shutil.rmtree(claim.pulled, ignore_errors=True)
-    return None
+        return None
+
+    pulled = _try(settings, pull, otherwise=f"{claim.stage}: running here")
+    if pulled is None:
+        shutil.rmtree(claim.pulled, ignore_errors=True)
+    return pulled
 
 
 def pulled_from_bucket(settings: Settings) -> Elsewhere:
@@ -85,10 +95,11 @@ def found_in_bucket(settings: Settings) -> Elsewhere:
 
     def find(stage: Stage, inputs: KeyInputs) -> Output | None:
         key = stage_key(stage, inputs)
-        with _forgiven(f"{stage}: not looked up in the bucket"):
-            if remote and (manifest := remote.manifest(stage, key)):
-                return Output(settings.store.folder(stage, key), manifest)
-        return None
+        if remote is None:
+            return None
+        look_up = partial(remote.manifest, stage, key)
+        manifest = _try(settings, look_up, otherwise=f"{stage}: not looked up in the bucket")
+        return Output(settings.store.folder(stage, key), manifest) if manifest else None
 
     return find
 
@@ -104,15 +115,20 @@ def push_output(settings: Settings, claim: Claim, output: Output, stop: ShouldSt
     marker = _marker(settings, claim.stage, claim.key)
     marker.parent.mkdir(exist_ok=True)
     marker.touch()
-    with _forgiven(f"{claim.stage}: not pushed; a later run pushes it, or `nli store push`"):
+
+    def push() -> Output:
+        chosen = output
         with StageProgress(claim.stage, stop) as progress:
             first = remote.push(output, replace=replace, progress=progress)
             if first.files != output.manifest.files and remote.pull(first, claim.pulled, progress):
                 LOGGER.info("%s: another machine was first; taking its output", claim.stage)
-                output = claim.adopt(first)
+                chosen = claim.adopt(first)
         remote.delete_checkpoints(claim.stage, claim.key)
         marker.unlink(missing_ok=True)
-    return output
+        return chosen
+
+    later = f"{claim.stage}: not pushed; a later run pushes it, or `nli store push`"
+    return _try(settings, push, otherwise=later) or output
 
 
 def is_unpushed(settings: Settings, stage: Stage, key: str) -> bool:
@@ -121,10 +137,9 @@ def is_unpushed(settings: Settings, stage: Stage, key: str) -> bool:
 
 
 def push_missing(settings: Settings, remote: "RemoteOutputs", output: Output) -> bool:
-    """Bring a finished output to the bucket unless it is there; return whether it was brought."""
+    """Bring a finished output to the bucket unless it is there whole; return whether it was brought."""
     stage, key = output.manifest.stage, output.key
-    missing = remote.manifest(stage, key) is None
-    if missing:
+    if missing := not remote.has(stage, key):
         remote.push(output)
     _marker(settings, stage, key).unlink(missing_ok=True)
     return missing
@@ -134,11 +149,21 @@ def _marker(settings: Settings, stage: Stage, key: str) -> Path:
     return settings.store.root / _UNPUSHED / f"{stage}-{key}"
 
 
-@contextlib.contextmanager
-def _forgiven(consequence: str) -> Iterator[None]:
+def is_away(settings: Settings) -> bool:
+    """Return whether the bucket did not answer a short while ago; each request would wait for it again."""
+    return time.monotonic() < _AWAY_UNTIL.get(str(settings.remote), 0.0)
+
+
+def _try(settings: Settings, work: Callable[[], Result], *, otherwise: str) -> Result | None:
+    """Return what `work` returns. If the bucket is away, say what happens otherwise, and return None."""
     from nli_core.remote.bucket import BucketError
 
+    if is_away(settings):
+        LOGGER.warning("%s (the bucket did not answer before)", otherwise)
+        return None
     try:
-        yield
+        return work()
     except BucketError as error:
-        LOGGER.warning("%s (%s)", consequence, error)
+        _AWAY_UNTIL[str(settings.remote)] = time.monotonic() + _AWAY_SECONDS
+        LOGGER.warning("%s (%s)", otherwise, error)
+        return None

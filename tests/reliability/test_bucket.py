@@ -93,6 +93,9 @@ def test_what_one_machine_finished_another_one_pulls(
     bucket.delete([next(bucket.entries("blobs")).name])
     broken = nli_here("store", "verify", "--remote")
     assert (broken.returncode, "is missing" in broken.stdout) == (2, True)
+    machine("second")
+    assert nli_here("store", "push").stdout.count("pushed ") == 1
+    assert nli_here("store", "verify", "--remote").returncode == 0
 
 
 def test_a_run_without_its_bucket_completes_and_is_pushed_later(
@@ -107,6 +110,8 @@ def test_a_run_without_its_bucket_completes_and_is_pushed_later(
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         summary = run_pipeline()
+    assert sum("(the bucket did not answer before)" in line for line in logged) == 7  # it is asked once
+    monkeypatch.setattr("tasks.runtime.sharing._AWAY_UNTIL", {})
     assert _states(summary) == ["Completed"] * 4
     assert summary.metrics == finished_run.metrics
     assert sum("not pushed; a later run pushes it" in line for line in logged) == 4

@@ -62,9 +62,8 @@ def existing_file(path: str, field: str) -> Path:
         UserError: there is no such file; names the field.
     """
     if "://" in path:
-        raise UserError(
-            f"corpus.{field}: {path} is neither a path nor in a bucket (s3://...); download it, give its path"
-        )
+        shown = without_password(path).partition("?")[0]  # a signature may follow
+        raise UserError(f"corpus.{field}: {shown} is neither a path nor in a bucket (s3://...); download it first")
     expanded = user_path(path)
     if expanded.exists() and not expanded.is_file():
         raise UserError(f"corpus.{field}: {path} is no regular file; give the path of one")

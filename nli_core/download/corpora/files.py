@@ -84,8 +84,8 @@ class FileCorpus(Corpus):
     def identity(self) -> dict[str, Any]:
         identity = self.result_fields()
         for split, address in self.user_files.items():
-            path = Path(address)
-            identity[split] = [format_of(path), path.suffix == _PACKED, contents_of(address, split)]
+            contents, path = contents_of(address, split), Path(address)
+            identity[split] = [format_of(path), path.suffix == _PACKED, contents]
         return identity
 
     def sources(self) -> Iterator[Source]:

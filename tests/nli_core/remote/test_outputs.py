@@ -3,7 +3,9 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import boto3
@@ -206,3 +208,40 @@ def test_names_are_taken_as_they_are_written(s3: str, name: str) -> None:
     bucket, _, prefix = s3.removeprefix("s3://").partition("/")
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
     assert client.get_object(Bucket=bucket, Key=f"{prefix}/{name}")["Body"].read() == b"body"
+
+
+class _Slow(BaseHTTPRequestHandler):
+    """Reads what it is sent slowly, and answers as S3 does."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        left = int(self.headers["Content-Length"])
+        while left > 0:
+            left -= len(self.rfile.read(min(left, 1 << 19)))
+            time.sleep(0.3)
+        self.send_response(200)
+        self.send_header("ETag", '"mark"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@pytest.mark.parametrize(("least", "arrives"), [(1 << 20, True), (1 << 30, False)])
+def test_a_slow_upload_has_the_time_that_its_size_takes(
+    s3: str,
+    serve: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    least: int,
+    arrives: bool,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{serve(_Slow)}")
+    for name, value in {"_SILENT_SECONDS": 1, "_LEAST_BYTES_A_SECOND": least, "_RETRIES": 0}.items():
+        monkeypatch.setattr(f"nli_core.remote.bucket.{name}", value)
+    (tmp_path / "model").write_bytes(bytes(4 << 20))  # is sent in 2.4 seconds
+    bucket = Bucket(s3, setting="NLI_REMOTE")
+    if arrives:
+        bucket.upload(tmp_path / "model", "model")
+        return
+    with pytest.raises(BucketError):
+        bucket.upload(tmp_path / "model", "model")
