@@ -100,7 +100,8 @@ def prune(
 ) -> None:
     """Delete outputs that no MLflow run refers to, and what killed stages left behind. A dry run unless --delete.
 
-    In a bucket, only what is older than seven days: outputs first, their files by the next prune after that.
+    In a bucket, where other machines may have pushed: only what no output needs, and with --all the outputs too; and
+    nothing that is younger than seven days. Files of outputs go with the next prune after them.
 
     Example: nli store prune --delete
     """
@@ -108,7 +109,7 @@ def prune(
 
     settings = Settings.from_environment()
     if remote:
-        _prune_bucket(settings, delete=delete, keep_referenced=unreferenced_only, json=json)
+        _prune_bucket(settings, delete=delete, outputs_too=not unreferenced_only, json=json)
         return
     found = prunable(settings, keep_referenced=unreferenced_only)
     sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MIB for folder in found]
@@ -148,10 +149,11 @@ def push(json: JsonOption = False) -> None:
         echo(f"nothing to push: {bucket.bucket.address} has every output of {settings.store.root}")
 
 
-def _prune_bucket(settings: Settings, *, delete: bool, keep_referenced: bool, json: bool) -> None:
-    from tasks.operations.prune import prunable_remotely
+def _prune_bucket(settings: Settings, *, delete: bool, outputs_too: bool, json: bool) -> None:
+    from nli_core.remote.sweep import unneeded
+    from tasks.runtime.sharing import needed_outputs
 
-    found = prunable_remotely(settings, keep_referenced=keep_referenced)
+    found = unneeded(needed_outputs(settings).bucket, outputs_too=outputs_too)
     size = sum(entry.size for entry in found.entries) / _MIB
     deleted = found.delete() if delete else 0
     if json:

@@ -64,7 +64,7 @@ def predict_table(
             f"{'both columns' if len(predictor.inputs) == 2 else 'one column'} with --columns"
         )
     named = Source(source, shown or str(source))
-    table = Table(plain_format(source), dict.fromkeys(columns, "name the columns with --columns"))
+    table = Table(plain_format(source, named.name), dict.fromkeys(columns, "name the columns with --columns"))
     rows = _checked_rows(named, table, columns)
     plan = {
         "source": file_sha256(source),
@@ -108,17 +108,17 @@ def _is_intact(part: Path) -> bool:
         return False
 
 
-def plain_format(source: Path) -> TableFormat:
-    """Return the format of a file that can be predicted.
+def plain_format(source: Path, shown: str) -> TableFormat:
+    """Return the format of a file that can be predicted; errors call it `shown`.
 
     Raises:
         UserError: the file is missing, compressed, or of no known format.
     """
     if not source.is_file():
         other = "is no regular file; write its rows to one" if source.exists() else "there is no such file"
-        raise UserError(f"{source}: {'is a folder; name a file in it' if source.is_dir() else other}")
+        raise UserError(f"{shown}: {'is a folder; name a file in it' if source.is_dir() else other}")
     if source.suffix == ".gz":
-        raise UserError(f"{source}: is compressed; unpack it first")
+        raise UserError(f"{shown}: is compressed; unpack it first")
     return format_of(source)
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
@@ -10,11 +9,13 @@ from nli_core.callbacks import Progress
 from nli_core.hashing import file_sha256
 from nli_core.log import LOGGER
 from nli_core.remote.bucket import Bucket
+from nli_core.remote.threads import each_of
 from nli_core.store.manifest import FileRecord
 
 BLOBS = "blobs"
 GRACE = timedelta(days=7)  # before an object that nothing refers to may be deleted
 _TRANSFERS = 8  # at a time
+_PULLED = "bytes pulled"
 _READS = 2  # of an object that seems altered: the network may have done it
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -43,13 +44,19 @@ def pull_files(bucket: Bucket, folder: Path, files: Files, progress: Progress) -
     """
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    total = sum(record.size for record in files.values())
+    arrived = dict.fromkeys(files, 0)
 
     def pull(name: str) -> int:
+        def received(size: int) -> None:
+            arrived[name] = size
+            progress(min(sum(arrived.values()), total - 1), total, _PULLED)
+
         path, wanted = folder / name, files[name]
         if path.is_file() and path.stat().st_size == wanted.size and file_sha256(path) == wanted.sha256:
             return wanted.size
         for _ in range(_READS):
-            found = bucket.download(_name(wanted.sha256), path)
+            found = bucket.download(_name(wanted.sha256), path, received)
             if found == wanted.sha256:
                 return wanted.size
         path.unlink(missing_ok=True)
@@ -61,19 +68,23 @@ def pull_files(bucket: Bucket, folder: Path, files: Files, progress: Progress) -
             bucket.delete([_name(wanted.sha256)])
         return -1
 
-    return _transfer(pull, files, sum(record.size for record in files.values()), "bytes pulled", progress)
+    return _transfer(pull, files, total, _PULLED, progress)
 
 
 def has_files(bucket: Bucket, files: Files) -> bool:
     """Return whether the bucket has all these files, by their sizes."""
-    with ThreadPoolExecutor(_TRANSFERS) as pool:
-        found = pool.map(lambda record: (record.size, bucket.entry(_name(record.sha256))), files.values())
-        return all(entry is not None and entry.size == size for size, entry in found)
+
+    def has(record: FileRecord) -> bool:
+        entry = bucket.entry(_name(record.sha256))
+        return entry is not None and entry.size == record.size
+
+    return all(each_of(has, files.values(), _TRANSFERS))
 
 
 def are_safe(files: Files) -> bool:
-    """Return whether all names lead to files below the folder that they are written to, and digests are digests."""
-    return all(
+    """Return whether the names can be those of files below a folder, and the digests are digests."""
+    folders = {str(parent) for name in files for parent in PurePosixPath(name).parents}
+    return not folders & files.keys() and all(
         name == str(path := PurePosixPath(name))
         and not path.is_absolute()
         and not {"..", "."} & {*path.parts, name}
@@ -90,14 +101,7 @@ def _name(digest: str) -> str:
 def _transfer(move: Callable[[str], int], keys: Iterable[str], total: int, note: str, progress: Progress) -> bool:
     """Move several at a time; return whether none of them said -1."""
     done, whole = 0, True
-    with ThreadPoolExecutor(_TRANSFERS) as pool:
-        waiting = [pool.submit(move, key) for key in keys]
-        try:
-            for each in waiting:
-                size = each.result()
-                whole, done = whole and size >= 0, done + max(size, 0)
-                progress(done, total, note)
-        finally:
-            for each in waiting:
-                each.cancel()
+    for size in each_of(move, keys, _TRANSFERS):
+        whole, done = whole and size >= 0, done + max(size, 0)
+        progress(done, total, note)
     return whole

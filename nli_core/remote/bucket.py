@@ -31,6 +31,7 @@ _LEAST_BYTES_A_SECOND = 1 << 16  # of each upload
 # S3 takes no single request of more than 5 GiB. One request leaves nothing behind when its process is killed.
 _MOST_BYTES_A_REQUEST = 4 << 30
 _STORES: dict[str, Callable[..., "ObjectStore"]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
 _STATUS = re.compile(r"status code: (\d+ [\w ]*)")
 
 
@@ -178,8 +179,8 @@ def _open(address: str, setting: str, sends: int = 0) -> "ObjectStore":
     bucket, _, prefix = rest.rstrip("/").partition("/")
     if "@" in bucket:
         raise UserError(f"{setting}: keys belong into variables such as AWS_SECRET_ACCESS_KEY, and not into an address")
-    if not bucket:
-        raise UserError(f"{setting}: {shown} names no bucket; give one such as s3://bucket/prefix")
+    if not _NAME.fullmatch(bucket):
+        raise UserError(f"{setting}: {shown} names no bucket, give one such as s3://bucket/prefix")
     if {"", ".", ".."} & set(prefix.split("/")[: None if prefix else 0]):
         raise UserError(f"{setting}: {shown} has a part that is empty or dots; name folders alone")
     client: ClientConfig = {
@@ -198,9 +199,10 @@ def _open(address: str, setting: str, sends: int = 0) -> "ObjectStore":
 
 def _reason(error: Exception) -> str:
     """Return what went wrong in a few words, without the server's text, which may quote keys."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such bucket"
     text = str(error)
-    if status := _STATUS.search(text):
+    status = _STATUS.search(text)
+    if isinstance(error, FileNotFoundError) or (status and status[1].startswith("404")):
+        return "there is no such bucket"
+    if status:
         return f"the server answers {status[1].strip()}"
     return text.partition("\n")[0].rpartition(" - ")[2].strip()

@@ -8,14 +8,14 @@ from nli_core.errors import UserError
 from nli_core.remote.bucket import Bucket, Entry
 
 
-def look_up_object(address: str, field: str) -> Entry | None:
-    """Describe the object at an address; None if there is none.
+def check_bucket(address: str, field: str) -> None:
+    """Look whether the bucket of an address is there.
 
     Raises:
-        UserError: the address names no file, or the bucket does not answer.
+        UserError: it is not, it does not answer, or the address names no file.
     """
     bucket, name = _opened(address, field)
-    return bucket.entry(name)
+    list(bucket.entries(name))
 
 
 def find_object(address: str, field: str) -> Entry:
@@ -24,8 +24,10 @@ def find_object(address: str, field: str) -> Entry:
     Raises:
         UserError: there is none, or the bucket does not answer; names the field that has the address.
     """
-    entry = look_up_object(address, field)
+    bucket, name = _opened(address, field)
+    entry = bucket.entry(name)
     if entry is None:
+        check_bucket(address, field)
         raise UserError(f"{field}: there is no {address}; give the address of a file")
     return entry
 

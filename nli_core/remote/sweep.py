@@ -1,6 +1,5 @@
 """Which objects of a bucket nobody needs: mark from manifests and checkpoints, and sweep what is old."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +25,11 @@ class Sweep:
         return len(old)
 
 
-def unneeded(bucket: Bucket, kept: Collection[str]) -> Sweep:
-    """Find outputs whose keys are not `kept`, checkpoints of finished trainings, and blobs that nothing refers to.
+def unneeded(bucket: Bucket, *, outputs_too: bool = False) -> Sweep:
+    """Find checkpoints of finished trainings and blobs that nothing refers to; with `outputs_too`, all outputs.
 
-    What is younger than the grace stays, since a push may be under way. Blobs of
-    an output that goes now go with the next sweep after that.
+    Which outputs are needed nobody knows: other machines may track their runs elsewhere. What is younger than the
+    grace stays, since a push may be under way. Blobs of an output that goes now go with the next sweep after that.
     """
     outputs, now = RemoteOutputs(bucket), datetime.now(UTC)
     marked: set[str] = set()
@@ -39,7 +38,7 @@ def unneeded(bucket: Bucket, kept: Collection[str]) -> Sweep:
     for manifest, entry in outputs.manifests():
         finished.add(manifest.key)
         marked |= {record.sha256 for record in manifest.files.values()}
-        if manifest.key not in kept:
+        if outputs_too:
             goes.append(entry)
     for entry in bucket.entries(CHECKPOINTS):
         marked |= {record.sha256 for record in (read_records(bucket, entry.name) or {}).values()}

@@ -13,7 +13,7 @@ from nli_core.hashing import canonical_digest, folder_digests
 from nli_core.inference.predictor import Predictor
 from nli_core.inference.tables import plain_format, predict_table
 from nli_core.model.saved import is_fine_tuned
-from nli_core.remote.objects import fetch_object, look_up_object, send_object
+from nli_core.remote.objects import check_bucket, fetch_object, send_object
 from nli_core.urls import is_bucket
 from tasks.models.resolve import model_folder
 from tasks.settings import Settings
@@ -46,7 +46,7 @@ def predict_file(
     if Path(target).suffix != ".parquet":
         raise UserError(f"{target}: name a file that ends in .parquet for the predictions")
     if is_bucket(target):
-        look_up_object(target, "--output")  # before work, whether the bucket answers
+        check_bucket(target, "--output")
     with ExitStack() as stack:
         here = Path(source)
         if is_bucket(source):
@@ -80,7 +80,7 @@ def _predict_file(
         raise UserError(f"{target}: is the input; name another file for the predictions")
     if not target.parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it, or name another file")
-    plain_format(source)
+    plain_format(source, shown)
     with fine_tuned(settings, model) as folder:
         predictor, digest = Predictor(folder, FastTokenizer), str(sorted(folder_digests(folder).items()))
         return predict_table(predictor, source, target, model=digest, columns=columns, shown=shown, progress=progress)

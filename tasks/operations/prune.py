@@ -4,10 +4,8 @@ from pathlib import Path
 
 from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
-from nli_core.remote.sweep import Sweep, unneeded
 from nli_core.store.claim import DISCARDED_SUFFIX, PARTIAL_SUFFIX
 from tasks.runtime.liveness import keys_in_use
-from tasks.runtime.sharing import needed_outputs
 from tasks.settings import Settings
 from tasks.tracking.runs import referenced_keys
 
@@ -22,7 +20,13 @@ def prunable(settings: Settings, *, keep_referenced: bool) -> list[Path]:
         UserError: the store has trained models, and MLflow knows none of its runs.
     """
     store, read = settings.store, keys_in_use(settings)
-    kept = _kept(settings, {output.key for output in store.outputs("finetune")}) if keep_referenced else set()
+    kept = referenced_keys(settings) if keep_referenced else set()
+    models = {output.key for output in store.outputs("finetune")}
+    if keep_referenced and models and kept.isdisjoint(models):
+        raise UserError(
+            f"MLflow at {settings.shown_tracking_uri} has no run of this store, whose models would all be deleted; set "
+            "MLFLOW_TRACKING_URI, or delete everything with --all"
+        )
     outputs = [
         store.folder(stage, output.key) for stage in STAGES for output in store.outputs(stage) if output.key not in kept
     ]
@@ -32,30 +36,6 @@ def prunable(settings: Settings, *, keep_referenced: bool) -> list[Path]:
         if not folder.is_symlink() and key not in read and not store.in_use(stage, key):
             idle.append(folder)
     return idle
-
-
-def prunable_remotely(settings: Settings, *, keep_referenced: bool) -> Sweep:
-    """Find what may go from the bucket behind the store: as `prunable`, and blobs that no output there refers to.
-
-    Raises:
-        UserError: there is no bucket, or it does not answer; or as `prunable`.
-    """
-    remote = needed_outputs(settings)
-    if not keep_referenced:
-        return unneeded(remote.bucket, kept=set())
-    models = {manifest.key for manifest, _ in remote.manifests() if manifest.stage == "finetune"}
-    return unneeded(remote.bucket, _kept(settings, models))
-
-
-def _kept(settings: Settings, models: set[str]) -> set[str]:
-    """Return the keys that MLflow's runs name; a database that names none of these models is a wrong one."""
-    kept = referenced_keys(settings)
-    if models and kept.isdisjoint(models):
-        raise UserError(
-            f"MLflow at {settings.shown_tracking_uri} has no run of this store, whose models would all be deleted; set "
-            "MLFLOW_TRACKING_URI, or delete everything with --all"
-        )
-    return kept
 
 
 def delete_unused(settings: Settings, folder: Path) -> bool:

@@ -2,14 +2,16 @@
 
 import shutil
 import threading
+from functools import partial
 from types import TracebackType
 
 from nli_core.atomic import link_tree
-from nli_core.callbacks import StoppedError
+from nli_core.callbacks import ShouldStop, StoppedError
 from nli_core.filenames import CHECKPOINTS
 from nli_core.log import LOGGER
 from nli_core.remote.bucket import BucketError
 from nli_core.remote.checkpoints import RemoteCheckpoints
+from nli_core.remote.threads import wait_for
 from nli_core.store.claim import Claim
 from nli_core.training.checkpoint import newest_unfinished
 from tasks.runtime.sharing import is_away, remote_outputs
@@ -26,9 +28,10 @@ class CheckpointMirror:
     bucket instead. A training that is asked to stop is mirrored once more. No fault of the bucket reaches the training.
     """
 
-    def __init__(self, settings: Settings, claim: Claim, *, fresh: bool) -> None:
+    def __init__(self, settings: Settings, claim: Claim, stop: ShouldStop, *, fresh: bool) -> None:
         outputs, self._settings = remote_outputs(settings), settings
         self._remote = RemoteCheckpoints(outputs.bucket, claim.stage, claim.key) if outputs else None
+        self._stop = stop
         self._claim, self._fresh, self._seconds = claim, fresh, max(60 * settings.remote_minutes, _LEAST_SECONDS)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="checkpoint mirror", daemon=True)
@@ -44,8 +47,8 @@ class CheckpointMirror:
         folder = self._claim.partial / CHECKPOINTS
         try:
             if self._fresh:
-                self._remote.delete()
-            elif name := self._remote.pull(folder, self._claim.scratch):
+                wait_for(self._remote.delete, self._stop)
+            elif name := wait_for(partial(self._remote.pull, folder, self._claim.scratch), self._stop):
                 LOGGER.info("finetune: resuming from %s of %s", name, self._remote.bucket.address)
                 self._mirrored = name
         except BucketError as error:

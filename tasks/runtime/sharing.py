@@ -71,7 +71,7 @@ def pull_output(settings: Settings, claim: Claim, stop: ShouldStop) -> Output | 
                     return claim.adopt(manifest)
         return None
 
-    pulled = _try(settings, pull, otherwise=f"{claim.stage}: running here")
+    pulled = _try(settings, pull, stop, otherwise=f"{claim.stage}: running here")
     if pulled is None:
         shutil.rmtree(claim.pulled, ignore_errors=True)
     return pulled
@@ -98,7 +98,7 @@ def found_in_bucket(settings: Settings) -> Elsewhere:
         if remote is None:
             return None
         look_up = partial(remote.manifest, stage, key)
-        manifest = _try(settings, look_up, otherwise=f"{stage}: not looked up in the bucket")
+        manifest = _try(settings, look_up, never, otherwise=f"{stage}: not looked up in the bucket")
         return Output(settings.store.folder(stage, key), manifest) if manifest else None
 
     return find
@@ -128,7 +128,7 @@ def push_output(settings: Settings, claim: Claim, output: Output, stop: ShouldSt
         return chosen
 
     later = f"{claim.stage}: not pushed; a later run pushes it, or `nli store push`"
-    return _try(settings, push, otherwise=later) or output
+    return _try(settings, push, stop, otherwise=later) or output
 
 
 def is_unpushed(settings: Settings, stage: Stage, key: str) -> bool:
@@ -154,15 +154,20 @@ def is_away(settings: Settings) -> bool:
     return time.monotonic() < _AWAY_UNTIL.get(str(settings.remote), 0.0)
 
 
-def _try(settings: Settings, work: Callable[[], Result], *, otherwise: str) -> Result | None:
-    """Return what `work` returns. If the bucket is away, say what happens otherwise, and return None."""
+def _try(settings: Settings, work: Callable[[], Result], stop: ShouldStop, *, otherwise: str) -> Result | None:
+    """Return what `work` returns. If the bucket is away, say what happens otherwise, and return None.
+
+    Raises:
+        StoppedError: `stop` returned true; a request that hangs does not delay that.
+    """
     from nli_core.remote.bucket import BucketError
+    from nli_core.remote.threads import wait_for
 
     if is_away(settings):
         LOGGER.warning("%s (the bucket did not answer before)", otherwise)
         return None
     try:
-        return work()
+        return wait_for(work, stop)
     except BucketError as error:
         _AWAY_UNTIL[str(settings.remote)] = time.monotonic() + _AWAY_SECONDS
         LOGGER.warning("%s (%s)", otherwise, error)

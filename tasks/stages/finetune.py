@@ -29,7 +29,7 @@ def finetune(request: StageRequest) -> State[StageResult]:
         with (
             CancellationToken() as stop,
             _device_lock(settings, stop),
-            CheckpointMirror(settings, claim, fresh=request.rerun),
+            CheckpointMirror(settings, claim, stop, fresh=request.rerun),
             training_run(settings, claim.key, request, resumes=(claim.partial / CHECKPOINTS).exists()) as run,
             StageProgress("finetune") as progress,
         ):

@@ -228,6 +228,7 @@ def test_corpora_and_predictions_may_be_in_a_bucket(
     refused = nli_here(*predict)
     assert f"nli: {source}, line 3: has no text" in refused.stderr.splitlines()[-1]
     bucket.write("pairs.csv", b"premise,hypothesis\na girl is here,a child is here\n")
+    bucket.write("data/rows.csv.gz", b"")
     done = nli_here(*predict)
     assert done.returncode == 0, done.stderr
     (row,) = pl.read_parquet(io.BytesIO(bucket.read("out/labels.parquet") or b"")).to_dicts()
@@ -235,7 +236,9 @@ def test_corpora_and_predictions_may_be_in_a_bucket(
     assert list((workplace / "predictions").iterdir()) == []
     for option, address, named in (
         ("--input", f"{bucket.address}/none.csv", "there is no s3://"),
-        ("--input", "s3://no-such-bucket/rows.csv", "there is no s3://no-such-bucket/rows.csv"),
+        ("--input", "s3://no-such-bucket/rows.csv", "s3://no-such-bucket: there is no such bucket"),
+        ("--output", "s3://no-such-bucket/rows.parquet", "s3://no-such-bucket: there is no such bucket"),
+        ("--input", f"{bucket.address}/data/rows.csv.gz", f"{bucket.address}/data/rows.csv.gz: is compressed"),
         ("--output", f"{bucket.address}/labels.csv", "ends in .parquet"),
         ("--output", "s3://x.parquet", "names no file"),
     ):

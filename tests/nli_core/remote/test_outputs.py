@@ -110,6 +110,7 @@ def test_a_name_that_leads_elsewhere_is_not_safe(tmp_path: Path, name: str) -> N
     assert not are_safe({"model/weights": record, name: record})
     assert are_safe(dict.fromkeys(["model/weights", "..x", "a b"], record))
     assert not are_safe({"model/weights": FileRecord(size=1, sha256="../outputs")})
+    assert not are_safe(dict.fromkeys(["model", "model/weights"], record))
 
 
 def test_a_sealed_manifest_with_a_name_that_leads_elsewhere_is_refused(remote: RemoteOutputs, tmp_path: Path) -> None:
@@ -164,6 +165,7 @@ def test_a_winner_that_is_not_whole_is_replaced(remote: RemoteOutputs, tmp_path:
         ("bucket/nli", "is no address of a bucket; give one that begins with s3://, gs://, az://"),
         ("https://bucket/nli", "is no address of a bucket"),
         ("s3://", "names no bucket"),
+        ("s3://bucket:99/nli", "names no bucket"),
         ("s3://key:secret@bucket/nli", "keys belong into variables"),
         ("https://bucket/nli?X-Amz-Signature=secret", "https://bucket/nli is no address of a bucket"),
         ("s3://bucket/../other", "has a part that is empty or dots"),

@@ -43,30 +43,29 @@ def _names(bucket: Bucket) -> set[str]:
 
 def test_nothing_goes_before_the_grace_is_over(bucket: Bucket, outputs: list[Output]) -> None:
     bucket.write("blobs/lost", b"of a push that was cut off")
-    assert unneeded(bucket, kept=set()).entries == []
+    assert unneeded(bucket, outputs_too=True).entries == []
 
 
-def test_what_nobody_needs_goes_in_two_sweeps(
+def test_what_nobody_needs_goes_in_sweeps(
     bucket: Bucket, outputs: list[Output], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nli_core.remote.sweep.GRACE", timedelta(days=-1))
     bucket.write("blobs/lost", b"of a push that was cut off")
-    kept, goes = outputs
-    first = unneeded(bucket, kept={kept.key})
+    kept, _ = outputs
+    first = unneeded(bucket)
     assert {entry.name for entry in first.entries} == {
         "blobs/lost",
-        f"outputs/finetune/{goes.key}.json",
         f"checkpoints/finetune/{kept.key}/step-00000001.json",
     }
-    assert first.delete() == 3
-    second = unneeded(bucket, kept={kept.key})
-    assert len(second.entries) == 2  # the file of the output that went, and the checkpoint's
-    assert f"blobs/{goes.manifest.files['own'].sha256}" in {entry.name for entry in second.entries}
-    assert second.delete() == 2
-    assert unneeded(bucket, kept={kept.key}).entries == []
+    assert first.delete() == 2
+    assert unneeded(bucket).delete() == 1  # the file of the checkpoint that went
+    assert unneeded(bucket).entries == []
     assert damages_of(bucket) == []
     assert RemoteOutputs(bucket).pull(kept.manifest, tmp_path / "pulled")
     assert RemoteCheckpoints(bucket, "finetune", "f" * 64).pull(tmp_path / "there", tmp_path / "scratch")
+    assert unneeded(bucket, outputs_too=True).delete() == 2
+    assert unneeded(bucket).delete() == 3
+    assert {name.partition("/")[0] for name in _names(bucket)} == {"blobs", "checkpoints"}  # of the other training
 
 
 def test_an_object_that_is_renewed_meanwhile_stays(
@@ -76,7 +75,7 @@ def test_an_object_that_is_renewed_meanwhile_stays(
     bucket.delete([f"outputs/finetune/{outputs[1].key}.json"])
     with monkeypatch.context() as aged:
         aged.setattr("nli_core.remote.sweep.GRACE", timedelta(days=-1))
-        sweep = unneeded(bucket, kept={outputs[0].key})
+        sweep = unneeded(bucket)
     assert own in {entry.name for entry in sweep.entries}
     while bucket.entry(own) in sweep.entries:  # moto's clock has seconds
         bucket.write(own, b"\x01")
