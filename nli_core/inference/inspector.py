@@ -71,7 +71,7 @@ class Inspector:
 
         Raises:
             UserError: the model was fine-tuned on pairs and there is no hypothesis, or the other way round; or an
-                output is no number.
+                output is NaN or infinite.
         """
         if self._inputs:
             check_inputs(self._inputs, pairs=hypothesis is not None)
@@ -81,5 +81,5 @@ class Inspector:
         with torch.inference_mode():
             outputs = self.encoder.outputs(batch.input_ids, batch.token_type_ids, batch.lengths)
         if not bool(outputs.sequence.isfinite().all()):
-            raise UserError(f"the model's outputs for {reprlib.repr(premise)} are no numbers; train it again")
+            raise UserError(f"the model's outputs for {reprlib.repr(premise)} are NaN or infinite; train it again")
         return Inspected(examples.input_ids.tolist(), self._tokenizer.tokens(examples.input_ids), outputs)

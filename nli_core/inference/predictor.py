@@ -38,7 +38,7 @@ class Predictor:
 
         Raises:
             UserError: the model is for pairs and there are no hypotheses, or the other way round; or an output is
-                no number.
+                NaN or infinite.
         """
         check_inputs(self.inputs, pairs=hypotheses is not None)
         second = None if hypotheses is None else Texts.of(hypotheses)
@@ -48,7 +48,7 @@ class Predictor:
         faulty = ~np.isfinite(probabilities).all(axis=1)
         if faulty.any():
             text = reprlib.repr(premises[int(faulty.argmax())])
-            raise UserError(f"the model's outputs for {text} are no numbers; train it again")
+            raise UserError(f"the model's outputs for {text} are NaN or infinite; train it again")
         return probabilities
 
 

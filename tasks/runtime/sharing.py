@@ -16,7 +16,7 @@ from nli_core.errors import UserError
 from nli_core.log import LOGGER
 from nli_core.run.plan import Elsewhere
 from nli_core.store.claim import Claim
-from nli_core.store.manifest import KeyInputs, Output
+from nli_core.store.manifest import KeyInputs, Manifest, Output
 from nli_core.store.store import stage_key
 from tasks.runtime.progress import StageProgress
 from tasks.settings import REMOTE, Settings
@@ -63,18 +63,19 @@ def pull_output(settings: Settings, claim: Claim, stop: ShouldStop) -> Output | 
     if remote is None:
         return None
 
-    def pull() -> Output | None:
+    def pull() -> Manifest | None:
         manifest = remote.manifest(claim.stage, claim.key)
         if manifest:
             with StageProgress(claim.stage, stop) as progress:
                 if remote.pull(manifest, claim.pulled, progress):
-                    return claim.adopt(manifest)
+                    return manifest
         return None
 
-    pulled = _try(settings, pull, stop, otherwise=f"{claim.stage}: running here")
-    if pulled is None:
-        shutil.rmtree(claim.pulled, ignore_errors=True)
-    return pulled
+    manifest = _try(settings, pull, stop, otherwise=f"{claim.stage}: running here")
+    if manifest:
+        return claim.adopt(manifest)
+    shutil.rmtree(claim.pulled, ignore_errors=True)
+    return None
 
 
 def pulled_from_bucket(settings: Settings) -> Elsewhere:
@@ -116,19 +117,21 @@ def push_output(settings: Settings, claim: Claim, output: Output, stop: ShouldSt
     marker.parent.mkdir(exist_ok=True)
     marker.touch()
 
-    def push() -> Output:
-        chosen = output
+    def push() -> Manifest:
         with StageProgress(claim.stage, stop) as progress:
             first = remote.push(output, replace=replace, progress=progress)
-            if first.files != output.manifest.files and remote.pull(first, claim.pulled, progress):
-                LOGGER.info("%s: another machine was first; taking its output", claim.stage)
-                chosen = claim.adopt(first)
+            same = first.files == output.manifest.files or not remote.pull(first, claim.pulled, progress)
         remote.delete_checkpoints(claim.stage, claim.key)
-        marker.unlink(missing_ok=True)
-        return chosen
+        return output.manifest if same else first
 
     later = f"{claim.stage}: not pushed; a later run pushes it, or `nli store push`"
-    return _try(settings, push, stop, otherwise=later) or output
+    first = _try(settings, push, stop, otherwise=later)
+    if first:
+        marker.unlink(missing_ok=True)
+    if first is None or first is output.manifest:
+        return output
+    LOGGER.info("%s: another machine was first; taking its output", claim.stage)
+    return claim.adopt(first)
 
 
 def is_unpushed(settings: Settings, stage: Stage, key: str) -> bool:

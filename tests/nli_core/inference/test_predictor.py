@@ -37,9 +37,9 @@ def test_the_tokenizer_for_many_texts_changes_no_answer(model: Path) -> None:
 def test_outputs_that_are_no_numbers_are_an_error(model: Path) -> None:
     tensors = load_file(model / "model.safetensors")
     save_file({name: torch.full_like(tensor, 3e38) for name, tensor in tensors.items()}, model / "model.safetensors")
-    with pytest.raises(UserError, match=r"^the model's outputs for 'A man plays a guitar.' are no numbers"):
+    with pytest.raises(UserError, match=r"^the model's outputs for 'A man plays a guitar.' are NaN or infinite"):
         Predictor(model).probabilities(PREMISES, HYPOTHESES)
-    with pytest.raises(UserError, match=r"^the model's outputs for 'a' are no numbers"):
+    with pytest.raises(UserError, match=r"^the model's outputs for 'a' are NaN or infinite"):
         Inspector(model).inspect("a", "b")
 
 
