@@ -1,6 +1,7 @@
 """Defaults for libraries that neither phone home nor fill the terminal."""
 
 import os
+import warnings
 
 from tasks.settings import debugging
 
@@ -15,6 +16,7 @@ def set_library_defaults() -> None:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "nli",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # lines from before a flow starts
     }
+    warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")  # an error says so, in one line
     if not debugging():
         # Errors reach the terminal as one line; tracebacks are in the flow run's log.
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}

@@ -34,7 +34,7 @@ class Server:
         """Return once the server answers.
 
         Raises:
-            UserError: it ended by itself or did not answer in time.
+            UserError: it ended by itself, since its port is in use or not, or did not answer in time.
         """
         give_up = time.monotonic() + _START_SECONDS
         while time.monotonic() < give_up and self.process.poll() is None:
@@ -42,6 +42,9 @@ class Server:
                 if self.process.poll() is None:
                     return
             time.sleep(0.1)
+        port = int(self.address.rpartition(":")[2])
+        if self.process.poll() is not None and port_is_taken(port):
+            raise UserError(f"{self.name}: another program has taken port {port} meanwhile; choose another")
         by_hand = {"Prefect": "prefect server start", "MLflow": "mlflow server"}[self.name]
         raise UserError(f"{self.name} did not start at {self.address}; start it by hand (`{by_hand}`) to see why")
 

@@ -14,6 +14,13 @@ from nli_core.errors import UserError, disk_refusal, reason_of
 from tasks.settings import Settings
 from tasks.tracking.database import check_database
 
+# What SQLite says, and what to do about it.
+_REMEDIES = {
+    "readonly database": "make it writable, or put it back if it was deleted",
+    "disk is full": "free some space there",
+    "database is locked": "wait for the process that has locked it",
+}
+
 
 @contextmanager
 def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
@@ -40,9 +47,10 @@ def mlflow_client(settings: Settings) -> Iterator[MlflowClient]:
                 "then rerun"
             ) from None
         # Without its cause, whose words and addresses Prefect would log too.
+        reason = reason_of_mlflow(error)
+        remedy = next((remedy for sign, remedy in _REMEDIES.items() if sign in reason), "fix it")
         raise UserError(
-            f"MLflow at {settings.shown_tracking_uri} failed ({reason_of_mlflow(error)}); fix it, then rerun the "
-            "command to resume"
+            f"MLflow at {settings.shown_tracking_uri} failed ({reason}); {remedy}, then rerun the command to resume"
         ) from None
 
 

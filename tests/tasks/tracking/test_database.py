@@ -70,3 +70,12 @@ def test_a_deleted_run_of_a_cached_training_is_made_again(
     assert again.mlflow_run_id != finished_run.mlflow_run_id
     assert client.get_run(str(again.mlflow_run_id)).data.metrics["test/accuracy"] == again.metrics["test/accuracy"]
     assert run_pipeline().mlflow_run_id == again.mlflow_run_id
+
+
+def test_a_database_that_cannot_be_written_is_named_with_its_remedy(finished_run: RunSummary, workplace: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"failed \(attempt to write a readonly database\); make it writable"),
+        mlflow_client(Settings.from_environment()) as client,
+    ):
+        (workplace / "mlflow.db").unlink()
+        client.set_tag(str(finished_run.mlflow_run_id), "a", "b")
