@@ -107,6 +107,7 @@ def test_training_continues_without_its_tracking_database(
         _line_with(running, "finetune: ")  # it goes on
         running.send_signal(signal.SIGINT)
         _line_with(running, "stopped at a checkpoint")
+        running.communicate(timeout=30)
 
 
 @pytest.mark.slow
