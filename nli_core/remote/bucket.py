@@ -181,7 +181,7 @@ def _open(address: str, setting: str, sends: int = 0) -> "ObjectStore":
         raise UserError(f"{setting}: keys belong into variables such as AWS_SECRET_ACCESS_KEY, and not into an address")
     if not _NAME.fullmatch(bucket):
         raise UserError(f"{setting}: {shown} names no bucket, give one such as s3://bucket/prefix")
-    if {"", ".", ".."} & set(prefix.split("/")[: None if prefix else 0]):
+    if prefix and {"", ".", ".."} & set(prefix.split("/")):
         raise UserError(f"{setting}: {shown} has a part that is empty or dots; name folders alone")
     client: ClientConfig = {
         "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),

@@ -10,11 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from nli_core.callbacks import Progress, no_progress
 from nli_core.config import Stage
-from nli_core.hashing import file_sha256
 from nli_core.log import LOGGER
 from nli_core.remote.blobs import are_safe, pull_files, push_files
 from nli_core.remote.bucket import Bucket
-from nli_core.store.manifest import FileRecord
+from nli_core.store.manifest import FileRecord, records_of
 
 CHECKPOINTS = "checkpoints"
 _RECORDS = TypeAdapter(dict[str, FileRecord])
@@ -29,11 +28,7 @@ class RemoteCheckpoints:
 
     def push(self, checkpoint: Path) -> None:
         """Bring a checkpoint's folder to the bucket, and delete the older ones there."""
-        paths = sorted(path for path in checkpoint.rglob("*") if path.is_file())
-        records = {
-            str(path.relative_to(checkpoint)): FileRecord(size=path.stat().st_size, sha256=file_sha256(path))
-            for path in paths
-        }
+        records = records_of(checkpoint)
         push_files(self.bucket, checkpoint, records, no_progress)
         name = f"{self._folder}/{checkpoint.name}.json"
         self.bucket.write(name, _RECORDS.dump_json(records))

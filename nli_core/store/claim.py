@@ -9,8 +9,7 @@ from typing import Any
 
 from nli_core import atomic
 from nli_core.config import Stage
-from nli_core.hashing import file_sha256
-from nli_core.store.manifest import MANIFEST_NAME, FileRecord, KeyInputs, Manifest, Output
+from nli_core.store.manifest import MANIFEST_NAME, KeyInputs, Manifest, Output, records_of
 
 PARTIAL_SUFFIX = ".partial"
 DISCARDED_SUFFIX = ".discarded"
@@ -39,16 +38,11 @@ class Claim:
         `made_with` describes code, versions and hardware, for whoever repeats the work.
         """
         shutil.rmtree(self.scratch, ignore_errors=True)
-        files = {
-            str(path.relative_to(self.partial)): FileRecord(size=path.stat().st_size, sha256=file_sha256(path))
-            for path in sorted(self.partial.rglob("*"))
-            if path.is_file()
-        }
         manifest = Manifest(
             stage=self.stage,
             key=self.key,
             ingredients=self._inputs,
-            files=files,
+            files=records_of(self.partial),
             facts=dict(facts),
             made_with=dict(made_with or {}),
             seconds=round(time.monotonic() - self._started, 3),

@@ -25,6 +25,14 @@ class FileRecord(BaseModel):
     sha256: str
 
 
+def records_of(folder: Path) -> dict[str, FileRecord]:
+    """Hash every file below `folder`; keys are the paths from there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): FileRecord(size=path.stat().st_size, sha256=file_sha256(path)) for path in paths
+    }
+
+
 class Manifest(BaseModel):
     """Files, key inputs and facts of a finished output. Its presence means that the output is complete.
 

@@ -45,6 +45,8 @@ def predict_file(
     """
     if Path(target).suffix != ".parquet":
         raise UserError(f"{target}: name a file that ends in .parquet for the predictions")
+    if source == target:
+        raise UserError(f"{target}: is the input; name another file for the predictions")
     if is_bucket(target):
         check_bucket(target, "--output")
     with ExitStack() as stack:
@@ -54,7 +56,7 @@ def predict_file(
             fetch_object(source, here, "--input", progress)
         if not is_bucket(target):
             return _predict_file(settings, model, here, Path(target), columns, progress, shown=source)
-        waiting = settings.store.root.parent / "predictions" / f"{canonical_digest(target)}{Path(target).suffix}"
+        waiting = settings.store.root.parent / "predictions" / f"{canonical_digest(target)}.parquet"
         waiting.parent.mkdir(parents=True, exist_ok=True)
         facts = _predict_file(settings, model, here, waiting, columns, progress, shown=source)
         send_object(waiting, target, "--output")

@@ -41,18 +41,9 @@ class CheckpointMirror:
         """Fetch the newest checkpoint and begin to mirror."""
         if self._remote is None:
             return
+        if not is_away(self._settings):
+            self._look_up(self._remote)
         self._thread.start()
-        if is_away(self._settings):
-            return
-        folder = self._claim.partial / CHECKPOINTS
-        try:
-            if self._fresh:
-                wait_for(self._remote.delete, self._stop)
-            elif name := wait_for(partial(self._remote.pull, folder, self._claim.scratch), self._stop):
-                LOGGER.info("finetune: resuming from %s of %s", name, self._remote.bucket.address)
-                self._mirrored = name
-        except BucketError as error:
-            LOGGER.warning("finetune: no checkpoint was looked up (%s)", error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -64,6 +55,17 @@ class CheckpointMirror:
         self._thread.join()
         if isinstance(error, StoppedError):
             self._mirror()
+
+    def _look_up(self, remote: RemoteCheckpoints) -> None:
+        folder = self._claim.partial / CHECKPOINTS
+        try:
+            if self._fresh:
+                wait_for(remote.delete, self._stop)
+            elif name := wait_for(partial(remote.pull, folder, self._claim.scratch), self._stop):
+                LOGGER.info("finetune: resuming from %s of %s", name, remote.bucket.address)
+                self._mirrored = name
+        except BucketError as error:
+            LOGGER.warning("finetune: no checkpoint was looked up (%s)", error)
 
     def _work(self) -> None:
         while not self._over.wait(self._seconds):
