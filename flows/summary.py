@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from nli_core.config import Stage
@@ -14,6 +16,7 @@ from tasks.runtime.progress import artifact_key
 from tasks.settings import Settings
 from tasks.stages.base import StageResult
 
+MLFLOW_RUN_LABEL = "nli.mlflow_run_id"  # of a flow run that completed, for programs that wait for it
 Results = Mapping[Stage, StageResult]
 
 
@@ -55,6 +58,9 @@ def summarize(recipe: str, results: Results, promotion: str | None = None) -> Ru
     """Summarize the stages of a run, and leave the summary in Prefect too."""
     _leave_artifact(recipe, results, promotion)
     runs = [result.mlflow_run_id for result in results.values() if result.mlflow_run_id]
+    if runs:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run_labels(UUID(str(flow_run.id)), {MLFLOW_RUN_LABEL: runs[-1]})
     measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
     return RunSummary(
         recipe=recipe,

@@ -1,103 +1,184 @@
 """Run a recipe with several values and seeds: one concurrent trial per GPU, or one on a CPU."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from functools import partial
-from queue import SimpleQueue
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextvars import copy_context
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
 from flows.lifecycle import cancelled, ends, lifetime
 from flows.local.devices import DeviceSlot, allocate_devices
-from flows.local.trial_worker import TrialProcess, run_trial
+from flows.local.trial import TrialRunner
+from flows.summary import MLFLOW_RUN_LABEL
+from flows.trials import PendingRun, TrialQueue
+from nli_core.callbacks import StoppedError
 from nli_core.errors import UserError
-from nli_core.evaluation.sweep import Trial, sweep_markdown
-from nli_core.log import LOGGER
+from nli_core.evaluation.sweep import SweepResult, sweep_markdown
 from nli_core.run.config import RunConfig
-from nli_core.run.sweep import Sweep
+from nli_core.run.sweep import PruningRule, Sweep
 from tasks.runtime.cancellation import CancellationToken
 from tasks.runtime.progress import artifact_key
+from tasks.runtime.study import Study, study_faults
 from tasks.settings import Settings
-from tasks.tracking.sweep_run import adopt, publish_sweep, sweep_run
+from tasks.tracking.sweep_run import SweepTrainings, publish_sweep, sweep_run
+
+DEFAULT_TRIALS = 20
+_LOOK_SECONDS = 2.0  # between two looks at dev's accuracy in MLflow
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """What a sweep found, and its MLflow run."""
+
+    mlflow_run_id: str
+    result: SweepResult
 
 
 @flow(name="sweep", flow_run_name="sweep {recipe}", **ends)
 def sweep(
     config: RunConfig,
-    grid: dict[str, list[Any]],
+    grid: dict[str, list[Any]] | None = None,
     seeds: int = 1,
     recipe: str = "custom",
     jobs: int | None = None,
-) -> dict[str, Any]:
-    """Run a recipe for all products of some values, each with some seeds; trials share cached stages.
+    search: dict[str, str] | None = None,
+    trials: int | None = None,
+    prune: PruningRule | None = None,
+) -> SweepSummary:
+    """Run a recipe for all products of some values, or for values that a search draws; each with some seeds.
 
-    Rerun an interrupted sweep to resume it. A failed trial does not stop the others.
+    Rerun an interrupted sweep to resume it. A failed trial does not stop the others. Trials share cached stages.
 
     Args:
         config: The recipe's configuration.
-        grid: Values to try by field, such as {"finetune.learning_rate": [1e-5, 3e-5]}.
-        seeds: How many seeds each of their products gets, counted from the config's.
+        grid: Values to try by field, such as {"finetune.learning_rate": [1e-5, 3e-5]}: all products.
+        seeds: How many seeds each trial gets, counted from the config's; dev's mean over them is the trial's.
         recipe: The recipe's name.
-        jobs: Number of concurrent trials; by default one per GPU, else one.
+        jobs: Number of concurrent runs; by default one per GPU, else one.
+        search: What Optuna may draw by field: "log(1e-5,5e-4)", "uniform(0,0.3)", "int(8,64)", or values: "16,32".
+        trials: How many trials a search has, those of earlier runs of the same search included; by default 20.
+        prune: The rule by which bad trials are stopped early: median, or hyperband. They keep their checkpoints.
 
     Raises:
         UserError: a field or value is invalid, and nothing ran; or a trial failed.
     """
-    asked, settings = Sweep(recipe, config, grid, seeds), Settings.from_environment()
-    plan, slots = list(asked.trials()), allocate_devices(jobs)
+    asked, settings = Sweep(recipe, config, grid or {}, search or {}, seeds), Settings.from_environment()
+    _check(asked, trials, prune)
+    slots, waiting = allocate_devices(jobs), "sweep: waiting for another process that runs the same sweep"
     try:
-        with lifetime(), sweep_run(settings, asked) as parent:
-            trials, failures = _run_all(plan, settings, parent, recipe, slots)
-            if trials:
-                found = publish_sweep(settings, parent, trials)
-                key = artifact_key(recipe, "sweep")
-                create_markdown_artifact(sweep_markdown(found), key=key, description=f"{recipe}: {len(trials)} runs")
-            if failures:
-                raise UserError(f"sweep: {len(failures)} of {len(plan)} runs failed; {failures[0]}")
-    except CancelledRun as stopped:
-        return cancelled(dict[str, Any], stopped)
-    return {"mlflow_run_id": parent, "trials": trials, "choices": found}
+        with (
+            lifetime(),
+            CancellationToken() as stop,
+            settings.store.lock(f"sweep-{asked.key}", waiting, stop),
+            sweep_run(settings, asked) as parent,
+            study_faults(settings),
+        ):
+            study, trainings = Study(settings, asked, prune), SweepTrainings(settings, parent, recipe)
+            queue = TrialQueue(asked, study, study.resume(trials or DEFAULT_TRIALS, trainings.is_gone))
+            _Driver(
+                queue, trainings, TrialRunner(UUID(str(flow_run.id)), recipe, settings), stop, len(slots), prune
+            ).run_all(slots)
+            result = publish_sweep(settings, parent, asked, study)
+            if result.runs:
+                _leave_artifact(recipe, result)
+            if queue.any_stopped or stop():
+                raise CancelledRun("sweep: stopped; rerun the command to resume")
+            if queue.failures:
+                raise UserError(f"sweep: {len(queue.failures)} of {queue.total} runs failed; {queue.failures[0]}")
+    except (CancelledRun, StoppedError) as stopped:
+        return cancelled(SweepSummary, str(stopped))
+    return SweepSummary(parent, result)
 
 
-def _run_all(
-    plan: Sequence[tuple[str, RunConfig]], settings: Settings, parent: str, recipe: str, slots: Sequence[DeviceSlot]
-) -> tuple[list[Trial], list[str]]:
-    """Run every trial; return the completed ones in the plan's order, and the messages of those that failed.
+def _check(asked: Sweep, trials: int | None, prune: PruningRule | None) -> None:
+    asked.check()
+    if trials is not None and not asked.search:
+        raise UserError("sweep: --trials is the number of trials of a --search; a grid has all its products")
+    if trials is not None and trials < 1:
+        raise UserError(f"sweep: --trials: {trials} is below 1")
+    if prune and asked.config.finetune.epochs == 1 and "finetune.epochs" not in asked.fields:
+        raise UserError(
+            "sweep: --prune looks at dev after each epoch, and finetune.epochs is 1; set more epochs, or leave it out"
+        )
 
-    Raises:
-        CancelledRun: the sweep was told to stop and its trials have stopped at a checkpoint, or one trial was.
-    """
-    trials, failures, any_cancelled = [], [], False
-    processes = [TrialProcess(slot, has_terminal=len(slots) == 1) for slot in slots]
-    free: SimpleQueue[TrialProcess] = SimpleQueue()
-    for process in processes:
-        free.put(process)
-    with CancellationToken() as stop, ExitStack() as at_end:
-        threads = at_end.enter_context(ThreadPoolExecutor(len(processes)))
-        for process in processes:
-            at_end.callback(process.close)
-        run_one = partial(run_trial, recipe=recipe, free=free, parent=str(flow_run.id), should_stop=stop)
-        futures = [
-            threads.submit(run_one, values, config, title=f"{number}/{len(plan)}")
-            for number, (values, config) in enumerate(plan, start=1)
-        ]
-        for number, future in enumerate(futures, start=1):
+
+def _leave_artifact(recipe: str, result: SweepResult) -> None:
+    key, description = artifact_key(recipe, "sweep"), f"{recipe}: {len(result.runs)} runs"
+    create_markdown_artifact(sweep_markdown(result), key=key, description=description)
+
+
+@dataclass
+class _Driver:
+    """Runs what is in the queue, on each device one run after the other."""
+
+    queue: TrialQueue
+    trainings: SweepTrainings
+    runner: TrialRunner
+    stop: CancellationToken
+    concurrent: int
+    prune: PruningRule | None
+    is_broken: bool = False
+
+    def run_all(self, slots: Sequence[DeviceSlot]) -> None:
+        """Run everything, and return when all has ended. A second Ctrl-C kills the processes."""
+        with ThreadPoolExecutor(len(slots)) as threads:
+            working = [threads.submit(copy_context().run, self._work, slot) for slot in slots]
             try:
-                trials.append(future.result())
-            except CancelledRun:
-                any_cancelled = True
-                continue
+                for each in as_completed(working):
+                    each.result()
+            except Exception:
+                self.is_broken = True  # the others stop at a checkpoint
+                raise
+            except BaseException:
+                self.runner.give_up()
+                raise
+
+    def _work(self, slot: DeviceSlot) -> None:
+        while not self._is_over() and (run := self.queue.next_run()):
+            title = f"{run.place}/{self.queue.total}" if self.concurrent > 1 else None
+            self._note(run, self.runner.run(run.name, run.config, slot, self._is_to_stop(run), title))
+
+    def _is_over(self) -> bool:
+        return self.stop() or self.is_broken
+
+    def _is_to_stop(self, run: PendingRun) -> Callable[[UUID], bool]:
+        last_look = time.monotonic()
+
+        def is_to_stop(flow_run_id: UUID) -> bool:
+            nonlocal last_look
+            if self._is_over():
+                return True
+            if self.prune is None or time.monotonic() - last_look < _LOOK_SECONDS:
+                return False
+            last_look = time.monotonic()
+            try:
+                accuracies = self.trainings.look(str(flow_run_id), run.trial.values, run.seed)
+            except UserError:  # MLflow is away; a later look may find it
+                return False
+            return self.queue.report(run, accuracies)
+
+        return is_to_stop
+
+    def _note(self, run: PendingRun, ended: FlowRun) -> None:
+        state = ended.state
+        assert state
+        if state.is_cancelled():
+            self.queue.stop(run)
+        elif not state.is_completed():
+            self.queue.fail(run, str(state.message))
+        else:
+            run_id = str(ended.labels[MLFLOW_RUN_LABEL])
+            try:
+                dev, accuracies = self.trainings.read(run_id, run.trial.values, run.seed)
             except UserError as error:
-                failures.append(str(error))
-                LOGGER.warning("sweep: %s", error)
+                self.queue.fail(run, str(error))
             else:
-                adopt(settings, parent, recipe, trials[-1])
-            LOGGER.info("sweep: %d of %d runs are done, %d of them failed", number, len(plan), len(failures))
-        if any_cancelled:
-            raise CancelledRun("sweep: stopped; rerun the command to resume")
-    return trials, failures
+                self.queue.finish(run, run_id, dev, accuracies)

@@ -21,8 +21,10 @@ PARALLEL_TRAININGS = "NLI_PARALLEL_TRAININGS"
 DEBUG = "NLI_DEBUG"  # set by `nli --debug`
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 TRACKING = "MLFLOW_TRACKING_URI"
+STUDIES = "NLI_STUDIES"
 _REGISTRY = "MLFLOW_REGISTRY_URI"  # MLflow reads it itself
 _KINDS_OF_MLFLOW = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+_KINDS_OF_STUDIES = ("sqlite", "postgresql", "mysql")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Settings:
             raise UserError(f"{STORE}: {root} is no folder; name another path")
         for variable in (TRACKING, _REGISTRY):
             _check_kind(variable, os.environ.get(variable, ""))
-        tracking_uri = os.environ.get(TRACKING) or _database_beside(root)
+        tracking_uri = os.environ.get(TRACKING) or _database_beside(root, "mlflow.db", TRACKING)
         parallel = os.environ.get(PARALLEL_TRAININGS) == "1"
         return cls(Store(root), tracking_uri, parallel, os.environ.get(REMOTE) or None, _remote_minutes())
 
@@ -69,6 +71,23 @@ class Settings:
     def shown_tracking_uri(self) -> str:
         """The tracking address without user name and password."""
         return without_password(self.tracking_uri)
+
+    @property
+    def studies(self) -> str:
+        """The database of the sweeps' studies: `NLI_STUDIES`, or a file of SQLite beside the store.
+
+        Raises:
+            UserError: it is no database that can hold them, or MLflow's own.
+        """
+        named = os.environ.get(STUDIES)
+        if not named:
+            return _database_beside(self.store.root, "studies.db", STUDIES)
+        if named.partition("://")[0].partition("+")[0] not in _KINDS_OF_STUDIES:
+            kinds = ", ".join(_KINDS_OF_STUDIES)
+            raise UserError(f"{STUDIES}: {without_password(named)} is no database address; name one of {kinds}")
+        if named == self.tracking_uri:
+            raise UserError(f"{STUDIES}: is MLflow's own database; make another one beside it, and name that")
+        return named
 
     @property
     def artifacts(self) -> str | None:
@@ -109,13 +128,13 @@ def _check_kind(variable: str, address: str) -> None:
         )
 
 
-def _database_beside(root: Path) -> str:
+def _database_beside(root: Path, name: str, variable: str) -> str:
     if refused := set("?#%") & set(str(root.parent)):
         raise UserError(
-            f"{STORE}: MLflow's database beside {root} cannot be addressed with {' and '.join(sorted(refused))} in it; "
-            f"choose another path, or set {TRACKING}"
+            f"{STORE}: the database {name} beside {root} cannot be addressed with {' and '.join(sorted(refused))} in "
+            f"it; choose another path, or set {variable}"
         )
-    return f"sqlite:///{root.parent / 'mlflow.db'}"
+    return f"sqlite:///{root.parent / name}"
 
 
 def webhook() -> str | None:

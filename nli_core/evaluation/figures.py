@@ -1,46 +1,31 @@
-"""Figures of a run, as PNG files. Uses no pyplot, and so no global state."""
+"""Figures of a run, as PNG files."""
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from nli_core.arrays import Floats, Ints
 from nli_core.evaluation.significance import SIGNIFICANT, Paired
-from nli_core.printable import printable
+from nli_core.evaluation.style import ACCENT, MOST_INCHES, MOST_ROWS, SECOND, plain, save
 
-_DPI = 130
-_ACCENT = "#2f6db5"
-_SECOND = "#c8553d"
-_MOST_INCHES = 20.0  # of a figure's side: 2,600 pixels
 _MOST_LABELS = 30  # that a matrix shows
 _MOST_BARS = 25
-_MOST_ROWS = 40
 _INCHES_A_CHARACTER = 0.07
-_MOST_CHARACTERS = 40  # of a label
-
-
-def _plain(text: str) -> str:
-    """Return text that matplotlib draws as it is: shortened, and without the dollar signs that begin a formula."""
-    shown = printable(text)
-    shown = shown if len(shown) <= _MOST_CHARACTERS else f"{shown[: _MOST_CHARACTERS - 1]}…"
-    return shown.replace("$", r"\$")
 
 
 def save_confusions(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> None:
     """Draw counts [true label, predicted label] as a matrix, or the most frequent errors of many labels as bars."""
     draw = _draw_matrix if len(labels) <= _MOST_LABELS else _draw_most_confused
-    figure = draw(counts, [_plain(label) for label in labels])
-    figure.axes[0].set_title(_plain(title))
-    _save(figure, path)
+    figure = draw(counts, [plain(label) for label in labels])
+    figure.axes[0].set_title(plain(title))
+    save(figure, path)
 
 
 def _draw_matrix(counts: Ints, labels: list[str]) -> Figure:
     """Draw each count; the shade is the share of the true label."""
-    side = min(max(4.0, 1.1 * len(labels) + 2), _MOST_INCHES)
+    side = min(max(4.0, 1.1 * len(labels) + 2), MOST_INCHES)
     figure = Figure(figsize=(side, side * 0.85), layout="constrained")
     axes = figure.subplots()
     share = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
@@ -69,7 +54,7 @@ def _draw_most_confused(counts: Ints, labels: list[str]) -> Figure:
     figure = Figure(figsize=(9, 0.3 * len(pairs) + 1.6), layout="constrained")
     axes = figure.subplots()
     for row, (true, predicted) in enumerate(pairs):
-        bar = axes.barh(row, errors[true, predicted], color=_ACCENT)
+        bar = axes.barh(row, errors[true, predicted], color=ACCENT)
         axes.bar_label(bar, [f" {errors[true, predicted]:,} ({errors[true, predicted] / counts[true].sum():.0%})"])
     axes.set_yticks(range(len(pairs)), [f"{labels[true]} → {labels[predicted]}" for true, predicted in pairs])
     axes.invert_yaxis()
@@ -83,13 +68,13 @@ def save_reliability_diagram(confidence: Floats, accuracy: Floats, share: Floats
     figure = Figure(figsize=(5, 5.4), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
     above.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, label="calibrated")
-    above.plot(confidence, accuracy, color=_ACCENT, marker="o", markersize=4, label="model")
-    above.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title=_plain(title))
+    above.plot(confidence, accuracy, color=ACCENT, marker="o", markersize=4, label="model")
+    above.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title=plain(title))
     above.legend(frameon=False)
     width = 1 / len(share)
-    below.bar([(index + 0.5) * width for index in range(len(share))], share, width=width * 0.9, color=_ACCENT)
+    below.bar([(index + 0.5) * width for index in range(len(share))], share, width=width * 0.9, color=ACCENT)
     below.set(xlabel="confidence", ylabel="share")
-    _save(figure, path)
+    save(figure, path)
 
 
 def save_learning_curves(
@@ -98,20 +83,20 @@ def save_learning_curves(
     """Train loss (step, loss) against dev loss and accuracy (step, loss, accuracy), by optimiser step."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
-    losses.plot([step for step, _ in train], [loss for _, loss in train], color=_ACCENT, linewidth=1, label="train")
+    losses.plot([step for step, _ in train], [loss for _, loss in train], color=ACCENT, linewidth=1, label="train")
     steps = [step for step, _, _ in dev]
-    losses.plot(steps, [loss for _, loss, _ in dev], color=_SECOND, marker="o", label="dev")
+    losses.plot(steps, [loss for _, loss, _ in dev], color=SECOND, marker="o", label="dev")
     losses.set(xlabel="step", ylabel="loss", title="Loss")
     losses.legend(frameon=False)
-    accuracies.plot(steps, [accuracy for _, _, accuracy in dev], color=_SECOND, marker="o", label="dev")
+    accuracies.plot(steps, [accuracy for _, _, accuracy in dev], color=SECOND, marker="o", label="dev")
     accuracies.set(xlabel="step", ylabel="accuracy", title="Dev accuracy by epoch")
-    _save(figure, path)
+    save(figure, path)
 
 
 def save_attention(weights: Floats, tokens: Sequence[str], title: str, path: Path) -> None:
     """Draw attention weights [token that attends, token that is attended to], with the tokens on both axes."""
-    inches = min(0.28, _MOST_INCHES / len(tokens))  # of one token
-    tokens = [_plain(token) for token in tokens]
+    inches = min(0.28, MOST_INCHES / len(tokens))  # of one token
+    tokens = [plain(token) for token in tokens]
     side = max(4.0, inches * len(tokens) + 1.5) + _INCHES_A_CHARACTER * max(map(len, tokens))
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
@@ -119,9 +104,9 @@ def save_attention(weights: Floats, tokens: Sequence[str], title: str, path: Pat
     size = min(10.0, 36 * inches)  # in points, of 72 to an inch
     axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=size)
     axes.set_yticks(range(len(tokens)), tokens, fontsize=size)
-    axes.set(xlabel="attended to", ylabel="attending token", title=_plain(title))
+    axes.set(xlabel="attended to", ylabel="attending token", title=plain(title))
     figure.colorbar(image, ax=axes, shrink=0.7, label="attention weight")
-    _save(figure, path)
+    save(figure, path)
 
 
 def save_differences(parts: Sequence[tuple[str, Paired]], path: Path) -> None:
@@ -129,44 +114,19 @@ def save_differences(parts: Sequence[tuple[str, Paired]], path: Path) -> None:
 
     What could be chance (McNemar's test) is grey. Of very many parts, the first and the surest differences are drawn.
     """
-    if len(parts) > _MOST_ROWS:
-        surest = sorted(range(1, len(parts)), key=lambda index: parts[index][1].p_value)[: _MOST_ROWS - 1]
+    if len(parts) > MOST_ROWS:
+        surest = sorted(range(1, len(parts)), key=lambda index: parts[index][1].p_value)[: MOST_ROWS - 1]
         parts = [parts[index] for index in (0, *sorted(surest))]
     figure = Figure(figsize=(7.5, 0.42 * len(parts) + 1.2), layout="constrained")
     axes = figure.subplots()
     for row, (_, paired) in enumerate(parts):
         better, worse = paired.difference > 0, paired.difference < 0
         shown = paired.p_value < SIGNIFICANT
-        colour = _ACCENT if shown and better else _SECOND if shown and worse else "grey"
+        colour = ACCENT if shown and better else SECOND if shown and worse else "grey"
         axes.plot([100 * paired.low, 100 * paired.high], [row, row], color=colour, linewidth=2)
         axes.plot(100 * paired.difference, row, color=colour, marker="o")
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(parts)), [f"{_plain(name)} ({paired.examples:,})" for name, paired in parts])
+    axes.set_yticks(range(len(parts)), [f"{plain(name)} ({paired.examples:,})" for name, paired in parts])
     axes.invert_yaxis()
     axes.set(xlabel="difference in accuracy, points (95 % bootstrap intervals)")
-    _save(figure, path)
-
-
-def save_sweep(accuracies: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Draw dev accuracies by the values tried: a dot for each run, a bar at their mean; the first on top.
-
-    Of very many values, the first are drawn.
-    """
-    accuracies = dict(list(accuracies.items())[:_MOST_ROWS])
-    figure = Figure(figsize=(8, 0.45 * len(accuracies) + 1.4), layout="constrained")
-    axes = figure.subplots()
-    for row, runs in enumerate(accuracies.values()):
-        axes.plot(runs, [row] * len(runs), "o", color=_ACCENT, markersize=5, alpha=0.7)
-        axes.plot([fmean(runs)], [row], "|", color=_SECOND, markersize=18, markeredgewidth=2)
-    axes.set_yticks(range(len(accuracies)), [_plain(values) for values in accuracies])
-    axes.set_ylim(len(accuracies) - 0.5, -0.5)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.set(xlabel="accuracy on dev; each seed a dot, their mean a bar")
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # which draws a box for it
-        figure.savefig(path, dpi=_DPI)
+    save(figure, path)

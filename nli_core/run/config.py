@@ -79,7 +79,7 @@ def _explain(error: ValidationError) -> str:
     details = error.errors(include_url=False)
     lines = []
     for detail in details:
-        if any(each["loc"][:-1] == detail["loc"] for each in details):
+        if any(each["loc"] and each["loc"][:-1] == detail["loc"] for each in details):
             continue  # what is wrong within says more
         # A tagged union puts the tag into the location (corpus.snli.sha256); users know the field without it.
         path = [str(part) for part in detail["loc"]]

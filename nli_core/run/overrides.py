@@ -1,4 +1,4 @@
-"""Change single fields of a config: `--set section.field=value` and `--grid section.field=value,value`."""
+"""Change single fields of a config: `--set section.field=value`, `--grid section.field=value,value`."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -25,23 +25,43 @@ def override(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, An
     return changed
 
 
+def split_settings(option: str, settings: Sequence[str], example: str) -> dict[str, str]:
+    """Split `dotted.field=text` settings into the text of each field.
+
+    Raises:
+        UserError: a setting is not of that form, or its field is named twice.
+    """
+    texts: dict[str, str] = {}
+    for setting in settings:
+        path, text = _split(option, setting, example)
+        if path in texts:
+            raise UserError(f"{option} {setting}: the field is named twice")
+        texts[path] = text
+    return texts
+
+
 def parse_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
     """Read the values of each field in `dotted.field=YAML value,YAML value`.
 
     Raises:
         UserError: a setting is not of that form, has no value, or its field is named twice.
     """
-    grid: dict[str, list[Any]] = {}
-    for setting in settings:
-        path, text = _split("--grid", setting, "finetune.learning_rate=5e-5,1e-4")
-        values = _read_yaml("--grid", setting, f"[{text}]")
-        fault = "the field is named twice" if path in grid else "has no values" if not values else None
-        if fault is None and any(value in values[:index] for index, value in enumerate(values)):
-            fault = "has a duplicate value"
-        if fault:
-            raise UserError(f"--grid {setting}: {fault}")
-        grid[path] = values
-    return grid
+    texts = split_settings("--grid", settings, "finetune.learning_rate=5e-5,1e-4")
+    return {path: parse_values("--grid", f"{path}={text}", text) for path, text in texts.items()}
+
+
+def parse_values(option: str, setting: str, text: str) -> list[Any]:
+    """Read `YAML value,YAML value`; `option` and `setting` are for the error.
+
+    Raises:
+        UserError: it is malformed, has no value, or the same value twice.
+    """
+    values: list[Any] = _read_yaml(option, setting, f"[{text}]")
+    if not values:
+        raise UserError(f"{option} {setting}: has no values")
+    if any(value in values[:index] for index, value in enumerate(values)):
+        raise UserError(f"{option} {setting}: has a duplicate value")
+    return values
 
 
 def with_field(config: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:

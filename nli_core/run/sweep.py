@@ -1,52 +1,93 @@
-"""A sweep: a recipe's config, the values to try, and the trials that follow from them."""
+"""A sweep: a recipe's config, what to try, and the trials that follow: a choice of values each, run with every seed."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
+from nli_core.config import STAGES
 from nli_core.errors import UserError
+from nli_core.evaluation.sweep import Values
 from nli_core.hashing import canonical_digest
 from nli_core.run.config import RunConfig, parse_config
 from nli_core.run.overrides import with_field
+from nli_core.run.plan import key_inputs, stage_code
+from nli_core.run.space import Interval, Space, parse_space
 
-UNCHANGED = "as it is"  # the values of a trial that only differs in its seed
+PruningRule = Literal["median", "hyperband"]
+"""How bad trials are stopped early: below the median of the earlier ones, or by Hyperband (Li et al. 2018)."""
+
 _SEED = "finetune.seed"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What to try: a recipe's config, the values of each field, and how many seeds each of their products gets."""
+    """What to try: all products of the grid's values, or what a search draws, each with some seeds."""
 
     recipe: str
     config: RunConfig
-    grid: Mapping[str, Sequence[Any]]
-    seeds: int
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    search: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 1
 
     @property
-    def key(self) -> str:
-        """The same for the same sweep, so that a resumed one finds its MLflow run."""
-        return canonical_digest([self.recipe, self.config.model_dump(mode="json"), self.grid, self.seeds])
+    def fields(self) -> list[str]:
+        """The names of the fields that are tried."""
+        return [*self.grid, *self.search]
 
-    def trials(self) -> Iterator[tuple[str, RunConfig]]:
-        """Yield each trial's values as text, and its config.
+    @cached_property
+    def space(self) -> Space:
+        """What a search may draw."""
+        return parse_space(self.search)
+
+    @cached_property
+    def key(self) -> str:
+        """The same for the same sweep of the same data by the same code, so that a rerun resumes it."""
+        plain = [self.recipe, self.config.model_dump(mode="json"), self.grid, self.search, self.seeds]
+        downloads = {canonical_digest(key_inputs("download", config, {})) for config in self._examples()}
+        return canonical_digest([plain, sorted(downloads), [stage_code(stage, self.config).digest for stage in STAGES]])
+
+    def check(self) -> None:
+        """Look at everything that a trial could be refused for.
 
         Raises:
             UserError: a field or value is invalid, or no trial follows.
         """
+        if self.grid and self.search:
+            raise UserError("sweep: --grid and --search exclude each other; a search takes values too: FIELD=V1,V2")
         if self.seeds < 1 or not all(self.grid.values()):
             raise UserError("sweep: give each field of the grid a value, and at least one seed")
-        if _SEED in self.grid and self.seeds > 1:
-            raise UserError(f"sweep: {_SEED} is in --grid and conflicts with --seeds; use one of them")
-        plain = self.config.model_dump(mode="json", exclude_unset=True)
+        if _SEED in self.fields and self.seeds > 1:
+            option = "--grid" if self.grid else "--search"
+            raise UserError(f"sweep: {_SEED} is in {option} and conflicts with --seeds; use one of them")
+        for _config in self._examples():
+            pass
+
+    def products(self) -> Iterator[Values]:
+        """Yield all products of the grid's values; of no grid, one without values."""
         for values in itertools.product(*self.grid.values()):
-            chosen = dict(zip(self.grid, values, strict=True))
-            first = int(chosen.get(_SEED, self.config.finetune.seed))
-            for seed in range(first, first + self.seeds):
-                changed = plain
-                for field, value in {**chosen, _SEED: seed}.items():
-                    changed = with_field(changed, field, value)
-                yield (
-                    ", ".join(f"{field}={value}" for field, value in chosen.items()) or UNCHANGED,
-                    parse_config(changed),
-                )
+            yield dict(zip(self.grid, values, strict=True))
+
+    def runs(self, values: Values) -> list[RunConfig]:
+        """Return the config of each run of a trial: one per seed.
+
+        Raises:
+            UserError: a value is invalid.
+        """
+        plain = self.config.model_dump(mode="json", exclude_unset=True)
+        for name, value in values.items():
+            plain = with_field(plain, name, value)
+        first = int(values.get(_SEED, self.config.finetune.seed))
+        return [parse_config(with_field(plain, _SEED, seed)) for seed in range(first, first + self.seeds)]
+
+    def _examples(self) -> Iterator[RunConfig]:
+        """Yield every config of a grid; of a search, some of each interval, and those with each value."""
+        tried = self.products() if not self.search else ({name: value} for name, value in self._samples())
+        for values in tried:
+            yield from self.runs(values)
+
+    def _samples(self) -> Iterator[tuple[str, Any]]:
+        for name, tried in self.space.items():
+            for value in tried.samples if isinstance(tried, Interval) else tried:
+                yield name, value

@@ -51,6 +51,14 @@ def register_run(settings: Settings, own: str, mark_dead: MarkDead) -> Iterator[
             (folder / own).unlink(missing_ok=True)
 
 
+def mark_ended(settings: Settings, own: str, mark_dead: MarkDead, reason: str) -> None:
+    """Mark a flow run whose process has ended, unless it says itself how it ended."""
+    _mark_if_dead(_folder(settings) / own, settings, mark_dead, reason)
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=_filter(own)):
+            _mark_crashed(client, run, reason)  # one that ended before it registered
+
+
 def defer_status(settings: Settings, own: str) -> None:
     """Leave it to the next flow run to close this one's MLflow run, because MLflow is unreachable."""
     (_folder(settings) / f"{own}{_DEFERRED}").touch()
@@ -97,7 +105,7 @@ def _locked(path: Path) -> Iterator[None]:
             return
 
 
-def _mark_if_dead(path: Path, settings: Settings, mark_dead: MarkDead) -> None:
+def _mark_if_dead(path: Path, settings: Settings, mark_dead: MarkDead, reason: str = _DIED) -> None:
     if path.name.endswith(_DEFERRED):
         own = path.name.removesuffix(_DEFERRED)
         if not path.with_name(own).exists():  # otherwise it may still mark its MLflow run itself
@@ -109,7 +117,7 @@ def _mark_if_dead(path: Path, settings: Settings, mark_dead: MarkDead) -> None:
             return
         with get_client(sync_client=True) as client:
             for run in client.read_flow_runs(flow_run_filter=_filter(path.name)):
-                _mark_crashed(client, run)
+                _mark_crashed(client, run, reason)
                 mark_dead(settings, str(run.id))
         path.unlink(missing_ok=True)
 
@@ -120,14 +128,14 @@ def _filter(name: str) -> FlowRunFilter:
     return FlowRunFilter(tags=FlowRunFilterTags(all_=[name]))
 
 
-def _mark_crashed(client: SyncPrefectClient, run: FlowRun) -> None:
+def _mark_crashed(client: SyncPrefectClient, run: FlowRun, reason: str) -> None:
     if run.state and run.state.is_final():
         return
-    LOGGER.info("flow run %s: %s", run.name, _DIED)
+    LOGGER.info("flow run %s: %s", run.name, reason)
     below, offset = FlowRunFilter(id=FlowRunFilterId(any_=[run.id])), 0
     while page := client.read_task_runs(flow_run_filter=below, offset=offset):
         for task_run in page:
             if task_run.state and not task_run.state.is_final():
-                client.set_task_run_state(task_run.id, Crashed(message=_DIED), force=True)
+                client.set_task_run_state(task_run.id, Crashed(message=reason), force=True)
         offset += len(page)
-    client.set_flow_run_state(run.id, Crashed(message=_DIED), force=True)
+    client.set_flow_run_state(run.id, Crashed(message=reason), force=True)

@@ -1,4 +1,4 @@
-"""The MLflow run of a sweep: the parent of its trainings, with their table and figure."""
+"""The MLflow run of a sweep: the parent of its trainings, with their table and figures."""
 
 import tempfile
 import time
@@ -8,16 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, Run
+from mlflow.exceptions import MlflowException
 from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
-from nli_core.evaluation.figures import save_sweep
-from nli_core.evaluation.sweep import Choice, Trial, choices, sweep_markdown
-from nli_core.run.sweep import UNCHANGED, Sweep
+from nli_core.evaluation.sweep import SweepResult, TrialRun, Values, sweep_markdown
+from nli_core.evaluation.sweep_figures import save_importance, save_slices, save_trials
+from nli_core.run.space import Interval
+from nli_core.run.sweep import Sweep
 from tasks.runtime.provenance import code_tags
+from tasks.runtime.study import FinishedRun, Study
 from tasks.settings import Settings
-from tasks.tracking.client import mlflow_client
+from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.runs import experiment_id
 from tasks.tracking.tags import FLOW_RUN_TAG
 
@@ -44,28 +47,83 @@ def sweep_run(settings: Settings, sweep: Sweep) -> Iterator[str]:
             client.set_terminated(run_id, status)
 
 
-def adopt(settings: Settings, parent: str, recipe: str, trial: Trial) -> None:
-    """Make a training the parent's child, named after what it tries; one that has a parent already stays as it is."""
-    with mlflow_client(settings) as client:
-        if _PARENT_TAG not in client.get_run(trial.run_id).data.tags:
-            client.set_tag(trial.run_id, _PARENT_TAG, parent)
-            tried = [] if trial.values == UNCHANGED else trial.values.split(", ")
-            client.update_run(trial.run_id, name=" ".join([recipe, *tried, f"seed={trial.seed}"]))
+class SweepTrainings:
+    """The MLflow runs of a sweep's trainings, looked at while they are under way."""
+
+    def __init__(self, settings: Settings, parent: str, recipe: str) -> None:
+        self._settings, self._parent, self._recipe = settings, parent, recipe
+
+    def is_gone(self, run_id: str) -> bool:
+        """Return whether MLflow does not know this run."""
+        with mlflow_client(self._settings) as client:
+            try:
+                client.get_run(run_id)
+            except MlflowException as error:
+                if says_missing(error):
+                    return True
+                raise
+        return False
+
+    def look(self, flow_run_id: str, values: Values, seed: int) -> list[float]:
+        """Return dev's accuracy after each epoch so far of the training in this flow run, and adopt its run."""
+        with mlflow_client(self._settings) as client:
+            wanted = f"tags.`{FLOW_RUN_TAG}` = '{flow_run_id}'"
+            found = client.search_runs([experiment_id(client, self._settings)], wanted)
+            if not found:
+                return []
+            self._adopt(client, found[0], values, seed)
+            return _by_epoch(client, found[0].info.run_id)
+
+    def read(self, run_id: str, values: Values, seed: int) -> tuple[float, list[float]]:
+        """Return the accuracies on dev of a finished run, the model's and after each epoch, and adopt it."""
+        with mlflow_client(self._settings) as client:
+            run = client.get_run(run_id)
+            self._adopt(client, run, values, seed)
+            return run.data.metrics["dev/accuracy"], _by_epoch(client, run_id)
+
+    def _adopt(self, client: MlflowClient, run: Run, values: Values, seed: int) -> None:
+        """Make a run the parent's child, named after what it tries; one that has a parent already stays as it is."""
+        if _PARENT_TAG not in run.data.tags:
+            client.set_tag(run.info.run_id, _PARENT_TAG, self._parent)
+            tried = [f"{name}={value}" for name, value in values.items()]
+            client.update_run(run.info.run_id, name=" ".join([self._recipe, *tried, f"seed={seed}"]))
 
 
-def publish_sweep(settings: Settings, parent: str, trials: Sequence[Trial]) -> list[Choice]:
-    """Leave the table and the figure of these trials in the parent; returns the choices, the best first."""
-    found, now = choices(trials), int(time.time() * 1000)
-    by_values = {choice.values: [trial.dev for trial in trials if trial.values == choice.values] for choice in found}
+def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -> SweepResult:
+    """Leave the table and the figures of the study in the parent; return what they show."""
+    now = int(time.time() * 1000)
     with mlflow_client(settings) as client, tempfile.TemporaryDirectory() as scratch:
-        figure = Path(scratch) / "sweep.png"
-        save_sweep(by_values, figure)
-        client.log_artifact(parent, str(figure), "figures")
-        client.log_dict(parent, {"trials": [asdict(trial) for trial in trials]}, "sweep.json")
-        client.set_tag(parent, "mlflow.note.content", sweep_markdown(found))
-        best = {"dev/accuracy": found[0].dev, "test/accuracy": found[0].test}
-        client.log_batch(parent, metrics=[Metric(name, value, now, 0) for name, value in best.items()])
-    return found
+        result = SweepResult(_with_test(client, study.runs()), study.pruned(), study.importance())
+        if not result.runs:
+            return result
+        folder = Path(scratch)
+        save_trials(result, folder / "sweep.png")
+        if sweep.search:
+            scales = {name: tried.scale for name, tried in sweep.space.items() if isinstance(tried, Interval)}
+            save_slices(result, scales, folder / "slices.png")
+        if result.importance:
+            save_importance(result.importance, folder / "importance.png")
+        client.log_artifacts(parent, scratch, "figures")
+        client.log_dict(parent, asdict(result), "sweep.json")
+        client.set_tag(parent, "mlflow.note.content", sweep_markdown(result))
+        best = result.trials[0]
+        metrics = {"dev/accuracy": best.dev, "test/accuracy": best.test}
+        client.log_batch(parent, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
+    return result
+
+
+def _with_test(client: MlflowClient, runs: Sequence[FinishedRun]) -> list[TrialRun]:
+    return [
+        TrialRun(run.values, run.seed, run.run_id, run.dev, client.get_run(run.run_id).data.metrics["test/accuracy"])
+        for run in runs
+    ]
+
+
+def _by_epoch(client: MlflowClient, run_id: str) -> list[float]:
+    points: dict[int, float] = {}
+    for metric in client.get_metric_history(run_id, "dev/accuracy"):
+        points.setdefault(metric.step, metric.value)  # evaluate adds that of the best epoch at the last step
+    return [points[step] for step in sorted(points)]
 
 
 def _find(client: MlflowClient, settings: Settings, sweep: Sweep) -> str | None:
@@ -75,10 +133,11 @@ def _find(client: MlflowClient, settings: Settings, sweep: Sweep) -> str | None:
 
 
 def _create(client: MlflowClient, settings: Settings, sweep: Sweep) -> str:
-    fields = ", ".join(name.rpartition(".")[2] for name in sweep.grid)
+    fields = ", ".join(name.rpartition(".")[2] for name in sweep.fields)
     tags = {_SWEEP_TAG: sweep.key, "nli.recipe": sweep.recipe, **code_tags()}
-    name = f"{sweep.recipe} sweep of {fields or 'seeds'}"
+    name = f"{sweep.recipe} {'search' if sweep.search else 'sweep'} of {fields or 'seeds'}"
     run = client.create_run(experiment_id(client, settings), tags=tags, run_name=name)
-    values = {name: ", ".join(map(str, tried)) for name, tried in sweep.grid.items()} | {"seeds": str(sweep.seeds)}
+    tried = {name: ", ".join(map(str, values)) for name, values in sweep.grid.items()}
+    values = {**tried, **sweep.search, "seeds": str(sweep.seeds)}
     client.log_batch(run.info.run_id, params=[Param(f"sweep.{name}", text) for name, text in values.items()])
     return str(run.info.run_id)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,15 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+)
 
 from flows.pipeline import RunSummary
+from nli_core.evaluation.sweep import values_text
 from tasks.settings import Settings
 
 RATES = {"finetune.learning_rate": [1e-6, 3e-3]}
@@ -39,11 +46,11 @@ def test_a_sweep_tries_each_value_and_names_the_best(
     done = nli_here("sweep", "sample", *tiny_settings, "--grid", "finetune.learning_rate=1e-6,1e-3", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert {trial["values"]: trial["run_id"] for trial in told["trials"]} == {
-        "finetune.learning_rate=1e-06": other.mlflow_run_id,
-        "finetune.learning_rate=0.001": finished_run.mlflow_run_id,
+    assert {run["values"]["finetune.learning_rate"]: run["run_id"] for run in told["runs"]} == {
+        1e-06: other.mlflow_run_id,
+        0.001: finished_run.mlflow_run_id,
     }
-    devs = [choice["dev"] for choice in told["choices"]]
+    devs = [trial["dev"] for trial in told["trials"]]
     assert devs == sorted(devs, reverse=True)
     store = Settings.from_environment().store
     assert [len(store.outputs(stage)) for stage in ("download", "pack", "finetune", "evaluate")] == [1, 1, 2, 2]
@@ -58,13 +65,13 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
     done = nli_here(*words, "--jobs", "2")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert [choice["values"] for choice in told["choices"]] == [
-        "finetune.learning_rate=0.003",
-        "finetune.learning_rate=1e-06",
+    assert [trial["values"] for trial in told["trials"]] == [
+        {"finetune.learning_rate": 0.003},
+        {"finetune.learning_rate": 1e-06},
     ]
-    best, rest = ([t["dev"] for t in told["trials"] if t["values"] == c["values"]] for c in told["choices"])
-    assert told["choices"][0]["dev"] == pytest.approx(sum(best) / 2)
-    assert told["choices"][0]["dev_deviation"] == pytest.approx(abs(best[0] - best[1]) / 2**0.5)
+    best, rest = ([r["dev"] for r in told["runs"] if r["values"] == t["values"]] for t in told["trials"])
+    assert told["trials"][0]["dev"] == pytest.approx(sum(best) / 2)
+    assert told["trials"][0]["dev_deviation"] == pytest.approx(abs(best[0] - best[1]) / 2**0.5)
     assert min(best) > max(rest)
 
     store = Settings.from_environment().store
@@ -75,7 +82,7 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
     assert (parent.info.run_name, parent.info.status) == ("sample sweep of learning_rate", "FINISHED")
     assert parent.data.params == {"sweep.finetune.learning_rate": "1e-06, 0.003", "sweep.seeds": "2"}
     assert "Chosen by the mean on dev: finetune.learning_rate=0.003." in parent.data.tags["mlflow.note.content"]
-    children = [client.get_run(trial["run_id"]) for trial in told["trials"]]
+    children = [client.get_run(run["run_id"]) for run in told["runs"]]
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
     assert children[3].data.params["finetune.seed"] == "1"
     assert children[3].info.run_name == "sample finetune.learning_rate=0.003 seed=1"
@@ -85,7 +92,7 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
         flow_run = FlowRunFilterId(any_=[UUID(parent.data.tags["nli.flow_run_id"])])
         below = prefect.read_task_runs(flow_run_filter=FlowRunFilter(id=flow_run))
     assert sorted((run.name, run.state_name) for run in below) == sorted(
-        (f"{trial['values']}, seed {trial['seed']}", "Completed") for trial in told["trials"]
+        (f"{values_text(run['values'])}, seed {run['seed']}", "Completed") for run in told["runs"]
     )
 
     refused = nli_here("run", "--from-mlflow", parent.info.run_id)
@@ -95,6 +102,83 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
     again = nli_here(*words)
     assert json.loads(again.stdout) == told
     assert len(store.outputs("finetune")) == 4
+
+
+@pytest.mark.slow
+def test_a_bad_trial_is_stopped_early_and_a_longer_search_resumes_it(
+    nli_here: Callable[..., Any], tiny_settings: list[str], client: MlflowClient, workplace: Path
+) -> None:
+    # Each is longer than the two seconds between two looks at dev. The rule waits for five, so the bad one is the last.
+    rates = "3.1e-3,3e-3,2.9e-3,2.8e-3,2.7e-3,2.6e-3,1e-6"
+    grid = ["sweep", "sample", *tiny_settings, "--grid", f"finetune.learning_rate={rates}", "--json"]
+    grid += ["--set", "corpus.pairs=900", "--set", "finetune.epochs=60", "--jobs", "2"]
+    done = nli_here(*grid, "--prune", "median")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert len(told["runs"]) == 6
+    (pruned,) = told["pruned"]
+    assert pruned["values"] == {"finetune.learning_rate": 1e-6}
+    assert pruned["epoch"] < 60
+    assert "finetune.learning_rate=1e-06 is pruned after epoch" in done.stderr
+    (stopped,) = (workplace / "store").glob("finetune/*.partial/checkpoints/*/position.json")
+    reached = json.loads(stopped.read_text())["step"]
+
+    (run,) = client.search_runs(["1"], "params.`finetune.learning_rate` = '1e-06'")
+    assert (run.info.status, run.data.tags["mlflow.parentRunId"]) == ("KILLED", told["mlflow_run_id"])
+    assert "| finetune.learning_rate=1e-06 |" in client.get_run(told["mlflow_run_id"]).data.tags["mlflow.note.content"]
+
+    whole = nli_here(*grid)
+    assert whole.returncode == 0, whole.stderr
+    assert min(map(int, re.findall(r"finetune: (\d+)/", whole.stderr))) > reached
+    told = json.loads(whole.stdout)
+    assert (len(told["runs"]), told["pruned"]) == (7, [])
+    assert client.get_run(run.info.run_id).info.status == "FINISHED"
+
+
+@pytest.mark.slow
+@pytest.mark.faults("faults injected")
+def test_a_killed_search_ends_as_an_undisturbed_one(
+    nli: Callable[..., Any], prefect_server: str, tiny_settings: list[str], client: MlflowClient, workplace: Path
+) -> None:
+    words = ["sweep", "sample", *tiny_settings, "--search", "finetune.learning_rate=log(1e-5,1e-2)", "--trials", "4"]
+    words += ["--search", "finetune.batch_size=16,32", "--set", "finetune.epochs=30", "--json"]
+    command = [str(Path(sys.executable).with_name("nli")), *words]
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server}
+    for finished in (0, 2):
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as running:
+            sight = "finetune/*.partial/checkpoints/*/position.json"
+            while running.poll() is None and not (
+                len(Settings.from_environment().store.outputs("evaluate")) == finished
+                and list((workplace / "store").glob(sight))
+            ):
+                time.sleep(0.05)
+            below = psutil.Process(running.pid).children()
+            running.kill()
+        psutil.wait_procs(below, timeout=20)
+        assert not any(process.is_running() for process in below)
+    resumed = nli(*words)
+    assert resumed.returncode == 0, resumed.stderr
+    told = json.loads(resumed.stdout)
+    assert len(told["runs"]) == 4
+    store = Settings.from_environment().store
+    assert len(store.outputs("finetune")) == 4
+    assert store.leftovers() == []
+    runs = client.search_runs(["1"], "tags.`nli.key.finetune` != ''")
+    assert sorted(run.info.run_id for run in runs) == sorted(run["run_id"] for run in told["runs"])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    with get_client(sync_client=True) as prefect:
+        below = [run for run in prefect.read_flow_runs(limit=200) if run.name == "sample"]
+    states = [run.state_name for run in below if run.parameters["config"]["finetune"]["epochs"] == 30]
+    assert sorted(states) == ["Completed"] * 4 + ["Crashed"] * 2
+
+    for name in ("studies.db", "store"):  # undisturbed, the same search draws the same values
+        path = workplace / name
+        path.rename(workplace / f"first-{name}")
+    again = json.loads(nli(*words).stdout)
+    assert [run["values"] for run in again["runs"]] == [run["values"] for run in told["runs"]]
+    assert [run["dev"] for run in again["runs"]] == [run["dev"] for run in told["runs"]]
+    figures = {file.path for file in client.list_artifacts(again["mlflow_run_id"], "figures")}
+    assert {"figures/sweep.png", "figures/slices.png"} <= figures
 
 
 @pytest.mark.slow
@@ -151,6 +235,21 @@ def test_a_failed_trial_does_not_stop_the_others(
     assert said.splitlines()[-1] == "nli: stopped"
     assert _step(workplace / "store", checkpoints) > reached
 
+    with sweeping(checkpoints) as running, get_client(sync_client=True) as prefect:
+        assert running.stderr
+        next(line for line in running.stderr if "epoch " in line and "loss" in line)
+        (below,) = psutil.Process(running.pid).children()
+        below.suspend()  # it cannot stop at a checkpoint
+        running.send_signal(signal.SIGINT)
+        is_cancelling = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Cancelling"])))
+        while not prefect.read_flow_runs(flow_run_filter=is_cancelling):
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert not below.is_running()
+    assert "RUNNING" not in {run.info.status for run in client.search_runs(["1"])}
+
 
 def _step(store: Path, checkpoints: str) -> int:
     return max(int(json.loads(path.read_text())["step"]) for path in store.glob(checkpoints))
@@ -164,9 +263,14 @@ def _step(store: Path, checkpoints: str) -> int:
         (["--grid", "learning_rate=1e-5"], "write it as section.field=value"),
         (["--grid", "finetune.epochs="], "has no values"),
         (["--grid", "finetune.epochs=1,1"], "has a duplicate value"),
-        ([], "give --grid, or --seeds above 1"),
+        ([], "give --grid, --search, or --seeds above 1"),
         (["--grid", "finetune.epochs=1", "--grid", "finetune.epochs=2"], "named twice"),
         (["--grid", "finetune.seed=1,2", "--seeds", "2"], "is in --grid and conflicts with --seeds"),
+        (["--search", "finetune.learning_rate=log(1e-5,7)"], "finetune.learning_rate"),
+        (["--search", "finetune.learning_rate=log(1e-5)"], "write log(LOW,HIGH)"),
+        (["--search", "finetune.epochs=1,2", "--grid", "finetune.seed=1"], "--grid and --search exclude each other"),
+        (["--grid", "finetune.epochs=1,2", "--trials", "3"], "--trials is the number of trials of a --search"),
+        (["--grid", "finetune.seed=1,2", "--set", "finetune.epochs=1", "--prune", "median"], "finetune.epochs is 1"),
     ],
 )
 def test_what_cannot_be_swept_is_one_line_before_anything_runs(

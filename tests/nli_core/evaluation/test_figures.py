@@ -11,7 +11,6 @@ from nli_core.evaluation.figures import (
     save_confusions,
     save_differences,
     save_reliability_diagram,
-    save_sweep,
 )
 from nli_core.evaluation.significance import paired_difference
 
@@ -39,7 +38,6 @@ def test_every_other_figure_takes_any_text_and_number(tmp_path: Path) -> None:
     rights = np.array([True, False, True]), np.array([True, True, False])
     parts = [(f"label {HOSTILE[number % len(HOSTILE)]} {number}", paired_difference(*rights)) for number in range(300)]
     save_differences(parts, tmp_path / "differences.png")
-    save_sweep({f"$_$ {number}": [0.5, 0.6] for number in range(300)}, tmp_path / "sweep.png")
     save_attention(np.full((8, 8), 0.125), HOSTILE, "$_$", tmp_path / "attention.png")
     save_reliability_diagram(np.full(3, 0.5), np.full(3, 0.5), np.full(3, 1 / 3), "$_$ $^$", tmp_path / "bins.png")
     assert all(max(_sides(path)) <= MOST_PIXELS for path in tmp_path.iterdir())

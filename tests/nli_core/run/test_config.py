@@ -64,6 +64,10 @@ def test_every_field_is_described(section: type[BaseModel]) -> None:
         ({"corpus": {"name": "sample"}, "finetune": {"clip_norm": float("inf")}}, "finetune.clip_norm"),
         ({"corpus": {"name": "sample"}, "models": {}}, "models: no such field"),
         ({}, "corpus: is required"),
+        (
+            {"corpus": {"name": "sample"}, "encoder": {"name": "transformer"}},
+            "invalid configuration: encoder.name: transformer reads single texts, and this corpus has pairs",
+        ),
         ({"corpus": {**FILE, "labels": ["yes", "yes"]}}, "more than once"),
         ({"corpus": {**FILE, "labels": ["yes", "\ud800"]}}, "corpus.labels: holds half of a surrogate pair"),
         ({"corpus": {**FILE, "drop_labels": ["yes"]}}, "are also in labels"),
