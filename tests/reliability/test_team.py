@@ -1,4 +1,4 @@
-"""What a team shares: Prefect and MLflow on PostgreSQL, files on S3, by environment variables alone."""
+"""What a team shares: Prefect, MLflow and studies on PostgreSQL, files on S3, by environment variables alone."""
 
 import os
 import pwd
@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import requests
 
@@ -46,7 +47,7 @@ def _get(address: str) -> bool:
 
 @pytest.fixture
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a new PostgreSQL server with the databases `prefect` and `mlflow`, whose user needs a password."""
+    """The address of a new PostgreSQL server with databases for all three, whose user needs a password."""
     if _POSTGRES is None:
         pytest.skip("no PostgreSQL: apt-get install postgresql")
     # PostgreSQL does not run as root.
@@ -69,33 +70,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return subprocess.run(asked, env=environment, check=False, **_QUIET).returncode == 0
 
     with _running([f"{_POSTGRES}/postgres", "-D", "data", "-p", port, "-k", str(folder)], answers, **options):
-        for name in ("prefect", "mlflow"):
+        for name in ("prefect", "mlflow", "studies"):
             subprocess.run([f"{_POSTGRES}/createdb", *place, name], env=environment, check=True)
         yield f"nli:team-secret@127.0.0.1:{port}"
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An S3 bucket of moto's server, to which the environment leads."""
-    import boto3
-
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "team")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "bucket-secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", address)
-    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    with _running(command, lambda: _get(f"{address}/moto-api/")):
-        boto3.client("s3", endpoint_url=address).create_bucket(Bucket="models")
-        yield "s3://models/nli"
-
-
 def _objects(bucket: str) -> list[str]:
-    import boto3
-
-    client = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
-    return [found["Key"] for found in client.list_objects_v2(Bucket="models").get("Contents", [])]
+    name, _, prefix = bucket.removeprefix("s3://").partition("/")
+    found = boto3.client("s3").list_objects_v2(Bucket=name, Prefix=prefix)
+    return [each["Key"] for each in found.get("Contents", [])]
 
 
 def _knowing(name: str, folder: Path) -> list[str]:
@@ -120,7 +103,7 @@ def _open_the_ui(folder: Path) -> None:
 def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
     workplace: Path,
     postgres: str,
-    bucket: str,
+    s3: str,
     tracking: str,
     tiny_settings: list[str],
     arguments_seen: set[str],
@@ -128,6 +111,7 @@ def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
 ) -> None:
     with_name = _knowing(NAME, workplace) if tracking == "server" else []
     monkeypatch.setenv("PREFECT_HOME", str(workplace / "prefect"))
+    monkeypatch.setenv("NLI_STUDIES", f"postgresql://{postgres}/studies")
     monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", f"postgresql+asyncpg://{postgres}/prefect")
     with ExitStack() as ends:
         prefect = ends.enter_context(prefect_server(pages=False))
@@ -137,14 +121,14 @@ def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
         if tracking == "server":
             port = str(free_port())
             command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", port]
-            command += ["--host", "0.0.0.0", "--allowed-hosts", f"{NAME}:{port}", "--artifacts-destination", bucket]
+            command += ["--host", "0.0.0.0", "--allowed-hosts", f"{NAME}:{port}", "--artifacts-destination", s3]
             monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", f"postgresql://{postgres}/mlflow")
             ends.enter_context(_running(command, lambda: _get(f"http://127.0.0.1:{port}/health"), cwd=workplace))
             monkeypatch.delenv("MLFLOW_BACKEND_STORE_URI")
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{NAME}:{port}")
         else:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://{postgres}/mlflow")
-            monkeypatch.setenv("NLI_ARTIFACTS", bucket)
+            monkeypatch.setenv("NLI_ARTIFACTS", s3)
 
         def nli(*words: str) -> "subprocess.CompletedProcess[str]":
             command = [*with_name, str(Path(sys.executable).with_name("nli")), *words]
@@ -158,13 +142,18 @@ def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
         shown = nli("predict", "--premise", "a girl is here", "--hypothesis", "a child is here").stdout
         assert "entailment" in shown
         nli("doctor", "sample", *tiny_settings)
+        swept = nli(
+            "sweep", "sample", *tiny_settings, "--search", "finetune.epochs=1,2", "--trials", "2", "--jobs", "2"
+        )
+        assert "Chosen by the mean on dev" in swept.stdout
         if tracking == "database":
             _open_the_ui(workplace)
         runs = requests.post(f"{prefect.address}/api/flow_runs/filter", json={}, timeout=30).json()
-        assert [run["state_name"] for run in runs] == ["Completed", "Completed"]
+        assert [run["state_name"] for run in runs] == ["Completed"] * 5  # two runs, the sweep and its two
     assert any("mlflow server" in arguments for arguments in arguments_seen)
     assert not [arguments for arguments in arguments_seen if "team-secret" in arguments]
-    found = _objects(bucket)
+    found = _objects(s3)
     assert any(name.endswith("model.safetensors") for name in found)
     assert any(name.endswith("predictions-test.parquet") for name in found)
     assert not (workplace / "mlartifacts").exists()
+    assert not (workplace / "studies.db").exists()
