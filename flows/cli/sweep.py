@@ -45,9 +45,7 @@ def sweep(
 ) -> None:
     """Run a recipe with several values and seeds: the mean on dev chooses. Rerun an interrupted sweep to resume it.
 
-    Examples:
-    nli sweep sample --grid finetune.learning_rate=5e-5,2e-4 --seeds 2;
-    nli sweep sample --search 'finetune.learning_rate=log(1e-5,5e-4)' --trials 30 --prune median
+    Example: nli sweep sample --search 'finetune.learning_rate=log(1e-5,5e-4)' --trials 30 --prune median
     """
     recipe = find_recipe(project_root() / RECIPE_BOOK, name)
     config, tried = parse_config(override(recipe.config, settings or ())), parse_grid(grid or ())

@@ -42,7 +42,7 @@ def test_a_path_that_no_address_can_hold_is_refused(
     monkeypatch.setenv("NLI_STORE", str(workplace / name / "store"))
     done = nli_here("run", "sample")
     assert done.returncode == 2
-    assert done.stderr.startswith("nli: NLI_STORE: MLflow's database beside")
+    assert done.stderr.startswith("nli: NLI_STORE: the database mlflow.db beside")
     assert not (workplace / name).exists()
 
 
