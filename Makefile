@@ -11,10 +11,10 @@ run: .venv/installed
 test: .venv/installed-test
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
-test-slow: .venv/installed-test
+test-slow: .venv/installed-test .venv/installed-ray
 	$(BIN)/pytest -m slow
 
-soak: .venv/installed-test
+soak: .venv/installed-test .venv/installed-ray
 	NLI_KILL_ROUNDS=15 NLI_AWAY_SECONDS=120 $(BIN)/pytest -m faults --numprocesses auto --dist worksteal
 
 check: .venv/installed-check
@@ -48,6 +48,9 @@ ui: .venv/installed
 
 .venv/installed-test: .venv/installed
 	$(INSTALL) --editable '.[test]' && touch $@
+
+.venv/installed-ray: .venv/installed-test
+	$(INSTALL) --editable '.[ray]' && touch $@
 
 .venv/installed-bench: .venv/installed-test
 	$(INSTALL) --editable '.[bench]' && $(INSTALL) --no-deps d2l==1.0.3 && touch $@

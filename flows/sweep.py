@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +17,10 @@ from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
 from flows.lifecycle import cancelled, ends, lifetime
-from flows.local.devices import DeviceSlot, allocate_devices
-from flows.local.trial import TrialRunner
+from flows.local.devices import allocate_devices
+from flows.local.trial_process import local_process
 from flows.summary import MLFLOW_RUN_LABEL
+from flows.trial_runner import Start, TrialRunner
 from flows.trials import PendingRun, TrialQueue
 from nli_core.callbacks import StoppedError
 from nli_core.errors import UserError
@@ -71,11 +74,12 @@ def sweep(
         UserError: a field or value is invalid, and nothing ran; or a trial failed.
     """
     asked, settings = Sweep(recipe, config, grid or {}, search or {}, seeds), Settings.from_environment()
-    _check(asked, trials, prune)
-    slots, waiting = allocate_devices(jobs), "sweep: waiting for another process that runs the same sweep"
+    asked.check(trials, prune)
+    waiting = "sweep: waiting for another process that runs the same sweep"
     try:
         with (
             lifetime(),
+            _starts(settings, jobs) as starts,
             CancellationToken() as stop,
             settings.store.lock(f"sweep-{asked.key}", waiting, stop),
             sweep_run(settings, asked) as parent,
@@ -84,8 +88,8 @@ def sweep(
             study, trainings = Study(settings, asked, prune), SweepTrainings(settings, parent, recipe)
             queue = TrialQueue(asked, study, study.resume(trials or DEFAULT_TRIALS, trainings.is_gone))
             _Driver(
-                queue, trainings, TrialRunner(UUID(str(flow_run.id)), recipe, settings), stop, len(slots), prune
-            ).run_all(slots)
+                queue, trainings, TrialRunner(UUID(str(flow_run.id)), recipe, settings), stop, len(starts), prune
+            ).run_all(starts)
             result = publish_sweep(settings, parent, asked, study)
             if result.runs:
                 _leave_artifact(recipe, result)
@@ -98,16 +102,13 @@ def sweep(
     return SweepSummary(parent, result)
 
 
-def _check(asked: Sweep, trials: int | None, prune: PruningRule | None) -> None:
-    asked.check()
-    if trials is not None and not asked.search:
-        raise UserError("sweep: --trials is the number of trials of a --search; a grid has all its products")
-    if trials is not None and trials < 1:
-        raise UserError(f"sweep: --trials: {trials} is below 1")
-    if prune and asked.config.finetune.epochs == 1 and "finetune.epochs" not in asked.fields:
-        raise UserError(
-            "sweep: --prune looks at dev after each epoch, and finetune.epochs is 1; set more epochs, or leave it out"
-        )
+def _starts(settings: Settings, jobs: int | None) -> AbstractContextManager[list[Start]]:
+    """Return how each of the concurrent runs starts its processes: on the nodes of a cluster, or here."""
+    if settings.ray:
+        from flows.cluster.ray_nodes import ray_nodes
+
+        return ray_nodes(settings, jobs)
+    return nullcontext([partial(local_process, slot) for slot in allocate_devices(jobs)])
 
 
 def _leave_artifact(recipe: str, result: SweepResult) -> None:
@@ -127,10 +128,10 @@ class _Driver:
     prune: PruningRule | None
     is_broken: bool = False
 
-    def run_all(self, slots: Sequence[DeviceSlot]) -> None:
+    def run_all(self, starts: Sequence[Start]) -> None:
         """Run everything, and return when all has ended. A second Ctrl-C kills the processes."""
-        with ThreadPoolExecutor(len(slots)) as threads:
-            working = [threads.submit(copy_context().run, self._work, slot) for slot in slots]
+        with ThreadPoolExecutor(len(starts)) as threads:
+            working = [threads.submit(copy_context().run, self._work, start) for start in starts]
             try:
                 for each in as_completed(working):
                     each.result()
@@ -141,10 +142,10 @@ class _Driver:
                 self.runner.give_up()
                 raise
 
-    def _work(self, slot: DeviceSlot) -> None:
+    def _work(self, start: Start) -> None:
         while not self._is_over() and (run := self.queue.next_run()):
             title = f"{run.place}/{self.queue.total}" if self.concurrent > 1 else None
-            self._note(run, self.runner.run(run.name, run.config, slot, self._is_to_stop(run), title))
+            self._note(run, self.runner.run(run.name, run.config, start, self._is_to_stop(run), title))
 
     def _is_over(self) -> bool:
         return self.stop() or self.is_broken
@@ -170,7 +171,7 @@ class _Driver:
     def _note(self, run: PendingRun, ended: FlowRun) -> None:
         state = ended.state
         assert state
-        if state.is_cancelled():
+        if state.is_cancelled() or self.runner.is_given_up:
             self.queue.stop(run)
         elif not state.is_completed():
             self.queue.fail(run, str(state.message))

@@ -88,7 +88,8 @@ class TrialQueue:
     def fail(self, run: PendingRun, message: str) -> None:
         """Note a run that failed."""
         with self._lock:
-            self._note_failure(run.trial, f"{run.name}: {message}")
+            if run.trial.end != "pruned":
+                self._note_failure(run.trial, f"{run.name}: {message}")
             self._end(run)
 
     def _begin(self, number: int, values: Values) -> None:
@@ -98,6 +99,7 @@ class TrialQueue:
         except UserError as error:  # values that exclude each other
             self._note_failure(trial, f"{values_text(values)}: {error}")
             self._study.end(number, "failed")
+            self._ended += self._sweep.seeds
             return
         for index, config in enumerate(configs):
             self._begun += 1

@@ -22,6 +22,7 @@ DEBUG = "NLI_DEBUG"  # set by `nli --debug`
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 TRACKING = "MLFLOW_TRACKING_URI"
 STUDIES = "NLI_STUDIES"
+RAY = "NLI_RAY"
 _REGISTRY = "MLFLOW_REGISTRY_URI"  # MLflow reads it itself
 _KINDS_OF_MLFLOW = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 _KINDS_OF_STUDIES = ("sqlite", "postgresql", "mysql")
@@ -36,13 +37,15 @@ class Settings:
     parallel_trainings: bool = False
     remote: str | None = None
     remote_minutes: float = 10.0
+    ray: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """Read `NLI_STORE` (default `.nli/store` in the project) and `MLFLOW_TRACKING_URI` (default SQLite beside it).
 
         `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other. `NLI_REMOTE` is the bucket
-        behind the store, `NLI_REMOTE_MINUTES` the least time between two checkpoints that are mirrored there.
+        behind the store, `NLI_REMOTE_MINUTES` the least time between two checkpoints that are mirrored there. `NLI_RAY`
+        is the Ray cluster whose nodes run the trials of sweeps.
 
         Raises:
             UserError: MLflow knows no address of such a kind, the path of the store leads nowhere, or the minutes are
@@ -55,7 +58,14 @@ class Settings:
             _check_kind(variable, os.environ.get(variable, ""))
         tracking_uri = os.environ.get(TRACKING) or _database_beside(root, "mlflow.db", TRACKING)
         parallel = os.environ.get(PARALLEL_TRAININGS) == "1"
-        return cls(Store(root), tracking_uri, parallel, os.environ.get(REMOTE) or None, _remote_minutes())
+        return cls(
+            Store(root),
+            tracking_uri,
+            parallel,
+            os.environ.get(REMOTE) or None,
+            _remote_minutes(),
+            os.environ.get(RAY) or None,
+        )
 
     @property
     def training_lock(self) -> str:

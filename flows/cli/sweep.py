@@ -10,7 +10,7 @@ from flows.local.launch import local_session
 from nli_core.errors import UserError
 from nli_core.run.config import parse_config
 from nli_core.run.overrides import override, parse_grid, split_settings
-from nli_core.run.sweep import PruningRule
+from nli_core.run.sweep import PruningRule, Sweep
 from tasks.recipes import find_recipe, recipe_names
 from tasks.settings import RECIPE_BOOK, project_root
 
@@ -52,6 +52,7 @@ def sweep(
     drawn = split_settings("--search", search or (), "finetune.learning_rate=log(1e-5,5e-4)")
     if not tried and not drawn and seeds == 1:
         raise UserError("sweep: give --grid, --search, or --seeds above 1; `nli run` runs a recipe once")
+    Sweep(recipe.name, config, tried, drawn, seeds).check(trials, prune)
     with local_session():
         from flows.sweep import sweep as run_sweep
 

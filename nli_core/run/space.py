@@ -10,7 +10,8 @@ from nli_core.errors import UserError
 from nli_core.run.overrides import parse_values
 
 _FORM = "write log(LOW,HIGH), uniform(LOW,HIGH), int(LOW,HIGH), or values such as 16,32"
-_CALL = re.compile(r"\s*([A-Za-z]\w*)\((.*)\)\s*")
+_CALL = re.compile(r"\s*([A-Za-z]\w*)\s*\((.*)\)\s*")
+_BEGINS_AS_CALL = re.compile(r"\s*[A-Za-z]\w*\s*\(")
 _DIGITS = 4
 
 
@@ -55,17 +56,18 @@ def parse_space(search: Mapping[str, str]) -> dict[str, Interval | list[Any]]:
 
 def _parse(field: str, text: str) -> Interval | list[Any]:
     setting = f"--search {field}={text}"
-    if not (call := _CALL.fullmatch(text)):
+    if not _BEGINS_AS_CALL.match(text):
         return parse_values("--search", f"{field}={text}", text)
-    kind, ends = call[1], call[2].split(",")
     try:
-        if kind not in ("log", "uniform", "int") or len(ends) != 2:
+        kind, inner = _CALL.fullmatch(text).groups()  # type: ignore[union-attr]  # caught below
+        if kind not in ("log", "uniform", "int"):
             raise ValueError
-        low, high = (int(end) if kind == "int" else float(end) for end in ends)
-    except ValueError:
+        low, high = (int(end) if kind == "int" else float(end) for end in inner.split(","))
+        are_ends = math.isfinite(low) and math.isfinite(high) and low < high
+    except (ValueError, AttributeError, OverflowError):
         raise UserError(f"{setting}: {_FORM}") from None
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise UserError(f"{setting}: the first number should be below the second")
+    if not are_ends:
+        raise UserError(f"{setting}: both numbers should be finite, and the first below the second")
     if kind == "log" and low <= 0:
         raise UserError(f"{setting}: log needs numbers above 0; use uniform")
     return Interval(low, high, log=kind == "log", whole=kind == "int")

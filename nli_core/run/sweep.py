@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -44,12 +44,13 @@ class Sweep:
     @cached_property
     def key(self) -> str:
         """The same for the same sweep of the same data by the same code, so that a rerun resumes it."""
-        plain = [self.recipe, self.config.model_dump(mode="json"), self.grid, self.search, self.seeds]
+        tried = {name: asdict(each) if isinstance(each, Interval) else each for name, each in self.space.items()}
+        plain = [self.recipe, self.config.model_dump(mode="json"), self.grid, tried, self.seeds]
         downloads = {canonical_digest(key_inputs("download", config, {})) for config in self._examples()}
         return canonical_digest([plain, sorted(downloads), [stage_code(stage, self.config).digest for stage in STAGES]])
 
-    def check(self) -> None:
-        """Look at everything that a trial could be refused for.
+    def check(self, trials: int | None = None, prune: PruningRule | None = None) -> None:
+        """Look at everything that a trial could be refused for, and at the number of trials and the rule.
 
         Raises:
             UserError: a field or value is invalid, or no trial follows.
@@ -61,6 +62,14 @@ class Sweep:
         if _SEED in self.fields and self.seeds > 1:
             option = "--grid" if self.grid else "--search"
             raise UserError(f"sweep: {_SEED} is in {option} and conflicts with --seeds; use one of them")
+        if trials is not None and not self.search:
+            raise UserError("sweep: --trials is the number of trials of a --search; a grid has all its products")
+        if trials is not None and trials < 1:
+            raise UserError(f"sweep: --trials: {trials} is below 1")
+        if prune and self.config.finetune.epochs == 1 and "finetune.epochs" not in self.fields:
+            raise UserError(
+                "sweep: --prune looks at dev after each epoch, and finetune.epochs is 1; set more, or leave it out"
+            )
         for _config in self._examples():
             pass
 
@@ -78,16 +87,18 @@ class Sweep:
         plain = self.config.model_dump(mode="json", exclude_unset=True)
         for name, value in values.items():
             plain = with_field(plain, name, value)
-        first = int(values.get(_SEED, self.config.finetune.seed))
+        first = parse_config(plain).finetune.seed
         return [parse_config(with_field(plain, _SEED, seed)) for seed in range(first, first + self.seeds)]
 
     def _examples(self) -> Iterator[RunConfig]:
         """Yield every config of a grid; of a search, some of each interval, and those with each value."""
-        tried = self.products() if not self.search else ({name: value} for name, value in self._samples())
-        for values in tried:
-            yield from self.runs(values)
-
-    def _samples(self) -> Iterator[tuple[str, Any]]:
+        if not self.search:
+            for values in self.products():
+                yield from self.runs(values)
         for name, tried in self.space.items():
             for value in tried.samples if isinstance(tried, Interval) else tried:
-                yield name, value
+                try:
+                    yield from self.runs({name: value})
+                except UserError as error:
+                    remedy = "; int(LOW,HIGH) draws whole numbers" if isinstance(value, float) else ""
+                    raise UserError(f"--search {name}={self.search[name]}: {error}{remedy}") from None

@@ -15,7 +15,7 @@ from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 
 from nli_core.locks import FileLock
 from nli_core.log import LOGGER
@@ -52,11 +52,15 @@ def register_run(settings: Settings, own: str, mark_dead: MarkDead) -> Iterator[
 
 
 def mark_ended(settings: Settings, own: str, mark_dead: MarkDead, reason: str) -> None:
-    """Mark a flow run whose process has ended, unless it says itself how it ended."""
-    _mark_if_dead(_folder(settings) / own, settings, mark_dead, reason)
+    """Mark a flow run whose process has ended, here or elsewhere, unless it says itself how it ended."""
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=_filter(own)):
-            _mark_crashed(client, run, reason)  # one that ended before it registered
+            if run.state and run.state.is_cancelling():  # it ended before it heard of that
+                client.set_flow_run_state(run.id, Cancelled(message=reason), force=True)
+                mark_dead(settings, own)
+            elif run.state and not run.state.is_final():
+                _mark_crashed(client, run, reason)
+                mark_dead(settings, own)
 
 
 def defer_status(settings: Settings, own: str) -> None:
@@ -105,7 +109,7 @@ def _locked(path: Path) -> Iterator[None]:
             return
 
 
-def _mark_if_dead(path: Path, settings: Settings, mark_dead: MarkDead, reason: str = _DIED) -> None:
+def _mark_if_dead(path: Path, settings: Settings, mark_dead: MarkDead) -> None:
     if path.name.endswith(_DEFERRED):
         own = path.name.removesuffix(_DEFERRED)
         if not path.with_name(own).exists():  # otherwise it may still mark its MLflow run itself
@@ -117,7 +121,7 @@ def _mark_if_dead(path: Path, settings: Settings, mark_dead: MarkDead, reason: s
             return
         with get_client(sync_client=True) as client:
             for run in client.read_flow_runs(flow_run_filter=_filter(path.name)):
-                _mark_crashed(client, run, reason)
+                _mark_crashed(client, run, _DIED)
                 mark_dead(settings, str(run.id))
         path.unlink(missing_ok=True)
 

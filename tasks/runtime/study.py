@@ -28,6 +28,7 @@ from tasks.settings import STUDIES, Settings
 End = Literal["complete", "pruned", "failed"]
 
 _RUNS = "runs"  # the attribute that has a trial's finished runs by their seed
+_COPY = "copy"  # the attribute of a trial that was not run, since another had its values
 _AGAIN = "again"  # the attribute of a trial whose values were chosen before
 _STARTUP = 5  # trials that the median rule waits for
 _LEAST_FOR_IMPORTANCE = 4
@@ -71,7 +72,8 @@ class Study:
         counting = {text for text, trial in latest.items() if self._counts(trial, is_gone)}
         if self._sweep.search:
             self._queue = [trial.params for text, trial in latest.items() if text not in counting]
-            self._left = max(len(self._queue), budget - len(counting))
+            copies = sum(_COPY in trial.user_attrs for trial in self._trials())
+            self._left = max(len(self._queue), budget - len(counting) - copies)
         else:
             left = [values for values in self._sweep.products() if _text(values) not in counting]
             self._queue = [{name: _text(value) for name, value in values.items()} for values in left]
@@ -165,6 +167,7 @@ class Study:
         return trial.state is TrialState.COMPLETE and not any(is_gone(run["run_id"]) for run in runs)
 
     def _copy(self, twin: FrozenTrial, trial: optuna.Trial) -> None:
+        trial.set_user_attr(_COPY, True)
         trial.set_user_attr(_RUNS, twin.user_attrs.get(_RUNS, {}))
         for epoch, accuracy in twin.intermediate_values.items():
             trial.report(accuracy, epoch)

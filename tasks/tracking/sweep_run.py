@@ -93,7 +93,9 @@ def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -
     """Leave the table and the figures of the study in the parent; return what they show."""
     now = int(time.time() * 1000)
     with mlflow_client(settings) as client, tempfile.TemporaryDirectory() as scratch:
-        result = SweepResult(_with_test(client, study.runs()), study.pruned(), study.importance())
+        trainings = SweepTrainings(settings, parent, sweep.recipe)
+        known = [run for run in study.runs() if not trainings.is_gone(run.run_id)]
+        result = SweepResult(_with_test(client, known), study.pruned(), study.importance())
         if not result.runs:
             return result
         folder = Path(scratch)

@@ -14,7 +14,7 @@ ENDS = st.floats(1e-9, 1e9)
 
 def test_intervals_and_values_are_read() -> None:
     texts = {
-        "a.rate": " log(1e-5, 5e-4)",
+        "a.rate": " log (1e-5, 5e-4)",
         "a.dropout": "uniform(-0.5,0.3)",
         "a.size": "int(8,64)",
         "a.loss": "mean,sum",
@@ -32,10 +32,19 @@ def test_intervals_and_values_are_read() -> None:
     [
         *[
             (text, "write log(LOW,HIGH)")
-            for text in ("log(1)", "loguniform(1,2)", "log(a,b)", "int(1.5,2)", "log(1,2,3)")
+            for text in (
+                "log(1",
+                "log(1,2),3",
+                "int(1," + "9" * 400 + ")",
+                "log(1)",
+                "loguniform(1,2)",
+                "log(a,b)",
+                "int(1.5,2)",
+                "log(1,2,3)",
+            )
         ],
-        *[(text, "the first number should be below") for text in ("log(2,1)", "int(1,1)", "uniform(0,inf)")],
-        *[(text, "the first number should be below") for text in ("uniform(nan,1)", "uniform(-inf,0)")],
+        *[(text, "the first below the second") for text in ("log(2,1)", "int(1,1)", "uniform(0,inf)")],
+        *[(text, "the first below the second") for text in ("uniform(nan,1)", "uniform(-inf,0)")],
         *[(text, "log needs numbers above 0") for text in ("log(0,1)", "log(-1,1)")],
         ("", "has no values"),
         ("16,16", "has a duplicate value"),

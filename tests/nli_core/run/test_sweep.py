@@ -1,5 +1,6 @@
 """What follows from a sweep: its trials' configs, and the key by which a rerun resumes it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,8 @@ def test_a_grid_has_all_products_and_each_has_all_seeds(tiny_config: Callable[..
     [
         ({"finetune.learning_rate": "log(1e-5,7)"}, "finetune.learning_rate: should be at most 1"),
         ({"finetune.batch_size": "uniform(1,2.5)"}, "finetune.batch_size: should be a whole number"),
-        ({"finetune.batch_size": "uniform(8,64)"}, "finetune.batch_size: should be a whole number"),
+        ({"finetune.batch_size": "uniform(8,64)"}, "uniform(8,64): .* int(LOW,HIGH) draws whole numbers"),
+        ({"finetune.seed": "uniform(0,5)"}, "finetune.seed: should be a whole number"),
         ({"finetune.epoch": "int(1,2)"}, "no such field; did you mean epochs?"),
         ({"finetune.loss": "mean,max"}, "finetune.loss"),
     ],
@@ -35,8 +37,14 @@ def test_a_grid_has_all_products_and_each_has_all_seeds(tiny_config: Callable[..
 def test_a_search_is_checked_at_its_ends(
     search: dict[str, str], message: str, tiny_config: Callable[..., RunConfig]
 ) -> None:
-    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+    with pytest.raises(UserError, match=re.sub(r"([?()])", r"\\\1", message)):
         Sweep("tiny", tiny_config(), search=search).check()
+
+
+@pytest.mark.parametrize("seed", ["abc", None, [1], 1.5, True])
+def test_a_seed_is_a_whole_number(seed: object, tiny_config: Callable[..., RunConfig]) -> None:
+    with pytest.raises(UserError, match=r"finetune\.seed: should be"):
+        Sweep("tiny", tiny_config(), {"finetune.seed": [1, seed]}).check()
 
 
 def test_the_key_is_that_of_the_question_and_the_data(tiny_config: Callable[..., RunConfig], tmp_path: Path) -> None:
@@ -46,7 +54,7 @@ def test_the_key_is_that_of_the_question_and_the_data(tiny_config: Callable[...,
     corpus = {"name": "file", "train": str(tmp_path / "train.csv"), "premise": "text", "hypothesis": None}
     config = parse_config({**plain, "corpus": {**corpus, "labels": ["0", "1"]}})
     sweep = Sweep("tiny", config, search={"finetune.learning_rate": "log(1e-5,1e-3)"})
-    assert replace(sweep).key == sweep.key
+    assert replace(sweep, search={"finetune.learning_rate": " log(1e-5, 0.001)"}).key == sweep.key
     others = [
         replace(sweep, seeds=2),
         replace(sweep, recipe="other"),

@@ -149,6 +149,7 @@ def test_values_that_were_tried_are_not_run_again(open_study: Callable[..., tupl
             asked.append((each[0], dict(each[1])))
     assert sorted(seen) == [16, 32]
     assert len(study.runs()) == 2
+    assert open_study(search={"finetune.batch_size": "16,32"}, budget=30)[0].resume(30, lambda _run_id: False) == 0
 
 
 def test_the_database_hears_nothing_of_test(open_study: Callable[..., tuple[Study, list]], settings: Settings) -> None:

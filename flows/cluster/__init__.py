@@ -1,0 +1,1 @@
+"""Running flows on the machines of a Ray cluster."""
