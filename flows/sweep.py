@@ -97,6 +97,8 @@ def sweep(
                 raise CancelledRun("sweep: stopped; rerun the command to resume")
             if queue.failures:
                 raise UserError(f"sweep: {len(queue.failures)} of {queue.total} runs failed; {queue.failures[0]}")
+            if not result.runs:
+                raise UserError("sweep: no trial has finished; give more --trials, or leave out --prune")
     except (CancelledRun, StoppedError) as stopped:
         return cancelled(SweepSummary, str(stopped))
     return SweepSummary(parent, result)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
-from prefect import flow, task
+from prefect import State, flow, task
 from prefect.client.orchestration import get_client
-from prefect.states import Running
+from prefect.states import Cancelling, Completed, Running
 
 from nli_core.locks import FileLock
-from tasks.runtime.liveness import defer_status, live_runs, register_launch, register_run
+from tasks.runtime.liveness import defer_status, live_runs, mark_ended, register_launch, register_run
 from tasks.settings import Settings
 
 
@@ -73,6 +73,19 @@ def test_a_run_that_died_before_its_flow_is_found_by_tag(settings: Settings, beg
     (settings.store.root / "runs" / launch).touch()
     with register_run(settings, "me", lambda _, run: marked.append(run)):
         assert (_state(dead), marked) == ("Crashed", [dead])
+
+
+@pytest.mark.parametrize(("own", "end"), [(None, "Crashed"), (Cancelling(), "Cancelled"), (Completed(), "Completed")])
+def test_a_run_whose_process_ended_says_how(
+    own: State | None, end: str, settings: Settings, begin: Callable[..., str]
+) -> None:
+    run, marked = begin(), []
+    if own:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(UUID(run), own, force=True)
+    mark_ended(settings, run, lambda _, each: marked.append(each), "its process ended with status 0")
+    assert _state(run) == end
+    assert marked == ([] if end == "Completed" else [run])
 
 
 def test_a_deferred_status_is_handed_on_once(settings: Settings) -> None:

@@ -127,7 +127,7 @@ def test_the_median_rule_stops_a_bad_trial_which_a_search_without_a_rule_finishe
 
 
 def test_hyperband_stops_trials_too(open_study: Callable[..., tuple[Study, list]]) -> None:
-    study, asked = open_study(search=RATES, budget=40, rule="hyperband")
+    study, asked = open_study(search=RATES, budget=25, rule="hyperband")
     ends = []
     for place, (number, values) in enumerate(asked):
         curve = [0.9 - place / 100] * 9
