@@ -33,7 +33,7 @@ def fault_of_node(version: dict[str, str]) -> str | None:
         name = "commit" if here["commit"] != version["commit"] else "code"
         return (
             f"node {socket.gethostname()}: has the {name} {here[name][:12]}, and the sweep {version[name][:12]}; "
-            + ("install the same everywhere")
+            "install the same everywhere"
         )
     try:
         settings = Settings.from_environment()

@@ -4,6 +4,7 @@ Each is a Ray task with a GPU, or with a part of a node's cores. Ray runs it onc
 sweep's to run again. A task that Ray ends takes its process along, whose input ends.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def ray_nodes(settings: Settings, jobs: int | None) -> Iterator[list[Any]]:
     try:
         ray: Any = import_module("ray")
     except ImportError:
-        raise UserError(f"{RAY}: Ray is not installed; pip install 'nli-pipeline[ray]'") from None
+        raise UserError(f"{RAY}: Ray is not installed; pip install -c constraints.txt -e '.[ray]'") from None
     if sqlite_path(settings):
         raise UserError(f"{RAY}: nodes do not reach the file of MLflow's database; set {TRACKING} to a server")
     environment = {"PREFECT_API_URL": str(PREFECT_API_URL.value()), TRACKING: settings.tracking_uri}
@@ -83,9 +84,10 @@ def ray_nodes(settings: Settings, jobs: int | None) -> Iterator[list[Any]]:
         version = project_version()
         nodes = [node for node in ray.nodes() if node["Alive"]]
         _look(ray, nodes, version)
-        options = {"max_retries": 0, "scheduling_strategy": "SPREAD", **_resources(nodes, jobs)}
+        gpus = sum(int(node["Resources"].get("GPU", 0)) for node in nodes)
+        count = jobs or gpus or len(nodes)
+        options = {"max_retries": 0, "scheduling_strategy": "SPREAD", **_resources(nodes, gpus, count)}
         task = ray.remote(run_trial).options(**options)
-        count = jobs or sum(int(node["Resources"].get("GPU", 0)) for node in nodes) or len(nodes)
         yield [partial(_process, ray, task, version)] * count
     finally:
         ray.shutdown()
@@ -117,10 +119,9 @@ def _look(ray: Any, nodes: list[dict[str, Any]], version: dict[str, str]) -> Non
         raise UserError(f"{RAY}: {faults[0]}")
 
 
-def _resources(nodes: list[dict[str, Any]], jobs: int | None) -> dict[str, float]:
-    """Return what a run takes of a node."""
-    gpus = sum(int(node["Resources"].get("GPU", 0)) for node in nodes)
+def _resources(nodes: list[dict[str, Any]], gpus: int, count: int) -> dict[str, float]:
+    """Return what one of `count` concurrent runs takes of a node."""
     if gpus:
-        return {"num_gpus": 1 / -(-(jobs or gpus) // gpus)}
+        return {"num_gpus": 1 / math.ceil(count / gpus)}
     cores = min(int(node["Resources"].get("CPU", 1)) for node in nodes)
-    return {"num_cpus": max(1, cores // -(-(jobs or len(nodes)) // len(nodes)))}
+    return {"num_cpus": max(1, cores // math.ceil(count / len(nodes)))}

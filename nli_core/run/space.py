@@ -59,12 +59,13 @@ def _parse(field: str, text: str) -> Interval | list[Any]:
     if not _BEGINS_AS_CALL.match(text):
         return parse_values("--search", f"{field}={text}", text)
     try:
-        kind, inner = _CALL.fullmatch(text).groups()  # type: ignore[union-attr]  # caught below
-        if kind not in ("log", "uniform", "int"):
+        call = _CALL.fullmatch(text)
+        if call is None or call[1] not in ("log", "uniform", "int"):
             raise ValueError
+        kind, inner = call.groups()
         low, high = (int(end) if kind == "int" else float(end) for end in inner.split(","))
         are_ends = math.isfinite(low) and math.isfinite(high) and low < high
-    except (ValueError, AttributeError, OverflowError):
+    except (ValueError, OverflowError):
         raise UserError(f"{setting}: {_FORM}") from None
     if not are_ends:
         raise UserError(f"{setting}: both numbers should be finite, and the first below the second")

@@ -56,13 +56,7 @@ class SweepTrainings:
     def is_gone(self, run_id: str) -> bool:
         """Return whether MLflow does not know this run."""
         with mlflow_client(self._settings) as client:
-            try:
-                client.get_run(run_id)
-            except MlflowException as error:
-                if says_missing(error):
-                    return True
-                raise
-        return False
+            return _run_of(client, run_id) is None
 
     def look(self, flow_run_id: str, values: Values, seed: int) -> list[float]:
         """Return dev's accuracy after each epoch so far of the training in this flow run, and adopt its run."""
@@ -93,9 +87,7 @@ def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -
     """Leave the table and the figures of the study in the parent; return what they show."""
     now = int(time.time() * 1000)
     with mlflow_client(settings) as client, tempfile.TemporaryDirectory() as scratch:
-        trainings = SweepTrainings(settings, parent, sweep.recipe)
-        known = [run for run in study.runs() if not trainings.is_gone(run.run_id)]
-        result = SweepResult(_with_test(client, known), study.pruned(), study.importance())
+        result = SweepResult(_with_test(client, study.runs()), study.pruned(), study.importance())
         if not result.runs:
             return result
         folder = Path(scratch)
@@ -115,10 +107,22 @@ def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -
 
 
 def _with_test(client: MlflowClient, runs: Sequence[FinishedRun]) -> list[TrialRun]:
+    """Add what MLflow has of test; runs that it has lost are left out."""
+    tracked = [(run, _run_of(client, run.run_id)) for run in runs]
     return [
-        TrialRun(run.values, run.seed, run.run_id, run.dev, client.get_run(run.run_id).data.metrics["test/accuracy"])
-        for run in runs
+        TrialRun(run.values, run.seed, run.run_id, run.dev, found.data.metrics["test/accuracy"])
+        for run, found in tracked
+        if found
     ]
+
+
+def _run_of(client: MlflowClient, run_id: str) -> Run | None:
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if says_missing(error):
+            return None
+        raise
 
 
 def _by_epoch(client: MlflowClient, run_id: str) -> list[float]:
