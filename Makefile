@@ -31,8 +31,8 @@ bench: .venv/installed-bench
 bench-full: bench
 	for name in growth frozen_features accuracy truncation tutorials; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
-bench-scale: .venv/installed-bench
-	$(BIN)/python tests/benchmarks/bench_scale.py && $(BIN)/python tests/benchmarks/bench_bucket.py
+bench-scale: .venv/installed-bench .venv/installed-ray
+	for name in scale bucket cluster; do PYTHONPATH=. $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
 ui: .venv/installed
 	$(BIN)/nli ui

@@ -45,7 +45,7 @@ class Settings:
 
         `NLI_PARALLEL_TRAININGS=1`: trainings on one device do not wait for each other. `NLI_REMOTE` is the bucket
         behind the store, `NLI_REMOTE_MINUTES` the least time between two checkpoints that are mirrored there. `NLI_RAY`
-        is the Ray cluster whose nodes run the trials of sweeps.
+        is the Ray cluster for sweeps, trainings and predictions.
 
         Raises:
             UserError: MLflow knows no address of such a kind, the path of the store leads nowhere, or the minutes are

@@ -1,13 +1,13 @@
 """A fine-tuned model that answers raw text: what is served."""
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from nli_core.arrays import Floats
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.data.tokenize.trial import check_vocabulary
@@ -15,6 +15,9 @@ from nli_core.errors import UserError
 from nli_core.inference.replicas import Replicas
 from nli_core.model.device import choose_devices
 from nli_core.model.saved import load_classifier, read_inputs, read_pack_config
+
+Window = Sequence[Sequence[str]]
+"""Texts that are predicted at a time: premises and hypotheses, or single texts alone."""
 
 
 class Predictor:
@@ -29,11 +32,17 @@ class Predictor:
         self._pack = read_pack_config(folder)
         self.labels = self._replicas.labels
         self.inputs = read_inputs(folder)
-        self.precision = self._replicas.precision
+        self.precision: str = self._replicas.precision
 
-    def probabilities(
-        self, premises: Sequence[str], hypotheses: Sequence[str] | None = None
-    ) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    def windows(self, windows: Iterable[Window]) -> Iterator[Floats]:
+        """Compute the probabilities of each window, in their order.
+
+        Raises:
+            UserError: as `probabilities`.
+        """
+        return (self.probabilities(*window) for window in windows)
+
+    def probabilities(self, premises: Sequence[str], hypotheses: Sequence[str] | None = None) -> Floats:
         """Compute probabilities [texts, labels], with columns in the order of `labels`.
 
         Raises:
@@ -44,7 +53,7 @@ class Predictor:
         second = None if hypotheses is None else Texts.of(hypotheses)
         encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
         logits = self._replicas.logits(encoded.examples)
-        probabilities: np.ndarray[Any, np.dtype[np.float64]] = torch.softmax(logits.double(), dim=1).numpy()
+        probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
         faulty = ~np.isfinite(probabilities).all(axis=1)
         if faulty.any():
             text = reprlib.repr(premises[int(faulty.argmax())])

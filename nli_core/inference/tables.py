@@ -8,23 +8,26 @@
 import contextlib
 import glob
 import json
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nli_core import atomic
+from nli_core.arrays import Floats
 from nli_core.callbacks import Progress
 from nli_core.data.corpus.layout import Table, TableFormat, format_of
 from nli_core.data.corpus.locate import Source, first_malformed, position_of
 from nli_core.data.corpus.reading import read_parts
 from nli_core.errors import UserError, reason_of
 from nli_core.hashing import file_sha256
-from nli_core.inference.predictor import Predictor
+from nli_core.inference.predictor import Window
 from nli_core.locks import FileLock
 
 _PLAN, _DIGEST = "plan.json", ".sha256"
@@ -32,8 +35,28 @@ _WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: second
 _JOINED = 32  # windows that become one row group
 
 
+class TablePredictor(Protocol):
+    """Predicts windows of texts, in their order: in this process or elsewhere. `Predictor` has the details."""
+
+    labels: tuple[str, ...]
+    inputs: tuple[str, ...]
+    precision: str
+
+    def windows(self, windows: Iterable[Window]) -> Iterator[Floats]:
+        """Compute probabilities [texts, labels] of each window, in their order; take windows as they are needed."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows that are predicted at a time, and the file for their predictions."""
+
+    path: Path
+    first_row: int
+    rows: int
+
+
 def predict_table(
-    predictor: Predictor,
+    predictor: TablePredictor,
     source: Path,
     target: Path,
     *,
@@ -75,16 +98,33 @@ def predict_table(
     with _parts_of(target, json.dumps(plan, sort_keys=True)) as parts:
         done = kept = 0
         paths: list[Path] = []
-        for window in _windows(named, table):
-            paths.append(parts / f"{len(paths):06d}.parquet")
-            if _is_intact(paths[-1]) and pq.read_metadata(paths[-1]).num_rows == window.height:
-                kept += window.height
-            else:
-                with atomic.replacing(paths[-1]) as partial:
-                    _predict(predictor, window, columns, done).write_parquet(partial)
-                atomic.write_text(paths[-1].with_suffix(_DIGEST), file_sha256(paths[-1]))
-            done += window.height
+        given: deque[_Part] = deque()
+
+        def count(part: _Part) -> None:
+            nonlocal done
+            done += part.rows
             progress(done, rows, source.name)
+
+        def missing() -> Iterator[Window]:
+            nonlocal kept
+            first_row = 0
+            for window in _windows(named, table):
+                part = _Part(parts / f"{len(paths):06d}.parquet", first_row, window.height)
+                paths.append(part.path)
+                first_row += part.rows
+                if _is_intact(part):
+                    kept += part.rows
+                    count(part)
+                else:
+                    given.append(part)
+                    yield [column.cast(pl.String).to_list() for column in window.select(columns)]
+
+        for probabilities in predictor.windows(missing()):
+            part = given.popleft()
+            with atomic.replacing(part.path) as partial:
+                _predictions(probabilities, predictor.labels, part.first_row).write_parquet(partial)
+            atomic.write_text(part.path.with_suffix(_DIGEST), file_sha256(part.path))
+            count(part)
         if done != rows or file_sha256(source) != plan["source"]:
             _delete_parts(parts)  # which may hold rows of either content
             raise UserError(f"{named.name}: changed while it was predicted; rerun once nobody writes to it")
@@ -100,10 +140,11 @@ def _windows(source: Source, table: Table) -> Iterator[pl.DataFrame]:
             yield from part.iter_slices(_WINDOW_ROWS)
 
 
-def _is_intact(part: Path) -> bool:
-    """Return whether an earlier try left this part, and nobody has altered it."""
+def _is_intact(part: _Part) -> bool:
+    """Return whether an earlier try left the predictions of these rows, and nobody has altered them."""
     try:
-        return part.with_suffix(_DIGEST).read_bytes() == file_sha256(part).encode()
+        intact = part.path.with_suffix(_DIGEST).read_bytes() == file_sha256(part.path).encode()
+        return intact and pq.read_metadata(part.path).num_rows == part.rows
     except FileNotFoundError:
         return False
 
@@ -183,15 +224,13 @@ def _delete(parts: Path) -> None:
         parts.rmdir()
 
 
-def _predict(predictor: Predictor, window: pl.DataFrame, columns: Sequence[str], first_row: int) -> pl.DataFrame:
-    texts = window.select(pl.col(columns).cast(pl.String)).to_dict(as_series=False)
-    probabilities = predictor.probabilities(*texts.values())
+def _predictions(probabilities: Floats, labels: Sequence[str], first_row: int) -> pl.DataFrame:
     best = probabilities.argmax(axis=1)
     return pl.DataFrame(
         {
-            "row": pl.int_range(first_row, first_row + window.height, eager=True),
-            "label": [predictor.labels[index] for index in best],
-            **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(predictor.labels)},
+            "row": pl.int_range(first_row, first_row + len(best), eager=True),
+            "label": [labels[index] for index in best],
+            **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(labels)},
         }
     )
 

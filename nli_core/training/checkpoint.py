@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -29,6 +30,7 @@ from nli_core.hashing import file_sha256, folder_digests
 from nli_core.log import LOGGER
 from nli_core.model.classifier import Classifier
 from nli_core.model.weights import save_tensors
+from nli_core.training.ranks import Ranks
 
 _PREFIX = "step-"
 _PARTIAL = ".partial"
@@ -114,11 +116,21 @@ def newest_unfinished(folder: Path) -> Path | None:
     return None
 
 
-def restore(checkpoint: Path, model: Classifier, optimizer: torch.optim.Optimizer) -> Position:
-    """Put model and optimiser back to a checkpoint, and return the position there."""
-    model.load_state_dict(load_file(checkpoint / "model.safetensors"))
-    _restore_optimizer(optimizer, load_file(checkpoint / "optimizer.safetensors"))
-    return Position(**json.loads((checkpoint / "position.json").read_text(encoding="utf-8")))
+def restore(checkpoint: Path | None, model: Classifier, optimizer: torch.optim.Optimizer, ranks: Ranks) -> Position:
+    """Put model and optimiser of every rank back to rank 0's checkpoint, and return the position there."""
+
+    def read() -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+        if ranks.rank > 0 or not checkpoint:  # it may be on another machine
+            return {}, {}, {}
+        position = json.loads((checkpoint / "position.json").read_text(encoding="utf-8"))
+        return load_file(checkpoint / "model.safetensors"), load_file(checkpoint / "optimizer.safetensors"), position
+
+    weights, moments, position = ranks.together(read)
+    if not (position := ranks.agree(position)):
+        return Position()
+    model.load_state_dict(ranks.agree_on_tensors(weights))
+    _restore_optimizer(optimizer, ranks.agree_on_tensors(moments))
+    return Position(**position)
 
 
 def _damage(checkpoint: Path) -> str | None:

@@ -72,7 +72,7 @@ class Features:
     ) -> None:
         """Compute the features, or read them from `folder`, where an earlier try left them."""
         self._model, self._lengths, self._device, self._ranks = model, train.examples.lengths, device, ranks
-        path = folder / _FEATURES
+        path = folder / _FEATURES  # of rank 0
         if not ranks.agree(path.exists()):
             ready = prepare_for_inference(model, device)
             computed: dict[str, Tensor] = {}
@@ -92,7 +92,8 @@ class Features:
                     save_file(computed, partial_file)
 
             ranks.first(write)
-        features = ranks.together(lambda: load_file(path))
+        read = ranks.together(lambda: load_file(path) if ranks.rank == 0 else {})
+        features = ranks.agree_on_tensors(read)
         self._train, self._dev = (features[split].to(device.torch) for split in ("train", "dev"))
 
     def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:

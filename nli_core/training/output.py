@@ -61,10 +61,7 @@ class TrainingOutput:
                 self._callbacks.log_metrics(point.metrics, point.step)
 
         self._ranks.first(choose)
-        checkpoint = self._ranks.agree(found[0])
-        if not checkpoint:
-            return Position()
-        return self._ranks.together(lambda: restore(checkpoint, self._model, self._optimizer))
+        return restore(found[0], self._model, self._optimizer, self._ranks)
 
     def add_point(self, point: Point, speeds: Mapping[str, float]) -> None:
         """Add a point to the curves. The clock's speeds are reported alone."""

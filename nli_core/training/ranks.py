@@ -16,6 +16,11 @@ from nli_core.callbacks import StoppedError
 Value = TypeVar("Value")
 
 
+def backend(*, gpus: bool) -> str:
+    """Return what carries the ranks' tensors: those in memory, and those of GPUs if there are any."""
+    return "cpu:gloo,cuda:nccl" if gpus else "gloo"
+
+
 class OtherRankError(Exception):
     """Another rank failed; its own error says why."""
 
@@ -48,6 +53,17 @@ class Ranks:
         if self.size > 1:
             distributed.broadcast_object_list(values, device=torch.device("cpu"))
         return values[0]
+
+    def agree_on_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors of rank 0, which are in memory. What the other ranks give is not looked at."""
+        if self.size == 1:
+            return tensors
+        described = self.agree({name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()})
+        if self.rank > 0:
+            tensors = {name: torch.empty(shape, dtype=kind) for name, (shape, kind) in described.items()}
+        for name in described:
+            distributed.broadcast(tensors[name], src=0)
+        return tensors
 
     def together(self, work: Callable[[], Value]) -> Value:
         """Return what `work` returns, once it has succeeded on every rank.

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from nli_core.callbacks import Progress
-from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.errors import UserError
 from nli_core.hashing import canonical_digest, folder_digests
-from nli_core.inference.predictor import Predictor
 from nli_core.inference.tables import plain_format, predict_table
 from nli_core.model.saved import is_fine_tuned
 from nli_core.remote.objects import check_bucket, fetch_object, send_object
 from nli_core.urls import is_bucket
+from tasks.cluster.prediction import table_predictor
 from tasks.models.resolve import model_folder
 from tasks.settings import Settings
 
@@ -83,6 +82,6 @@ def _predict_file(
     if not target.parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it, or name another file")
     plain_format(source, shown)
-    with fine_tuned(settings, model) as folder:
-        predictor, digest = Predictor(folder, FastTokenizer), str(sorted(folder_digests(folder).items()))
+    with fine_tuned(settings, model) as folder, table_predictor(settings, folder) as predictor:
+        digest = str(sorted(folder_digests(folder).items()))
         return predict_table(predictor, source, target, model=digest, columns=columns, shown=shown, progress=progress)

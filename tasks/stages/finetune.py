@@ -23,12 +23,14 @@ def finetune(request: StageRequest) -> State[StageResult]:
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.training.finetune import finetune as train
+        from tasks.cluster.training import training_cluster
         from tasks.runtime.mirror import CheckpointMirror
         from tasks.tracking.training_run import training_run
 
         with (
             CancellationToken() as stop,
             _device_lock(settings, stop),
+            training_cluster(settings, request) as cluster,
             CheckpointMirror(settings, claim, stop, fresh=request.rerun),
             training_run(settings, claim.key, request, resumes=(claim.partial / CHECKPOINTS).exists()) as run,
             StageProgress("finetune") as progress,
@@ -39,6 +41,7 @@ def finetune(request: StageRequest) -> State[StageResult]:
                 request.config.finetune,
                 out=claim.partial,
                 callbacks=TrainingCallbacks(run.log_metrics, progress, run.flush, stop),
+                cluster=cluster,
             )
             return {**facts, RUN_ID_FACT: run.run_id}
 

@@ -31,6 +31,7 @@ def run(way: str, shape: str, shards: Path, encoder: Path) -> dict[str, float]:
     from nli_core.training.finetune import finetune
     from nli_core.training.launch import launch
     from nli_core.training.output import Job
+    from nli_core.training.torchrun import Torchrun
 
     config = FinetuneConfig(
         epochs=1, batch_size=BATCH_SIZE[shape], checkpoint_every=None, devices=2 if way == "two ranks" else 1
@@ -38,7 +39,7 @@ def run(way: str, shape: str, shards: Path, encoder: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         started = time.perf_counter()
         if way == "launched":
-            facts = launch(Job(shards, encoder, config, Path(name)), 1, TrainingCallbacks())
+            facts = launch(Torchrun(Job(shards, encoder, config, Path(name)), 1), TrainingCallbacks())
         else:
             facts = finetune(shards, encoder, config, out=Path(name))
         return {"steps": facts["training_seconds"], "whole": time.perf_counter() - started}

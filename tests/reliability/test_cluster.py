@@ -3,76 +3,30 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
+import polars as pl
 import pytest
 from mlflow import MlflowClient
 
-from flows.local.servers import free_port
+from flows.pipeline import RunSummary
+from nli_core.filenames import MODEL
 from nli_core.remote.bucket import Bucket
 from nli_core.store.store import Store
 from tasks.settings import RAY, REMOTE, REMOTE_MINUTES
+from tests.fixtures.ray_nodes import Cluster
 from tests.reliability.conftest import MlflowServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.faults("faults injected")]
 pytest.importorskip("ray", reason="no Ray: pip install -e '.[ray]'")
 
 Nli = Callable[..., "subprocess.CompletedProcess[str]"]
-_FIRST_PORT = 21_000  # Ray refuses some others, and each node of a machine needs its own
-
-
-class Cluster:
-    """Nodes with one core each; the first is the head."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._nodes = folder, list[subprocess.Popen[bytes]]()
-        self._scratch = tempfile.mkdtemp(prefix="ray-")  # the path of a socket must be short
-        self._head_port, self._client_port = free_port(), free_port()
-        self.address = f"ray://127.0.0.1:{self._client_port}"
-
-    def add(self, **environment: str) -> Store:
-        """Start a node; returns its store."""
-        number = len(self._nodes)
-        store = self.folder / f"node-{number}" / "store"
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus", "1"]
-        command += ["--object-store-memory", "80000000", "--disable-usage-stats"]
-        first = _FIRST_PORT + 100 * number
-        command += ["--min-worker-port", str(first), "--max-worker-port", str(first + 99)]
-        if number:
-            command += ["--address", f"127.0.0.1:{self._head_port}"]
-        else:
-            command += ["--head", "--port", str(self._head_port), "--ray-client-server-port", str(self._client_port)]
-            command += ["--include-dashboard", "false", "--temp-dir", self._scratch]
-        variables = {**os.environ, "NLI_STORE": str(store), **environment}
-        with (self.folder / f"node-{number}.log").open("w") as log:
-            node = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
-        self._nodes.append(node)
-        while "Ray runtime started" not in (self.folder / f"node-{number}.log").read_text():
-            assert node.poll() is None
-            time.sleep(0.2)
-        return Store(store)
-
-    def kill(self, number: int) -> None:
-        """End all processes of a node."""
-        node = self._nodes[number]
-        with suppress(psutil.NoSuchProcess):
-            for process in [*psutil.Process(node.pid).children(recursive=True), node]:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-        node.wait()
-
-    def close(self) -> None:
-        """End all nodes, the head last."""
-        for number in reversed(range(len(self._nodes))):
-            self.kill(number)
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 @pytest.fixture
@@ -154,3 +108,99 @@ def test_a_node_with_other_code_and_servers_out_of_reach_are_refused(
     cluster.kill(1)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert "nodes do not reach the file of MLflow's database" in refused()
+
+
+def test_two_nodes_train_one_model_as_two_processes_of_one_machine_do(
+    cluster: Cluster,
+    nli: Nli,
+    prefect_server: str,
+    tiny_settings: list[str],
+    tracked: MlflowClient,
+    s3: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ["run", "sample", *tiny_settings, "--until", "finetune", "--json"]
+    words += ["--set", "finetune.devices=2", "--set", "finetune.epochs=60", "--set", "finetune.checkpoint_every=20"]
+    for variable in (RAY, REMOTE):
+        monkeypatch.delenv(variable)
+    alone = nli(*words)
+    assert alone.returncode == 0, alone.stderr
+    expected = Store(Path(os.environ["NLI_STORE"])).outputs("finetune")[0]
+
+    store = Store(tmp_path / "driver" / "store")
+    monkeypatch.setenv("NLI_STORE", str(store.root))
+    monkeypatch.setenv(RAY, cluster.address)
+    outside = nli(*words)
+    assert "NLI_RAY: a training with several devices starts on a node; set it to auto there" in outside.stderr
+
+    monkeypatch.setenv(RAY, cluster.address_on_node)
+    stores = [cluster.add(), cluster.add()]
+    too_many = nli(*words, "--set", "finetune.devices=3")
+    assert "finetune.devices: 3 are named, and the cluster has 2 cores; lower it" in too_many.stderr
+    without_inputs = nli(*words)
+    assert without_inputs.returncode == 2
+    assert "has no output of pack" in without_inputs.stderr.splitlines()[-1]
+
+    monkeypatch.setenv(REMOTE, s3)
+    assert nli("store", "push").returncode == 0
+    command = [str(Path(sys.executable).with_name("nli")), *words]
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server}
+
+    def run_until_a_checkpoint(act: Callable[[int], object]) -> tuple[int, str]:
+        def newest() -> str:
+            return max((path.name for path in store.root.glob("finetune/*.partial/checkpoints/*")), default="")
+
+        before = newest()
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
+            while running.poll() is None and newest() <= before:
+                time.sleep(0.05)
+            act(running.pid)
+            _, said = running.communicate(timeout=300)
+        return running.returncode, said
+
+    status, said = run_until_a_checkpoint(lambda pid: os.kill(pid, signal.SIGTERM))
+    assert "stopped at a checkpoint" in said
+    status, said = run_until_a_checkpoint(lambda pid: os.kill(pid, signal.SIGKILL))
+    (away,) = (number for number, node in enumerate(stores) if node.outputs("pack"))
+    status, said = run_until_a_checkpoint(lambda _: cluster.kill(away))
+    assert status == 2
+    assert "of 2 failed" in said.splitlines()[-1]
+    assert "rerun to resume" in said.splitlines()[-1]
+
+    cluster.add()
+    together = nli(*words)
+    assert together.returncode == 0, together.stderr
+    found = store.outputs("finetune")[0]
+    assert found.manifest.files == expected.manifest.files
+    assert found.facts["devices"] == 2
+    assert found.facts["resumed_at_step"] > 0
+
+
+def test_a_table_is_predicted_on_all_nodes_to_the_same_bytes_though_one_dies(
+    cluster: Cluster, nli: Nli, finished_run: RunSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, model = tmp_path / "pairs.parquet", finished_run.stages["finetune"].output.folder / MODEL
+    rows = 400_000
+    texts = [f"a person number {number} is outdoors" for number in range(rows)]
+    pl.DataFrame({"premise": texts, "hypothesis": texts[::-1]}).write_parquet(source)
+
+    def words(target: str) -> list[str]:
+        return ["predict", "--model", str(model), "--input", str(source), "--output", str(tmp_path / target), "--json"]
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as a node with one core
+    with monkeypatch.context() as here:
+        here.delenv(RAY)
+        alone = nli(*words("alone.parquet"))
+    assert alone.returncode == 0, alone.stderr
+    cluster.add()
+    cluster.add()
+    command = [str(Path(sys.executable).with_name("nli")), *words("together.parquet")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while running.poll() is None and len(list(tmp_path.glob("together.parquet.parts/*.sha256"))) < 4:
+            time.sleep(0.05)
+        cluster.kill(1)
+        out, said = running.communicate(timeout=300)
+    assert running.returncode == 0, said
+    assert json.loads(out)["rows"] == rows
+    assert (tmp_path / "together.parquet").read_bytes() == (tmp_path / "alone.parquet").read_bytes()

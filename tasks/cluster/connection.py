@@ -1,0 +1,89 @@
+"""The connection with a Ray cluster, and a look at its nodes before work."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from nli_core.errors import UserError, reason_of
+from tasks.cluster.node import Version, project_version
+from tasks.settings import RAY, REMOTE, Settings
+
+_LOOK_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """A cluster that this process is connected with. `ray` is the module: there is no other handle."""
+
+    ray: Any
+    nodes: list[dict[str, Any]]
+    version: Version
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs the nodes have together."""
+        return int(sum(node["Resources"].get("GPU", 0) for node in self.nodes))
+
+    @property
+    def all_cores(self) -> int:
+        """How many cores the nodes have together."""
+        return int(sum(node["Resources"].get("CPU", 0) for node in self.nodes))
+
+    def cores(self, count: int) -> int:
+        """Return how many cores of a node each of `count` concurrent processes gets, without GPUs."""
+        cores = min(int(node["Resources"].get("CPU", 1)) for node in self.nodes)
+        return max(1, cores // math.ceil(count / len(self.nodes)))
+
+    def look(self, fault_of_node: Callable[[Version], str | None]) -> None:
+        """Ask every node what makes it unfit for this version of the project.
+
+        Raises:
+            UserError: a node is unfit, or does not answer.
+        """
+        affinity = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
+        looks = [
+            self.ray.remote(fault_of_node)
+            .options(num_cpus=0, scheduling_strategy=affinity(node["NodeID"], soft=False))
+            .remote(self.version)
+            for node in self.nodes
+        ]
+        try:
+            faults = [fault for fault in self.ray.get(looks, timeout=_LOOK_SECONDS) if fault]
+        except self.ray.exceptions.RayError as error:
+            raise UserError(f"{RAY}: a node has not this project, or does not answer ({reason_of(error)})") from None
+        if faults:
+            raise UserError(f"{RAY}: {faults[0]}")
+
+
+@contextmanager
+def connected(settings: Settings, environment: Mapping[str, str], *, lines: bool) -> Iterator[RayCluster]:
+    """Be connected with the cluster of the settings; its processes get these variables, and `NLI_REMOTE`.
+
+    `lines` shows here what they print.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster does not answer.
+    """
+    # Lines of progress look alike; and the paths of settings may be relative to the working directory.
+    for variable in ("RAY_DEDUP_LOGS", "RAY_COLOR_PREFIX", "RAY_CHDIR_TO_TRIAL_DIR"):
+        os.environ.setdefault(variable, "0")
+    try:
+        ray: Any = import_module("ray")
+    except ImportError:
+        raise UserError(f"{RAY}: Ray is not installed; pip install -c constraints.txt -e '.[ray]'") from None
+    variables = {**environment, **({REMOTE: settings.remote} if settings.remote else {})}
+    options = {"runtime_env": {"env_vars": variables}, "logging_level": "ERROR", "log_to_driver": lines}
+    try:
+        with ThreadPoolExecutor(1) as pool:  # in the main thread, Ray would take SIGTERM
+            pool.submit(ray.init, settings.ray, **options).result()
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise UserError(f"{RAY}: no cluster at {settings.ray} ({reason_of(error)}); start one, or unset it") from None
+    try:
+        yield RayCluster(ray, [node for node in ray.nodes() if node["Alive"]], project_version())
+    finally:
+        ray.shutdown()
