@@ -1,6 +1,6 @@
-"""The recipe book: deployments of `prefect.yaml`, read as named configurations."""
+"""Recipes: the deployments of the recipe book `prefect.yaml`, and the user's own files in `recipes/` beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,11 @@ import yaml
 from nli_core.errors import UserError, did_you_mean, reason_of
 from tasks.settings import RECIPE_BOOK, project_root
 
+OWN_RECIPES = "recipes"
+_OWN_FIELDS = ("description", "config", "schedules")
+_HEAD = """# `nli run {name}` runs this recipe. `nli deploy` hands it to Prefect, with schedules if it has some, such as
+# schedules: [{{cron: "0 3 * * *", timezone: Etc/UTC}}]
+"""
 _PIPELINE = "flows/pipeline.py:pipeline"
 
 
@@ -20,37 +25,102 @@ class Recipe:
     name: str
     description: str
     config: Mapping[str, Any]
+    schedules: Sequence[Mapping[str, Any]] = ()  # of a user's own, as Prefect writes them
 
 
 def read_recipes(book: Path) -> dict[str, Recipe]:
-    """Read all deployments of the pipeline in a `prefect.yaml`, by name.
+    """Read all recipes by name: deployments of the pipeline in a `prefect.yaml`, and the files in `recipes/` beside it.
 
     Raises:
-        UserError: the file is missing, is not valid YAML, or a deployment lacks what a recipe needs.
+        UserError: a file is missing, is not valid YAML, or a recipe lacks what it needs or has the name of another.
     """
-    try:
-        described = yaml.load(book.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
-    except FileNotFoundError:
-        raise UserError(f"{book}: there is no recipe book; run nli in the project's folder") from None
-    except OSError as error:
-        raise UserError(f"{book}: cannot be read ({error.strerror})") from None
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise UserError(f"{book}: is not valid YAML ({line}{error.problem or error.context})") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{book}: is not valid YAML ({reason_of(error)})") from None
-    deployments = described.get("deployments") if isinstance(described, dict) else None
-    if not isinstance(deployments, list):
-        raise UserError(f"{book}: has no list of deployments; put it back from version control")
     recipes = [
         recipe
-        for number, each in enumerate(deployments, 1)
+        for number, each in enumerate(read_deployments(book), 1)
         if (recipe := _recipe(each, f"{book}, deployment {number}"))
     ]
     names = [recipe.name for recipe in recipes]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise UserError(f"{book}: has two deployments named {min(repeated)}; rename one")
-    return {recipe.name: recipe for recipe in recipes}
+    own = read_own_recipes(book)
+    if taken := {recipe.name for recipe in own} & set(names):
+        raise UserError(
+            f"{OWN_RECIPES}/{min(taken)}.yaml: {book.name} has a recipe of this name; give the file another"
+        )
+    return {recipe.name: recipe for recipe in [*recipes, *own]}
+
+
+def read_deployments(book: Path) -> list[Any]:
+    """Read what a `prefect.yaml` says of each deployment.
+
+    Raises:
+        UserError: the file is missing, is not valid YAML, or has no deployments.
+    """
+    described = _read_yaml(book)
+    deployments = described.get("deployments") if isinstance(described, dict) else None
+    if not isinstance(deployments, list) or not deployments:
+        raise UserError(f"{book}: has no list of deployments; put it back from version control")
+    return deployments
+
+
+def read_own_recipes(book: Path) -> list[Recipe]:
+    """Read the user's own recipes, in the folder `recipes` beside the book.
+
+    Raises:
+        UserError: a file is not valid YAML, or lacks a config.
+    """
+    return [_own_recipe(path) for path in sorted((book.parent / OWN_RECIPES).glob("*.yaml"))]
+
+
+def write_recipe(book: Path, name: str, description: str, config: Mapping[str, Any]) -> Path:
+    """Write a recipe of the user's, and return its file.
+
+    Raises:
+        UserError: there is a recipe of this name, or the file cannot be written.
+    """
+    path = book.parent / OWN_RECIPES / f"{name}.yaml"
+    if path.exists():
+        raise UserError(f"{path}: exists; delete it, or choose another --name")
+    if name in read_recipes(book):
+        raise UserError(f"{book.name} has a recipe {name}; choose another --name")
+    content = yaml.safe_dump(
+        {"description": description, "config": config},
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=110,
+    )
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(_HEAD.format(name=name) + content, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no recipe book; run nli in the project's folder") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UserError(f"{path}: is not valid YAML ({line}{error.problem or error.context})") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{path}: is not valid YAML ({reason_of(error)})") from None
+
+
+def _own_recipe(path: Path) -> Recipe:
+    described = _read_yaml(path)
+    config = described.get("config") if isinstance(described, dict) else None
+    if not isinstance(config, Mapping):
+        raise UserError(f"{path}: should have a description and a config with fields; docs/own-data.md shows one")
+    if unknown := described.keys() - _OWN_FIELDS:
+        raise UserError(f"{path}: {min(map(str, unknown))} is no field; there are {', '.join(_OWN_FIELDS)}")
+    description = " ".join(str(described.get("description", "")).split())
+    return Recipe(path.stem, description, config, described.get("schedules") or ())
 
 
 class _Loader(yaml.SafeLoader):

@@ -27,7 +27,11 @@ COMMANDS = sorted(
     }
 )
 # Which run could be repeated is not known here.
-RUNS = [command for command in COMMANDS if command.startswith("nli run") and "RUN_ID" not in command]
+RUNS = [
+    command
+    for command in COMMANDS
+    if command.startswith("nli run") and "RUN_ID" not in command and command != "nli run examples"
+]
 Nli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -60,6 +64,14 @@ def test_every_run_names_a_recipe_and_fields(command: str, nli_here: Nli, workpl
     done = nli_here(*words, "--explain")
     assert done.returncode == 0, done.stderr
     assert "download" in done.stdout
+
+
+def test_a_table_becomes_a_recipe(nli_here: Nli, workplace: Path, own_book: Path) -> None:
+    (workplace / "examples.csv").write_text("text,label\nfine,positive\nbad,negative\n")
+    (init,) = _starting("nli init")
+    for command in (init, "nli run examples --explain"):
+        done = nli_here(*shlex.split(command)[1:])
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("command", _starting("nli store", "nli recipes", "nli status"))
@@ -102,7 +114,7 @@ def test_every_nli_command_is_tested() -> None:
         "nli sweep",
         "nli export",
     )
-    others = ("nli predict", "nli compare", "nli promote", "nli rollback")
+    others = ("nli init", "nli deploy", "nli predict", "nli compare", "nli promote", "nli rollback")
     assert [each for each in _starting("nli ") if not each.startswith((*known, *others))] == []
 
 

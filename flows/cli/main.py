@@ -19,9 +19,11 @@ from typer.exceptions import TyperException
 
 from flows.cli.attention import attention
 from flows.cli.compare import compare
+from flows.cli.deploy import deploy
 from flows.cli.doctor import doctor
 from flows.cli.exit_status import INTERRUPTED, USER_ERROR
 from flows.cli.export import export
+from flows.cli.init import init
 from flows.cli.output import error
 from flows.cli.predict import predict
 from flows.cli.promote import promote, rollback
@@ -132,6 +134,21 @@ def options(
     """Fine-tune BERT on pairs of sentences or on single texts: download, pack, finetune, evaluate."""
 
 
-for command in (recipes, run, sweep, status, compare, promote, rollback, predict, export, attention, doctor, ui):
+for command in (
+    init,
+    recipes,
+    run,
+    sweep,
+    status,
+    compare,
+    promote,
+    rollback,
+    predict,
+    export,
+    attention,
+    deploy,
+    doctor,
+    ui,
+):
     app.command()(command)
 app.add_typer(store_app, name="store")

@@ -6,7 +6,7 @@ store leave it out (see `result_fields`).
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 NOT_IN_KEY: JsonDict = {"changes_result": False}
@@ -23,6 +23,12 @@ Int = Annotated[int, BeforeValidator(_no_truth)]
 Float = Annotated[float, BeforeValidator(_no_truth)]
 AutoInt = Annotated[Int | None, Field(ge=1), BeforeValidator(lambda value: None if value == "auto" else value)]
 """A number from 1, or null, which may be written `auto`."""
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: [name.strip() for name in value.split(",")] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""A list of names, or one text with commas between them."""
 Fraction = Annotated[Float, Field(ge=0.0, lt=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -4,7 +4,10 @@ An unusable row stops the work with its file and line. If the layout or the conf
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +19,11 @@ import pyarrow as pa
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.locate import Source, first_malformed, position_of
 from nli_core.data.corpus.reading import read_parts
-from nli_core.errors import UserError, reason_of
+from nli_core.errors import UserError, did_you_mean, reason_of
 
 _SHOWN_CHARACTERS = 60
+_SHOWN_LABELS = 20
+_PLAIN = re.compile(r"[^\W\d][\w/-]*( [\w/-]+)*")  # needs no quotes in YAML
 _Row = dict[str, Any]
 
 
@@ -52,6 +57,40 @@ class CleanTable:
                     contents.update(memoryview(data)[ends[0] : ends[-1]])
         digests = [digest.hexdigest() for pair in columns.values() for digest in pair]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def count_labels(source: Source, layout: CorpusLayout) -> dict[str, int]:
+    """Count the values in the label column of a table, sorted: by number where all are numbers.
+
+    Raises:
+        UserError: the table cannot be read, or lacks a column that the layout names.
+    """
+    counts: Counter[str] = Counter()
+    for part in _parts(source, layout):
+        for value, count in part[layout.label].cast(pl.String).drop_nulls().value_counts().iter_rows():
+            counts[value] += count
+    numbers = all(value.isdecimal() for value in counts)
+    return dict(sorted(counts.items(), key=lambda item: (int(item[0]) if numbers else 0, item[0])))
+
+
+def check_labels(source: Source, layout: CorpusLayout) -> None:
+    """Raise UserError for the first row of a table whose label the layout does not know, or as `count_labels`."""
+    done = 0
+    known = [*(layout.label_values or layout.labels), *layout.drop_labels]
+    for part in _parts(source, layout):
+        labels = part[layout.label].cast(pl.String)
+        unknown = (~labels.is_in(known).fill_null(False)).arg_true()
+        if len(unknown):
+            row = done + int(unknown[0])
+            raise _fault(source, layout, row, _label_fault(labels[int(unknown[0])], source, layout))
+        done += part.height
+
+
+def _parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
+    try:
+        yield from read_parts(source, layout.table)
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
+        raise UserError(first_malformed(source, layout.table) or _unreadable(source, error)) from None
 
 
 def clean_tables(
@@ -104,23 +143,21 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
     checked = [name for name in ("premise", "hypothesis") if name in texts]
     empty = pl.any_horizontal(pl.col(name).str.strip_chars().fill_null("") == "" for name in checked)
     total = dropped_labels = empties = 0
-    try:
-        with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-            for part in read_parts(source, layout.table):
-                rows = part.select(columns).with_row_index("id", offset=total)
-                labelled = rows.filter(~unlabelled)
-                _refuse_first(labelled.filter(~known), source, layout, describe=lambda row: _label_fault(row, layout))
-                if empty_text == "error":
-                    _refuse_first(labelled.filter(empty), source, layout, describe=lambda row: _empty_fault(row, texts))
-                kept = labelled.filter(~empty).with_columns(
-                    pl.col("label").replace_strict(values, range(len(values)), return_dtype=pl.UInt16)
-                )
-                writer.write_table(kept.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema))
-                total += rows.height
-                dropped_labels += rows.height - labelled.height
-                empties += labelled.height - kept.height
-    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
-        raise UserError(first_malformed(source, layout.table) or _unreadable(source, error)) from None
+    with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for part in _parts(source, layout):
+            rows = part.select(columns).with_row_index("id", offset=total)
+            labelled = rows.filter(~unlabelled)
+            for row in labelled.filter(~known).head(1).iter_rows(named=True):
+                raise _fault(source, layout, row["id"], _label_fault(row["label"], source, layout))
+            for row in labelled.filter(empty).head(1).iter_rows(named=True) if empty_text == "error" else ():
+                raise _fault(source, layout, row["id"], _empty_fault(row, texts))
+            kept = labelled.filter(~empty).with_columns(
+                pl.col("label").replace_strict(values, range(len(values)), return_dtype=pl.UInt16)
+            )
+            writer.write_table(kept.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema))
+            total += rows.height
+            dropped_labels += rows.height - labelled.height
+            empties += labelled.height - kept.height
     kept_rows = total - dropped_labels - empties
     if total == 0:
         raise UserError(f"{source.name}: has no rows; give a file with examples")
@@ -144,20 +181,29 @@ def _joined(columns: Sequence[str]) -> pl.Expr:
     return pl.concat_str([text.replace("", None) for text in texts], separator=" ", ignore_nulls=True)
 
 
-def _refuse_first(rows: pl.DataFrame, source: Source, layout: CorpusLayout, *, describe: Callable[[_Row], str]) -> None:
-    if rows.height:
-        row = rows.row(0, named=True)
-        position = position_of(source, layout.table, int(row["id"]))
-        raise UserError(f"{source.name}, {position}: {describe(row)}")
+def _fault(source: Source, layout: CorpusLayout, row: int, fault: str) -> UserError:
+    return UserError(f"{source.name}, {position_of(source, layout.table, row)}: {fault}")
 
 
-def _label_fault(row: _Row, layout: CorpusLayout) -> str:
-    if row["label"] is None:
+def _label_fault(label: str | None, source: Source, layout: CorpusLayout) -> str:
+    if label is None:
         return f"has no value in the column {layout.label!r}"
-    value = row["label"][:_SHOWN_CHARACTERS]
-    known = ", ".join(map(repr, layout.label_values or layout.labels))
-    remedy = layout.remedy("add it to corpus.labels or corpus.drop_labels")
-    return f"the label {value!r} is not one of {known}; {remedy}"
+    known = layout.label_values or layout.labels
+    alike = did_you_mean(label, known) if layout.named_by_user else ""
+    fault = f"the label {label[:_SHOWN_CHARACTERS]!r} is not one of {', '.join(map(repr, known))}{alike}"
+    if not layout.named_by_user:
+        return f"{fault}; {layout.remedy('')}"
+    counts = [each for each in count_labels(source, layout).items() if each[0] not in layout.drop_labels]
+    found = ", ".join(f"{_yaml(value)} ({count:,})" for value, count in counts[:_SHOWN_LABELS])
+    more = f" and {len(counts) - _SHOWN_LABELS:,} more" if len(counts) > _SHOWN_LABELS else ""
+    listed = ", ".join(_yaml(value) for value, _ in counts[:_SHOWN_LABELS])
+    remedy = "corpus.labels or corpus.drop_labels" if more else f"corpus.drop_labels, or set corpus.labels=[{listed}]"
+    return f"{fault}; add it to {remedy}; the column has {found}{more}"
+
+
+def _yaml(value: str) -> str:
+    """Write a label as a value of a setting."""
+    return value if _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
 
 
 def _empty_fault(row: _Row, columns: Mapping[str, Sequence[str]]) -> str:

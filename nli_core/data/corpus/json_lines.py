@@ -22,20 +22,20 @@ _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")  # may spell a key
 _FIRST_LINES = 1000  # tell the columns
 
 
-def json_columns(source: Source, most_bytes: int) -> list[str]:
-    """Read the keys of the first lines, in order.
+def json_columns(source: Source, most_bytes: int, *, nested: bool = True) -> list[str]:
+    """Read the keys of the first lines, in order; without `nested`, those whose values are neither lists nor objects.
 
     Raises:
         UserError: names a line that is no JSON object, or is longer than `most_bytes`.
     """
-    names: dict[str, None] = {}
+    names: dict[str, bool] = {}
     with _open_after_bom(source) as file:
         for number in range(1, _FIRST_LINES + 1):
             if len(line := file.readline(most_bytes + 1)) > most_bytes:
                 raise _too_long(source, number, most_bytes)
-            if line.strip():
-                names |= dict.fromkeys(name for name, _ in _pairs(line, number, source))
-    return list(names)
+            for name, value in _pairs(line, number, source) if line.strip() else ():
+                names[name] = names.get(name, True) and not isinstance(value, _Pairs | list)
+    return [name for name, plain in names.items() if plain or nested]
 
 
 def json_parts(source: Source, columns: Sequence[str], part_bytes: int, most_bytes: int) -> Iterator[pl.DataFrame]:

@@ -12,9 +12,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from nli_core.data.corpus.json_lines import json_columns, json_parts
-from nli_core.data.corpus.layout import Table
+from nli_core.data.corpus.layout import Table, TableFormat
 from nli_core.data.corpus.locate import DELIMITERS, Source, check_utf8, first_malformed, header_of
-from nli_core.errors import UserError, reason_of
+from nli_core.errors import UserError, did_you_mean, reason_of
 
 _PART_BYTES = 4 << 20  # Arrow reads some parts ahead
 _MOST_PART_BYTES = 1 << 27  # and so the longest record
@@ -50,6 +50,20 @@ def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
         raise UserError(f"{source.name}: has no header; name the columns in its first line")
     parts = _delimited_parts(source, table, columns)
     return parts if len(columns) > 1 else _without_blank_end(parts)
+
+
+def readable_columns(source: Source, format_: TableFormat) -> list[str]:
+    """Read the names of the columns that can hold texts or labels; of a file without names, its first row.
+
+    Raises:
+        UserError: the first lines are malformed.
+        pyarrow.ArrowException, OSError, UnicodeDecodeError: the file cannot be read.
+    """
+    if format_ == "parquet":
+        return [field.name for field in pq.read_schema(source.path) if _is_readable(field.type)]
+    if format_ == "jsonl":
+        return json_columns(source, _MOST_PART_BYTES, nested=False)
+    return header_of(source, format_)
 
 
 def _parquet_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
@@ -154,7 +168,9 @@ def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
         if column not in present:
             if len(present) == 1 and any(delimiter in present[0] for delimiter in ",;|\t"):
                 remedy = "rename the file by its delimiter (.csv or .tsv), or change the delimiter"
-            raise UserError(f"{source.name}: has no column {column!r}, only {', '.join(map(repr, present))}; {remedy}")
+            only = ", ".join(map(repr, present))
+            alike = did_you_mean(column, present)
+            raise UserError(f"{source.name}: has no column {column!r}, only {only}{alike}; {remedy}")
         if present.count(column) > 1:
             raise UserError(f"{source.name}: has {present.count(column)} columns {column!r}; rename all but one")
     return list(table.wanted)
@@ -163,7 +179,11 @@ def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
 def _refuse_other_types(schema: pa.Schema, wanted: list[str], source: Source) -> None:
     for column in wanted:
         kind = schema.field(column).type
-        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if not any(accepts(plain) for accepts in _TEXT_LIKE):
+        if not _is_readable(kind):
             taken = "text, numbers and booleans are read; write it as text"
             raise UserError(f"{source.name}: the column {column!r} holds {kind}; {taken}")
+
+
+def _is_readable(kind: pa.DataType) -> bool:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(accepts(plain) for accepts in _TEXT_LIKE)

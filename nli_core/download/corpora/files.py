@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from nli_core.config.base import NOT_IN_KEY, Fraction, Int
-from nli_core.data.corpus.layout import CorpusLayout, Split, format_of
+from nli_core.config.base import NOT_IN_KEY, Fraction, Int, Names
+from nli_core.data.corpus.layout import CorpusLayout, Split, TableFormat, format_of
+from nli_core.data.corpus.locate import DELIMITERS
+from nli_core.data.corpus.locate import Source as TableSource
 from nli_core.download.archives import gunzip
 from nli_core.download.corpora.base import Corpus, contents_of, existing_file
 from nli_core.download.origin import Origin
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from nli_core.download.fetch import Fetcher
 
 _PACKED = ".gz"
+_MOST_LABELS = 65_536
 
 
 class FileCorpus(Corpus):
@@ -38,17 +41,21 @@ class FileCorpus(Corpus):
     test: str | None = Field(
         None, description="path of the test examples; empty: carved from train", json_schema_extra=NOT_IN_KEY
     )
-    premise: str = Field("premise", description="column of the premise, or of the only text")
+    columns: Names | None = Field(
+        None, description="names of the columns in order, for CSV and TSV files whose first line has none"
+    )
+    premise: Names = Field(
+        ("premise",), description="column of the premise, or of the only text; several are joined by spaces"
+    )
     hypothesis: str | None = Field("hypothesis", description="column of the hypothesis; null for single texts")
     label: str = Field("label", description="column of the label")
-    labels: tuple[str, ...] = Field(
+    labels: Names | None = Field(
+        None,
         min_length=2,
-        max_length=65_536,
-        description="the label names as the files write them, in order of class number",
+        max_length=_MOST_LABELS,
+        description="the label names as the files write them, in order of class number; null: those of train, sorted",
     )
-    drop_labels: tuple[str, ...] = Field(
-        (), description="values in the label column whose rows are dropped and counted"
-    )
+    drop_labels: Names = Field((), description="values in the label column whose rows are dropped and counted")
     dev_fraction: Fraction = Field(0.05, description="part of train, by class, that becomes dev where no file is given")
     test_fraction: Fraction = Field(
         0.1, description="part of train, by class, that becomes test where no file is given"
@@ -57,12 +64,15 @@ class FileCorpus(Corpus):
 
     @model_validator(mode="after")
     def _consistent(self) -> "FileCorpus":
-        columns = [name for name in (self.premise, self.hypothesis, self.label) if name is not None]
+        columns = [name for name in (*self.premise, self.hypothesis, self.label) if name is not None]
+        if not self.premise:
+            raise ValueError("premise: name a column")
         if len(set(columns)) < len(columns):
             raise ValueError(f"premise, hypothesis, label: {columns} name one column more than once")
-        if repeated := {name for name in self.labels if self.labels.count(name) > 1}:
+        labels = self.labels or ()
+        if repeated := {name for name in labels if labels.count(name) > 1}:
             raise ValueError(f"labels: {sorted(repeated)} named more than once")
-        if both := set(self.labels) & set(self.drop_labels):
+        if both := set(labels) & set(self.drop_labels):
             raise ValueError(f"drop_labels: {sorted(both)} are also in labels")
         carved = {"dev": (self.dev, self.dev_fraction), "test": (self.test, self.test_fraction)}
         for split, (path, fraction) in carved.items():
@@ -92,36 +102,64 @@ class FileCorpus(Corpus):
         yield from (Source(f"file, {split}", path, f"corpus.{split}") for split, path in self.user_files.items())
 
     def download(self, out: Path, fetcher: "Fetcher") -> Origin:
+        from nli_core.data.corpus.cleaning import check_labels  # it imports polars and Arrow
+
         paths = {split: _here(address, split, fetcher) for split, address in self.user_files.items()}
         formats = {format_of(path) for path in paths.values()}
         if len(formats) > 1:
             raise UserError(f"corpus: the files of one corpus must have one format, not {', '.join(sorted(formats))}")
-        format_ = formats.pop()
-        files: dict[Split, str] = {}
+        layout = self._layout(formats.pop(), tuple(paths))
+        given: dict[Split, TableSource] = {}
         for split, path in paths.items():
-            files[split] = f"{split}.{format_}"
+            given[split] = TableSource(path, self.user_files[split])
             if path.suffix == _PACKED:
-                gunzip(path, out / files[split], name=str(path), remedy="compress it again")
-            else:
-                shutil.copyfile(path, out / files[split])
+                unpacked = out / layout.files[split]
+                gunzip(path, unpacked, name=str(path), remedy="compress it again")
+                given[split] = TableSource(unpacked, self.user_files[split])
+        layout = self._with_labels(given["train"], layout)
+        for table in given.values():  # before anything is copied
+            check_labels(table, layout)
+        for split, table in given.items():
+            if table.path != out / layout.files[split]:
+                shutil.copyfile(table.path, out / layout.files[split])
+        layout.save(out)
+        names = {split: str(user_path(address)) for split, address in self.user_files.items()}
+        source = str(paths["train"].resolve())
+        if is_bucket(self.train):
+            source, names = self.train, self.user_files
+        return Origin(source=source, sha256=None, verified=False, files=names)
+
+    def _layout(self, format_: TableFormat, splits: tuple[Split, ...]) -> CorpusLayout:
         fractions: dict[Split, float] = {"dev": self.dev_fraction, "test": self.test_fraction}
-        CorpusLayout(
+        if self.columns is not None and format_ not in DELIMITERS:
+            raise UserError(f"corpus.columns: {format_} files name their columns themselves; leave it out")
+        return CorpusLayout(
             format=format_,
-            files=files,
-            premise=(self.premise,),
+            files={split: f"{split}.{format_}" for split in splits},
+            columns=self.columns,
+            premise=self.premise,
             hypothesis=self.hypothesis,
             label=self.label,
-            labels=self.labels,
+            labels=self.labels or (),
             drop_labels=self.drop_labels,
-            carve={split: fraction for split, fraction in fractions.items() if split not in files},
+            carve={split: fraction for split, fraction in fractions.items() if split not in splits},
             carve_seed=self.carve_seed,
             named_by_user=True,
-        ).save(out)
-        names = {split: str(user_path(address)) for split, address in self.user_files.items()}
-        source = str(paths["train"].resolve().parent)
-        if is_bucket(self.train):
-            source, names = self.train.rpartition("/")[0], self.user_files
-        return Origin(source=source, sha256=None, verified=False, files=names)
+        )
+
+    def _with_labels(self, train: TableSource, layout: CorpusLayout) -> CorpusLayout:
+        """Return the layout with the labels of the config, or else those of train."""
+        from nli_core.data.corpus.cleaning import count_labels
+
+        if self.labels:
+            return layout
+        labels = tuple(label for label in count_labels(train, layout) if label not in self.drop_labels)
+        if not 2 <= len(labels) <= _MOST_LABELS:
+            found = f"{len(labels):,} different values" if labels else "no value"
+            raise UserError(
+                f"{train.name}: the column {self.label!r} has {found}; set corpus.label to a column with labels"
+            )
+        return layout.model_copy(update={"labels": labels})
 
 
 def _here(address: str, split: Split, fetcher: "Fetcher") -> Path:

@@ -69,6 +69,11 @@ def test_every_field_is_described(section: type[BaseModel]) -> None:
             "invalid configuration: encoder.name: transformer reads single texts, and this corpus has pairs",
         ),
         ({"corpus": {**FILE, "labels": ["yes", "yes"]}}, "more than once"),
+        ({"corpus": {**FILE, "labels": "yes,no,yes"}}, "more than once"),
+        ({"corpus": {**FILE, "labels": []}}, "corpus.labels"),
+        ({"corpus": {**FILE, "labels": list(map(str, range(65_537)))}}, "corpus.labels"),
+        ({"corpus": {**FILE, "premise": []}}, "premise: name a column"),
+        ({"corpus": {**FILE, "premise": ["title", "title"]}}, "name one column more than once"),
         ({"corpus": {**FILE, "labels": ["yes", "\ud800"]}}, "corpus.labels: holds half of a surrogate pair"),
         ({"corpus": {**FILE, "drop_labels": ["yes"]}}, "are also in labels"),
         ({"corpus": {**FILE, "label": "premise"}}, "name one column more than once"),
@@ -98,11 +103,18 @@ WRONG = {
 }
 
 
+def _alternatives(field: dict[str, Any]) -> list[dict[str, Any]]:
+    """The kinds of value that a field takes, null among them."""
+    return [inner for kind in field.get("anyOf", [field]) for inner in kind.get("anyOf", [kind])]
+
+
 def _wrong_values(field: dict[str, Any]) -> list[object]:
     """Values of each wrong type, and values just out of bounds, for a field that JSON schema describes so."""
-    kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
+    kinds = [kind for kind in _alternatives(field) if kind.get("type") != "null"]
+    nullable = len(kinds) < len(_alternatives(field))
+    if [kind.get("type") for kind in kinds] == ["string", "array"]:
+        return [True, 1, {}, [[]], *([] if nullable else [None])]
     (kind,) = kinds
-    nullable = len(field.get("anyOf", kinds)) > 1
     name = "choice" if {"enum", "const"} & kind.keys() else {"integer": "number"}.get(kind["type"], kind["type"])
     wrong = list(WRONG[name]) if nullable else [*WRONG[name], None]
     if kind.get("type") == "integer":
@@ -110,8 +122,6 @@ def _wrong_values(field: dict[str, Any]) -> list[object]:
     wrong += [kind[bound] + step for bound, step in (("minimum", -1), ("maximum", 1)) if bound in kind]
     wrong += [kind[bound] for bound in ("exclusiveMinimum", "exclusiveMaximum") if bound in kind]
     wrong += [""] * (kind.get("minLength", 0) > 0) + ["no digest"] * ("pattern" in kind)
-    if "minItems" in kind:
-        wrong += [[], [str(number) for number in range(kind["maxItems"] + 1)]]
     return wrong
 
 
@@ -139,6 +149,14 @@ def test_what_is_filled_in_for_a_field_is_valid_itself(
     plain = json.loads(parse_config({**corpus, place: base}).model_dump_json())[place]
     assert {"name", *plain} == {"name", *section.model_fields}
     jsonschema.validate(plain, section.model_json_schema())
+
+
+def test_names_may_be_one_text() -> None:
+    config = parse_config({"corpus": {**FILE, "labels": "no, yes", "premise": "title,body", "columns": "a, b"}})
+    assert isinstance(config.corpus, FileCorpus)
+    assert config.corpus.labels == ("no", "yes")
+    assert config.corpus.premise == ("title", "body")
+    assert config.corpus.columns == ("a", "b")
 
 
 def test_labels_may_be_numbers() -> None:

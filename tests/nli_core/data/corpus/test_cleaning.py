@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nli_core.data.corpus.cleaning import CleanTable, clean_tables
+from nli_core.data.corpus.cleaning import CleanTable, clean_tables, count_labels
 from nli_core.data.corpus.layout import CorpusLayout, TableFormat
+from nli_core.data.corpus.locate import Source
 from nli_core.errors import UserError
 
 pytestmark = pytest.mark.faults("inputs tried")
@@ -79,7 +80,24 @@ def test_a_column_named_id_does_not_disturb(tmp_path: Path, write_rows: Callable
 def test_an_unknown_label_is_named_with_its_line(tmp_path: Path) -> None:
     message = _refusal(tmp_path, HEADER + '"two\nlines",b,yes\na,b,maybe\n')
     assert "line 4" in message
-    assert "'maybe' is not one of 'no', 'yes'; add it to corpus.labels or corpus.drop_labels" in message
+    assert (
+        "'maybe' is not one of 'no', 'yes'; add it to corpus.drop_labels, or set corpus.labels=[maybe, yes]" in message
+    )
+    assert "the column has maybe (1), yes (1)" in message
+
+
+def test_a_label_that_is_spelled_alike_is_suggested_and_others_are_quoted_for_yaml(tmp_path: Path) -> None:
+    message = _refusal(tmp_path, HEADER + "a,b,yes\na,b,yess\na,b,1\na,b,a: b\n")
+    assert "; did you mean yes?" in message
+    assert 'corpus.labels=["1", "a: b", yes, yess]' in message
+
+
+def test_labels_are_counted_and_sorted_as_numbers_where_all_are(
+    tmp_path: Path, write_rows: Callable[..., Path]
+) -> None:
+    source = Source(write_rows("t.csv", [{"text": "a", "label": label} for label in (10, 9, 10, 2)]), "t.csv")
+    layout = _layout("t.csv", premise=("text",), hypothesis=None)
+    assert list(count_labels(source, layout).items()) == [("2", 1), ("9", 1), ("10", 2)]
 
 
 def test_a_missing_label_is_named_with_its_line(tmp_path: Path) -> None:

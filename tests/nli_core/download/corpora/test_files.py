@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from nli_core.data.corpus.cleaning import clean_tables
 from nli_core.data.corpus.layout import CorpusLayout
 from nli_core.download.corpora.files import FileCorpus
 from nli_core.download.origin import Origin
@@ -57,3 +59,37 @@ def test_user_files_that_cannot_be_read_are_named(write_rows: Callable[..., Path
         _file_corpus(tmp_path / "none.csv").identity()
     with pytest.raises(UserError, match="its name must end in"):
         _file_corpus(write_rows("rows.txt", ROWS)).identity()
+
+
+def test_the_first_line_may_hold_a_row_and_labels_may_be_those_of_train(
+    tmp_path: Path, out: Path, download: Callable[[Any], Origin]
+) -> None:
+    path = tmp_path / "news.csv"
+    path.write_text('"10","Rain","It rains."\n"9","Sun","It shines."\n')
+    corpus = FileCorpus(
+        train=str(path), columns=("class", "title", "body"), premise=("title", "body"), hypothesis=None, label="class"
+    )
+    assert download(corpus).source == str(path)
+    layout = CorpusLayout.load(out)
+    assert layout.labels == ("9", "10")
+    assert layout.columns == ("class", "title", "body")
+    texts = clean_tables(layout, out, tmp_path, empty_text="error", names={})["train"].path
+    assert pl.read_ipc(texts)["premise"].to_list() == ["Rain It rains.", "Sun It shines."]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"premise": ("texts",)}, r"rows\.csv: has no column 'texts', only 'text', 'class'; did you mean text\?"),
+        ({"label": "klass"}, r"rows\.csv: has no column 'klass', only .*; set corpus\.label"),
+        ({"labels": ("no", "maybe")}, r"rows\.csv, line 3: the label 'yes' is .*; the column has no \(5\), yes \(5\)"),
+        ({"labels": None, "drop_labels": ("yes",)}, r"the column 'class' has 1 different values; set corpus\.label"),
+        ({"columns": ("a", "b", "c")}, r"has no column 'text'"),
+    ],
+)
+def test_a_fault_is_found_before_anything_is_copied(
+    write_rows: Callable[..., Path], out: Path, download: Callable[[Any], Origin], fields: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(UserError, match=reason):
+        download(_file_corpus(write_rows("rows.csv", ROWS)).model_copy(update=fields))
+    assert not any(out.iterdir())
