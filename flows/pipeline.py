@@ -6,6 +6,7 @@ from prefect import State, Task, flow
 from prefect.exceptions import CancelledRun
 
 from flows.lifecycle import cancelled, ends, lifetime, shard_workers
+from flows.names import run_name
 from flows.summary import RunSummary, summarize
 from nli_core.config import Stage
 from nli_core.errors import UserError
@@ -27,7 +28,7 @@ CHAIN: Mapping[Stage, Task[[StageRequest], State[StageResult]]] = {
 }
 
 
-@flow(name="pipeline", flow_run_name="{recipe}", task_runner=shard_workers(), **ends)
+@flow(name="pipeline", flow_run_name=run_name, task_runner=shard_workers(), **ends)
 def pipeline(
     config: RunConfig,
     recipe: str = "custom",

@@ -26,6 +26,7 @@ from nli_core.log import LOGGER
 from nli_core.run.config import RunConfig
 from tasks.runtime.liveness import mark_ended, register_launch
 from tasks.settings import Settings
+from tasks.tracking.run_names import run_title
 
 _WAIT_SECONDS = 2.0
 
@@ -101,7 +102,7 @@ class TrialRunner:
             return client.create_flow_run(
                 pipeline,
                 parameters=pipeline.serialize_parameters({"config": config, "recipe": self._recipe}),
-                name=self._recipe,
+                name=run_title(self._recipe, config),
                 parent_task_run_id=task_run.id,
                 tags=TagsContext.get().current_tags,
                 state=Pending(),

@@ -38,20 +38,23 @@ def predict(
     target: Annotated[
         str | None,
         typer.Option(
-            "--output", callback=filled, help="Where the predictions go, a Parquet file or its address (s3://...)."
+            "--output",
+            callback=filled,
+            help="Where the predictions go, a Parquet, CSV, TSV or JSONL file, or its address (s3://...).",
         ),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(help="Columns of the file; by default premise,hypothesis, or text for a model of single texts."),
     ] = None,
+    keep_columns: Annotated[bool, typer.Option(help="Write the input's columns beside the predictions.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Predict every row of a file, in its order, or one example.
 
     Rerun a killed prediction to resume it.
 
-    Example: nli predict --input pairs.csv --output labels.parquet
+    Example: nli predict --input pairs.csv --output labels.csv --keep-columns
     """
     if premise is not None and (source or target):
         raise UserError(
@@ -73,7 +76,7 @@ def predict(
         with fine_tuned(settings, model) as folder:
             _print_one(Predictor(folder), premise, hypothesis, json)
     elif source is not None and target is not None:
-        _predict_file(settings, model, source, target, names, json)
+        _predict_file(settings, model, source, target, names, keep_columns, json)
 
 
 def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None, json: bool) -> None:
@@ -92,13 +95,19 @@ def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None, jso
 
 
 def _predict_file(
-    settings: Settings, model: str, source: str, target: str, columns: list[str] | None, json: bool
+    settings: Settings,
+    model: str,
+    source: str,
+    target: str,
+    columns: list[str] | None,
+    keep_columns: bool,
+    json: bool,
 ) -> None:
     from tasks.models.predict import predict_file
     from tasks.runtime.progress import ShownProgress
 
     with log_to_stderr(), ShownProgress("predict") as progress:
-        facts = predict_file(settings, model, source, target, columns, progress)
+        facts = predict_file(settings, model, source, target, columns, progress, keep_columns=keep_columns)
     if json:
         print_json({**facts, "output": target})
         return

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.arguments import filled
 from flows.cli.output import JsonOption, echo, print_json, print_rows
 from flows.local.launch import local_session
 from nli_core.config import STAGES, Stage
@@ -50,6 +51,9 @@ def run(
     promote_as: Annotated[
         str | None, typer.Option(metavar="NAME", help="Make the run champion of NAME in the registry if it is better.")
     ] = None,
+    run_name: Annotated[
+        str | None, typer.Option("--name", callback=filled, help="What Prefect and MLflow call the run.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print which stages would run, and why; run none.")
     ] = False,
@@ -72,9 +76,13 @@ def run(
         _explain(config, again, until, json)
         return
     with local_session():
+        from prefect import tags
+
         from flows.pipeline import pipeline
 
-        summary = pipeline(config, recipe=recipe.name, rerun=again, until=until, promote_as=promote_as)
+        named = pipeline.with_options(flow_run_name=lambda: run_name) if run_name else pipeline
+        with tags(recipe.name):
+            summary = named(config, recipe=recipe.name, rerun=again, until=until, promote_as=promote_as)
     if json:
         print_json(summary.as_json())
     else:
@@ -130,14 +138,30 @@ def _print_summary(summary: "RunSummary") -> None:
             figures.append((f"{split} accuracy", f"{accuracy_text(summary.metrics, split)}  (95 % interval)"))
     if "finetune" in summary.stages:
         facts = summary.stages["finetune"].output.facts
+        if "evaluate" not in summary.stages:
+            best = f"{facts['best_dev']['dev/accuracy']:.4f}, in epoch {facts['best_epoch']}"
+            figures.append(("dev accuracy", best))
         speed = f"{facts['examples_per_second']} examples/s, {facts['precision']} on {facts['device']}"
         figures.append(("training", speed))
     if "download" in summary.stages:
         for name, origin in summary.stages["download"].output.facts.items():
             figures.append((name, f"{origin['source']} ({'verified' if origin['verified'] else 'unverified'})"))
-    if summary.mlflow_run_id:
-        figures.append(("MLflow run", summary.mlflow_run_id))
     if summary.promotion:
         figures.append(("champion", summary.promotion))
+    links = [result.run for result in summary.stages.values() if result.run]
+    page = links[-1].address if links else None
+    if links:
+        figures.append(("MLflow run", page or links[-1].run_id))
+    if flow_run := _flow_run_page(summary.flow_run_id):
+        figures.append(("flow run", flow_run))
     print_rows((), figures)
-    echo("\nLook next: `make ui` opens the flow run in Prefect and the curves and figures in MLflow.")
+    if not (page and flow_run):
+        echo("\nLook next: `make ui` opens the flow run in Prefect and the curves and figures in MLflow.")
+
+
+def _flow_run_page(flow_run_id: str) -> str | None:
+    """Return the address of a flow run's page; none without a server that outlives the command."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.utilities.urls import url_for
+
+    return url_for("flow-run", obj_id=flow_run_id) if PREFECT_API_URL.value() else None

@@ -6,7 +6,6 @@
 """
 
 import contextlib
-import glob
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,15 +23,15 @@ from nli_core.arrays import Floats
 from nli_core.callbacks import Progress
 from nli_core.data.corpus.layout import Table, TableFormat, format_of
 from nli_core.data.corpus.locate import Source, first_malformed, position_of
-from nli_core.data.corpus.reading import read_parts
+from nli_core.data.corpus.reading import read_parts, readable_columns
 from nli_core.errors import UserError, reason_of
 from nli_core.hashing import file_sha256
+from nli_core.inference.predictions import join_parts, predictions_frame
 from nli_core.inference.predictor import Window
 from nli_core.locks import FileLock
 
 _PLAN, _DIGEST = "plan.json", ".sha256"
 _WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: seconds on two cores
-_JOINED = 32  # windows that become one row group
 
 
 class TablePredictor(Protocol):
@@ -62,15 +61,16 @@ def predict_table(
     *,
     model: str,
     columns: Sequence[str] | None = None,
+    keep_columns: bool = False,
     shown: str | None = None,
     progress: Progress = lambda _done, _total, _note: None,
 ) -> dict[str, Any]:
     """Predict every row of a CSV, TSV, JSONL or Parquet file; returns the facts.
 
-    `target` gets a row for each, in their order: row (from 0), label, and `probability/<label>` of every label.
-    `columns` are the premise's and the hypothesis', or the only text's; without them `predictor.inputs`. `model` is a
-    digest of the model: what an earlier try predicted with the same one from the same file is kept. Errors call the
-    file `shown`.
+    `target` gets a row for each, in their order, as `predictions_frame` says; its name says its format. `columns` are
+    the premise's and the hypothesis', or the only text's; without them `predictor.inputs`. With `keep_columns` the
+    table's own columns are written too. `model` is a digest of the model: what an earlier try predicted with the same
+    one from the same file is kept. Errors call the file `shown`.
 
     Raises:
         UserError: the model takes another number of texts, the file cannot be read, lacks a column, or has a row
@@ -87,18 +87,21 @@ def predict_table(
             f"{'both columns' if len(predictor.inputs) == 2 else 'one column'} with --columns"
         )
     named = Source(source, shown or str(source))
-    table = Table(plain_format(source, named.name), dict.fromkeys(columns, "name the columns with --columns"))
+    format_ = plain_format(source, named.name)
+    wanted = [*columns, *(readable_columns(named, format_) if keep_columns else ())]
+    table = Table(format_, dict.fromkeys(wanted, "name the columns with --columns"))
     rows = _checked_rows(named, table, columns)
     plan = {
         "source": file_sha256(source),
         "columns": list(columns),
+        "keep_columns": keep_columns,
         "model": model,
         "precision": predictor.precision,
     }
     with _parts_of(target, json.dumps(plan, sort_keys=True)) as parts:
         done = kept = 0
         paths: list[Path] = []
-        given: deque[_Part] = deque()
+        given: deque[tuple[_Part, pl.DataFrame]] = deque()
 
         def count(part: _Part) -> None:
             nonlocal done
@@ -116,19 +119,21 @@ def predict_table(
                     kept += part.rows
                     count(part)
                 else:
-                    given.append(part)
+                    given.append((part, window))
                     yield [column.cast(pl.String).to_list() for column in window.select(columns)]
 
         for probabilities in predictor.windows(missing()):
-            part = given.popleft()
+            part, window = given.popleft()
+            kept_columns = window if keep_columns else None
+            frame = predictions_frame(probabilities, predictor.labels, part.first_row, kept_columns)
             with atomic.replacing(part.path) as partial:
-                _predictions(probabilities, predictor.labels, part.first_row).write_parquet(partial)
+                frame.write_parquet(partial)
             atomic.write_text(part.path.with_suffix(_DIGEST), file_sha256(part.path))
             count(part)
         if done != rows or file_sha256(source) != plan["source"]:
             _delete_parts(parts)  # which may hold rows of either content
             raise UserError(f"{named.name}: changed while it was predicted; rerun once nobody writes to it")
-        _join(paths, target)
+        join_parts(paths, target)
         _delete(parts)
     return {"rows": rows, "kept_rows": kept}
 
@@ -222,23 +227,3 @@ def _delete(parts: Path) -> None:
     (parts / _PLAN).unlink()
     with contextlib.suppress(OSError):
         parts.rmdir()
-
-
-def _predictions(probabilities: Floats, labels: Sequence[str], first_row: int) -> pl.DataFrame:
-    best = probabilities.argmax(axis=1)
-    return pl.DataFrame(
-        {
-            "row": pl.int_range(first_row, first_row + len(best), eager=True),
-            "label": [labels[index] for index in best],
-            **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(labels)},
-        }
-    )
-
-
-def _join(parts: Sequence[Path], target: Path) -> None:
-    """Join all parts to one file, with some of them in memory at a time."""
-    for stale in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):  # of a killed process: we hold the lock
-        stale.unlink()
-    with atomic.replacing(target) as partial, pq.ParquetWriter(partial, pq.read_schema(parts[0])) as writer:
-        for first in range(0, len(parts), _JOINED):
-            writer.write_table(pa.concat_tables(map(pq.read_table, parts[first : first + _JOINED])))

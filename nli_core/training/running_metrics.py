@@ -23,7 +23,10 @@ class RunningMetrics:
         self._recent: list[tuple[Tensor, Tensor, IntArray]] = []
         self.seconds = 0.0
         self.examples = 0
-        self.restart_clock()
+        self._started: float | None = None
+        self._timed_seconds = 0.0
+        self._timed_examples = self._timed_tokens = 0  # after a resumption, the sums reach back before the clock
+        self.start_clock()
 
     def add(self, loss: Tensor, norm: Tensor, ids: IntArray, *, tokens: int, slots: Tensor | int) -> None:
         """Count one step: its mean loss, gradient norm, the examples' ids, tokens, and slots with padding."""
@@ -55,8 +58,8 @@ class RunningMetrics:
 
     def close(self) -> tuple[dict[str, float], dict[str, float]]:
         """Return metrics that the seed decides and speeds that the clock decides; then start new sums."""
-        sums = self.totals()  # waits for the device
-        seconds = time.perf_counter() - self._started
+        self.pause_clock()
+        sums, seconds = self.totals(), self._timed_seconds
         self.seconds += seconds
         self.examples += self._timed_examples
         metrics = {
@@ -70,11 +73,23 @@ class RunningMetrics:
         }
         self._sums = dict.fromkeys(_SUMS, 0.0)
         self._recent.clear()
-        self.restart_clock()
+        self._timed_seconds = 0.0
+        self._timed_examples = self._timed_tokens = 0
+        self.start_clock()
         return metrics, speeds
 
-    def restart_clock(self) -> None:
-        """Restart the clock after something else than steps."""
-        # After a resumption the sums reach back before the clock, so what is timed is counted apart.
+    @property
+    def steps(self) -> int:
+        """How many steps there are in the sums."""
+        return int(self._sums["steps"])
+
+    def pause_clock(self) -> None:
+        """Stop the clock before something else than steps. Waits for the device."""
+        self.totals()
+        if self._started is not None:
+            self._timed_seconds += time.perf_counter() - self._started
+        self._started = None
+
+    def start_clock(self) -> None:
+        """Start the clock again."""
         self._started = time.perf_counter()
-        self._timed_examples = self._timed_tokens = 0

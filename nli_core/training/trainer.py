@@ -26,6 +26,7 @@ from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
 from nli_core.training.optimizer import build_optimizer, learning_rate
 from nli_core.training.output import Job, TrainingOutput
 from nli_core.training.ranks import OtherRankError, Ranks
+from nli_core.training.report import TrainingReport
 from nli_core.training.running_metrics import RunningMetrics
 
 _REMEDY = "lower finetune.learning_rate, set finetune.precision=fp32, or check the encoder's weights"
@@ -52,6 +53,10 @@ class _Trainer:
                 f"finetune.batch_size: train has {len(self.train)} examples, fewer than the {config.batch_size} of a "
                 "batch; lower it"
             )
+        self.steps_per_epoch = -(-len(self.train) // config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.log_every = min(config.log_every, self.steps_per_epoch)
+        self.report = TrainingReport(callbacks.progress, config.epochs, self.total_steps)
         self.device = choose_device(config.precision)
         torch.manual_seed(config.seed)
         pretrained, self.load_report = load_encoder(job.encoder)
@@ -66,8 +71,6 @@ class _Trainer:
         self.gradients = Gradients(self.model, ranks)
         self.output = TrainingOutput(job, self.train, self.model, self.optimizer, ranks, callbacks)
         self.position, self.window = Position(), RunningMetrics({})
-        self.steps_per_epoch = -(-len(self.train) // config.batch_size)
-        self.total_steps = config.epochs * self.steps_per_epoch
         self.resumed_at = self.saved_step = 0
         self.feature_seconds = 0.0
         self.last: StepSums | None = None
@@ -112,7 +115,7 @@ class _Trainer:
             by_length=not self.device.packs,
         )
         self.model.train()
-        self.window.restart_clock()
+        self.window.start_clock()
         for examples in batches[position.batch :]:
             self._end_if_asked()
             with memory_for(describe=partial(self._described, examples)):
@@ -120,6 +123,7 @@ class _Trainer:
             last_of_epoch = position.batch == self.steps_per_epoch
             if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:
                 self._save()
+        self.window.pause_clock()
         self._end_epoch(inputs)
 
     def _end_if_asked(self) -> None:
@@ -169,9 +173,10 @@ class _Trainer:
         position.batch += 1
         tokens = int(self.train.examples.lengths[examples].sum())
         self.window.add(sums.loss / len(examples), norm, self.train.ids[examples], tokens=tokens, slots=sums.slots)
-        if position.step % config.log_every == 0 or position.batch == self.steps_per_epoch:
+        if position.step % self.log_every == 0:
             self._end_after_fault()
             self._log_window(rate)
+        self.report.step(position)
 
     def _add_gradients(self, inputs: Inputs, examples: IntArray) -> tuple[Tensor, int]:
         """Add this rank's part of the gradients; return the sum of its losses, and its slots."""
@@ -202,10 +207,7 @@ class _Trainer:
         metrics["train/learning_rate"] = rate
         metrics["train/examples_seen"] = self._examples_seen()
         self.output.add_point(Point(position.step, metrics), speeds)
-        note = f"loss {metrics['train/loss']:.3f}, {speeds['train/examples_per_second']:.0f} examples/s"
-        self.callbacks.progress(
-            position.step, self.total_steps, f"epoch {position.epoch + 1}/{self.config.epochs}, {note}"
-        )
+        self.report.point(metrics, speeds)
 
     def _examples_seen(self) -> int:
         """Count the examples of all epochs so far: an x-axis for curves of different batch sizes."""
@@ -236,16 +238,17 @@ class _Trainer:
         position.epoch += 1
         position.batch = 0
         self.output.add_point(Point(position.step, {**dev, "epoch": position.epoch}), {})
-        note = f"epoch {position.epoch}/{config.epochs}, dev accuracy {dev['dev/accuracy']:.4f}"
-        self.callbacks.progress(position.step, self.total_steps, note)
         improved = _is_better(dev, position.best_dev, config)
         if improved:
             position.best_epoch, position.best_dev = position.epoch, dev
+        self.report.epoch(position, dev)
         waited = position.epoch - (position.best_epoch or 0)
         position.finished = position.epoch == config.epochs or (
             config.patience is not None and waited >= config.patience
         )
         self._save(improved=improved)
+        if position.finished and self.window.steps:
+            self.window.close()  # few steps, whose loss would look like a spike: they are timed alone
 
     def _save(self, *, improved: bool = False) -> None:
         self._end_after_fault()

@@ -1,5 +1,6 @@
 """What runs are called: their recipe, and what was set to something else than it says."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,18 @@ from nli_core.run.config import RunConfig, parse_config
 from tasks.recipes import read_recipes
 from tasks.settings import RECIPE_BOOK, project_root
 
-_MOST_FIELDS = 4
+_MOST_FIELDS = 6
 _MOST_LETTERS = 24
-_ORIGINS = ("source", "sha256")  # where files come from, not what they are
+_SECTIONS = ("finetune", "encoder", "pack", "corpus", "evaluate")  # what is changed most comes first
+_UNSHOWN = re.compile(r"source|sha256|.*_source|.*_sha256|columns|premise|hypothesis|label|labels|drop_labels")
+_SHORT = {"learning_rate": "lr", "batch_size": "batch", "max_length": "length", "weight_decay": "decay"}
 
 
 def run_title(recipe: str, config: RunConfig) -> str:
-    """Return a title such as `sample learning_rate=0.0001 seed=1`; without a recipe of this name, only the name."""
+    """Return a title such as `sample lr=1e-4 seed=1`; without a recipe of this name, only the name.
+
+    Where files come from, and what their columns and labels are called, is no part of it.
+    """
     try:
         book = read_recipes(project_root() / RECIPE_BOOK)
         usual = parse_config(book[recipe].config) if recipe in book else config
@@ -24,7 +30,7 @@ def run_title(recipe: str, config: RunConfig) -> str:
     for section, values in _shown(config).items():
         before = _shown(usual).get(section, {})
         fields += [
-            f"{section if name == 'name' else name}={_short(value)}"
+            f"{section if name == 'name' else _SHORT.get(name, name)}={_short(value)}"
             for name, value in values.items()
             if value != before.get(name, value)
         ]
@@ -38,12 +44,19 @@ def _shown(config: RunConfig) -> dict[str, dict[str, Any]]:
         section: {
             name: value
             for name, value in getattr(config, section).result_fields().items()
-            if not name.endswith(_ORIGINS)
+            if not _UNSHOWN.fullmatch(name)
         }
-        for section in type(config).model_fields
+        for section in _SECTIONS
     }
 
 
 def _short(value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else Path(str(value)).name
+    text = _number(value) if isinstance(value, float) else Path(str(value)).name
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}…"
+
+
+def _number(value: float) -> str:
+    if value and abs(value) < 0.01:
+        digits, _, power = f"{value:e}".partition("e")
+        return f"{float(digits):g}e{int(power)}"
+    return f"{value:g}"

@@ -119,6 +119,12 @@ def runs_of(client: MlflowClient, key: str) -> list[Run]:
     return list(client.search_runs([experiment.experiment_id], wanted, order_by=["attributes.start_time DESC"]))
 
 
+def _name(request: StageRequest) -> str:
+    """Return the name of the pipeline's flow run, which somebody may have chosen."""
+    is_pipeline = flow_run.flow_name == "pipeline"
+    return str(flow_run.name) if is_pipeline else run_title(request.recipe, request.config)
+
+
 def create_run(client: MlflowClient, settings: Settings, key: str, request: StageRequest) -> str:
     """Create a run with everything that is known before the training starts."""
     tags = {
@@ -128,9 +134,7 @@ def create_run(client: MlflowClient, settings: Settings, key: str, request: Stag
         **data_tags(request),
         **code_tags(),
     }
-    run = client.create_run(
-        experiment_id(client, settings), tags=tags, run_name=run_title(request.recipe, request.config)
-    )
+    run = client.create_run(experiment_id(client, settings), tags=tags, run_name=_name(request))
     params = [Param(name, str(value)[:6000]) for name, value in flat_config(request.config).items()]
     client.log_batch(run.info.run_id, params=params)
     client.log_inputs(run.info.run_id, datasets(request))

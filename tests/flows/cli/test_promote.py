@@ -100,7 +100,7 @@ def test_what_cannot_be_promoted_is_one_line(nli_here: Callable[..., Any]) -> No
         (["predict", "--premise", "a girl"], "no model is champion yet"),
         (["predict", "--premise", "a girl", "--input", "pairs.csv"], "leave out one of them"),
         (["predict", "--input", "pairs.csv"], "give --input and --output, or --premise"),
-        (["predict", "--input", "pairs.csv", "--output", "labels.csv"], "ends in .parquet"),
+        (["predict", "--input", "pairs.csv", "--output", "labels.txt"], "ends in .parquet, .csv, .tsv, .jsonl"),
     ):
         refused = nli_here(*arguments)
         assert refused.returncode == 2

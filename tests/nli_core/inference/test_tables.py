@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.testing
 import pytest
 import torch
 
@@ -56,8 +57,38 @@ def test_every_row_is_predicted_in_its_order(
     expected = predictor.probabilities([row["premise"] for row in PAIRS], [row["hypothesis"] for row in PAIRS])
     assert found["row"].to_list() == list(range(40))
     np.testing.assert_allclose(found.select("probability/no", "probability/yes").to_numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(found["probability"].to_numpy(), expected.max(axis=1), atol=1e-6)
     assert found["label"].to_list() == [("no", "yes")[place] for place in expected.argmax(axis=1)]
     assert not (tmp_path / "out.parquet.parts").exists()
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
+def test_text_files_hold_the_same_predictions(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, ending: str
+) -> None:
+    source = write_rows("pairs.csv", PAIRS)
+    for name in ("out.parquet", f"out.{ending}"):
+        predict_table(predictor, source, tmp_path / name, columns=COLUMNS, model="m")
+    expected, path = pl.read_parquet(tmp_path / "out.parquet"), tmp_path / f"out.{ending}"
+    found = pl.read_ndjson(path) if ending == "jsonl" else pl.read_csv(path, separator=",\t"[ending == "tsv"])
+    polars.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.jsonl", "pairs.parquet"])
+def test_the_columns_of_the_table_are_kept_if_asked_for(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    rows = [{**row, "label": f"of the user {place}"} for place, row in enumerate(PAIRS)]
+    source, target = write_rows(name, rows), tmp_path / "out.parquet"
+    predict_table(predictor, source, target, columns=COLUMNS, model="m", keep_columns=True)
+    found = pl.read_parquet(target)
+    own = ["label", "probability", "row", "probability/no", "probability/yes"]
+    assert found.columns[:5] == own
+    assert set(found.columns[5:]) == {"premise", "hypothesis", "input/label"}
+    assert found["input/label"].to_list() == [row["label"] for row in rows]
+    assert found["premise"].to_list() == [row["premise"] for row in rows]
+    predict_table(predictor, source, target, columns=COLUMNS, model="m")
+    assert pl.read_parquet(target).equals(found.select(own))
 
 
 @pytest.mark.parametrize("rest", [0, 3, 40])

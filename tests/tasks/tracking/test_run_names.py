@@ -14,9 +14,10 @@ from tasks.tracking.run_names import run_title
     ("settings", "title"),
     [
         ([], "sample"),
-        (["finetune.learning_rate=1e-4", "finetune.seed=3"], "sample learning_rate=0.0001 seed=3"),
+        (["finetune.learning_rate=1e-4", "finetune.seed=3"], "sample lr=1e-4 seed=3"),
         (["encoder.name=hf:google-bert/bert-base-uncased@86b5e0934494"], "sample encoder=bert-base-uncased@86b5e0…"),
         (["finetune.checkpoint_every=7"], "sample"),
+        (["finetune.learning_rate=3.5e-5", "finetune.weight_decay=0.02"], "sample lr=3.5e-5 decay=0.02"),
         (
             [
                 "corpus.pairs=900",
@@ -25,7 +26,7 @@ from tasks.tracking.run_names import run_title
                 "pack.max_length=32",
                 "evaluate.precision=fp32",
             ],
-            "sample pairs=900 max_length=32 epochs=1 batch_size=8 and 1 more",
+            "sample epochs=1 batch=8 length=32 pairs=900 precision=fp32",
         ),
     ],
 )

@@ -1,0 +1,26 @@
+"""What flow runs are called: as their runs in MLflow, unless somebody named one."""
+
+from typing import Any
+
+from coolname.data import config
+from prefect.runtime import flow_run
+
+from nli_core.run.config import RunConfig
+from tasks.tracking.run_names import run_title
+
+_SLUGS: Any = config  # lists of words, and how they are combined
+
+
+def run_name() -> str:
+    """Name the present flow run after its recipe and what differs from it; keep a name that is not Prefect's own."""
+    present = str(flow_run.name or "")
+    if present and not _is_invented(present):
+        return present
+    parameters = flow_run.parameters
+    return run_title(str(parameters["recipe"]), RunConfig.model_validate(parameters["config"]))
+
+
+def _is_invented(name: str) -> bool:
+    """Return whether Prefect made the name: two words of its list, such as `brave-otter`."""
+    words = name.split("-")
+    return len(words) == 2 and all(any(word in each.get("words", ()) for each in _SLUGS.values()) for word in words)

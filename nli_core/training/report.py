@@ -1,0 +1,38 @@
+"""What somebody who watches a training sees: its progress now and then, and one line for each epoch."""
+
+import time
+from collections.abc import Mapping
+
+from nli_core.callbacks import Progress
+from nli_core.log import LOGGER
+from nli_core.training.checkpoint import Position
+
+_SECONDS = 1.0
+
+
+class TrainingReport:
+    """Reports a training of so many epochs and steps."""
+
+    def __init__(self, progress: Progress, epochs: int, steps: int) -> None:
+        self._progress, self._epochs, self._steps = progress, epochs, steps
+        self._note = self._loss = ""  # of the last point of the curves
+        self._due = 0.0
+        progress(0, steps, "loading the encoder")
+
+    def point(self, metrics: Mapping[str, float], speeds: Mapping[str, float]) -> None:
+        """Take a point of the curves into account."""
+        self._loss = f"train loss {metrics['train/loss']:.3f}, "
+        self._note = f", loss {metrics['train/loss']:.3f}, {speeds['train/examples_per_second']:.0f} examples/s"
+
+    def step(self, position: Position) -> None:
+        """Report a step, unless another was reported just before."""
+        now = time.monotonic()
+        if now >= self._due or position.step == self._steps:
+            self._due = now + _SECONDS
+            self._progress(position.step, self._steps, f"epoch {position.epoch + 1}/{self._epochs}{self._note}")
+
+    def epoch(self, position: Position, dev: Mapping[str, float]) -> None:
+        """Log an epoch that has ended, with its metrics on dev."""
+        best = "the best" if position.best_epoch == position.epoch else f"the best was epoch {position.best_epoch}"
+        measured = f"{self._loss}dev loss {dev['dev/loss']:.3f}, dev accuracy {dev['dev/accuracy']:.4f}"
+        LOGGER.info("finetune: epoch %d/%d: %s; %s", position.epoch, self._epochs, measured, best)
