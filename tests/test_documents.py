@@ -74,7 +74,7 @@ def test_a_table_becomes_a_recipe(nli_here: Nli, workplace: Path, own_book: Path
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", _starting("nli store", "nli recipes", "nli status"))
+@pytest.mark.parametrize("command", _starting("nli store", "nli recipes", "nli config", "nli status"))
 def test_every_listing_runs(command: str, nli_here: Nli) -> None:
     assert nli_here(*shlex.split(command)[1:]).returncode == 0
 
@@ -108,6 +108,7 @@ def test_every_nli_command_is_tested() -> None:
         "nli run",
         "nli store",
         "nli recipes",
+        "nli config",
         "nli status",
         "nli doctor",
         "nli attention",

@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 
 from flows.cli.attention import attention
 from flows.cli.compare import compare
+from flows.cli.config import config
 from flows.cli.deploy import deploy
 from flows.cli.doctor import doctor
 from flows.cli.exit_status import INTERRUPTED, USER_ERROR
@@ -134,21 +135,10 @@ def options(
     """Fine-tune BERT on pairs of sentences or on single texts: download, pack, finetune, evaluate."""
 
 
-for command in (
-    init,
-    recipes,
-    run,
-    sweep,
-    status,
-    compare,
-    promote,
-    rollback,
-    predict,
-    export,
-    attention,
-    deploy,
-    doctor,
-    ui,
-):
+_COMMANDS = (
+    *(init, recipes, config, run, sweep, status, compare, promote, rollback),
+    *(predict, export, attention, deploy, doctor, ui),
+)
+for command in _COMMANDS:
     app.command()(command)
 app.add_typer(store_app, name="store")

@@ -20,6 +20,14 @@ def test_recipes_are_listed(nli_here: Nli) -> None:
     assert {"sample", "snli-minilm", "file-example"} <= set(done.stdout.split())
 
 
+def test_fields_are_listed_with_their_values_in_a_recipe(nli_here: Nli) -> None:
+    listed = nli_here("config", "finetune", "--recipe", "sample", "--json")
+    fields = {field["path"]: field for field in json.loads(listed.stdout)["fields"]}
+    assert (fields["finetune.epochs"]["default"], fields["finetune.epochs"]["value"]) == ("3", "4")
+    assert "passes over train" in nli_here("config").stdout
+    assert "did you mean finetune.epochs?" in nli_here("config", "finetune.epoch").stderr
+
+
 def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
     nli: Nli, nli_here: Nli, tiny_settings: list[str], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
