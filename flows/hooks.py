@@ -1,5 +1,6 @@
 """Prefect's hooks for flow runs that did not end well: an artifact that says what happened and how to resume."""
 
+import re
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from nli_core.config import STAGES, Stage
 from nli_core.errors import reason_of
 from nli_core.log import LOGGER
 from tasks.runtime.notify import notify
-from tasks.runtime.progress import artifact_key
+from tasks.runtime.progress import alone, artifact_key
 
 
 def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
@@ -27,31 +28,33 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
         return
     recipe = str(flow_run.parameters.get("recipe", flow.name))
     name = "Cancelled" if state.is_cancelling() else str(state.name)  # a worker calls before the end
-    message, stage = state.message or "no reason is known", None
+    message, stage = _PREFIX.sub("", state.message or "no reason is known"), None
     try:
         with get_client(sync_client=True) as client:
             stage = _unfinished_stage(client, flow_run)
-            client.create_artifact(_end_artifact(flow_run, recipe, name, message, stage))
+            is_of_user = "UserError: " in (state.message or "")
+            remedy = _FIX if is_of_user else _HOW_TO_RESUME
+            key = artifact_key(recipe, *alone(flow.name), "end")
+            client.create_artifact(_end_artifact(flow_run, f"{recipe}: {name}", key, message, stage, remedy))
     except (httpx.HTTPError, PrefectException) as error:  # the webhook is notified all the same
         LOGGER.warning("Prefect was not notified of how this run ended (%s)", reason_of(error))
     message_ = {"recipe": recipe, "state": name, "stage": stage, "message": message}
     notify({**message_, "flow_run_id": str(flow_run.id)})
 
 
+# What Prefect and Python put before a message.
+_PREFIX = re.compile(r"^((Flow|Task) run encountered an exception:? ?)?([\w.]*UserError: )?")
 _HOW_TO_RESUME = (
     "To resume, rerun the same command: finished stages are cached, and a training resumes from its last checkpoint."
 )
+_FIX = "Change what it names, then rerun: finished stages are cached."
 
 
-def _end_artifact(flow_run: FlowRun, recipe: str, name: str, message: str, stage: Stage | None) -> ArtifactCreate:
-    lines = [f"## {recipe}: {name}", "", *([f"In the stage {stage}: "] if stage else []), message]
-    return ArtifactCreate(
-        key=artifact_key(recipe, "end"),
-        type="markdown",
-        description=f"{recipe}: {name}",
-        data="\n".join([*lines, "", _HOW_TO_RESUME]),
-        flow_run_id=flow_run.id,
-    )
+def _end_artifact(
+    flow_run: FlowRun, title: str, key: str, message: str, stage: Stage | None, remedy: str
+) -> ArtifactCreate:
+    lines = [f"## {title}", "", *([f"In the stage {stage}: "] if stage else []), message, "", remedy]
+    return ArtifactCreate(key=key, type="markdown", description=title, data="\n".join(lines), flow_run_id=flow_run.id)
 
 
 def _unfinished_stage(client: SyncPrefectClient, flow_run: FlowRun) -> Stage | None:

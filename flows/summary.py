@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from nli_core.config import Stage
 from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
-from tasks.runtime.progress import artifact_key
+from tasks.runtime.progress import alone, artifact_key
 from tasks.settings import Settings
 from tasks.stages.base import StageResult
 
@@ -91,7 +91,8 @@ def _leave_artifact(recipe: str, results: Results, promotion: str | None) -> Non
             lines.append(f"- MLflow run {evaluated.run.markdown}")
         if promotion or not evaluated.is_reused:
             lines.append(f"- {promotion or _against_champion(evaluated)}")
-    create_markdown_artifact("\n".join(lines), key=artifact_key(recipe, "run"), description=f"{recipe}: summary")
+    key = artifact_key(recipe, *alone(str(flow_run.flow_name)), "run")
+    create_markdown_artifact("\n".join(lines), key=key, description=f"{recipe}: summary")
 
 
 def _against_champion(evaluated: StageResult) -> str:

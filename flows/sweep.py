@@ -85,7 +85,7 @@ def sweep(
             sweep_run(settings, asked) as parent,
             study_faults(settings),
         ):
-            study, trainings = Study(settings, asked, prune), SweepTrainings(settings, parent, recipe)
+            study, trainings = Study(settings, asked, prune), SweepTrainings(settings, parent)
             queue = TrialQueue(asked, study, study.resume(trials or DEFAULT_TRIALS, trainings.is_gone))
             _Driver(
                 queue, trainings, TrialRunner(UUID(str(flow_run.id)), recipe, settings), stop, len(starts), prune
@@ -163,7 +163,7 @@ class _Driver:
                 return False
             last_look = time.monotonic()
             try:
-                accuracies = self.trainings.look(str(flow_run_id), run.trial.values, run.seed)
+                accuracies = self.trainings.look(str(flow_run_id))
             except UserError:  # MLflow is away; a later look may find it
                 return False
             return self.queue.report(run, accuracies)
@@ -180,7 +180,7 @@ class _Driver:
         else:
             run_id = str(ended.labels[MLFLOW_RUN_LABEL])
             try:
-                dev, accuracies = self.trainings.read(run_id, run.trial.values, run.seed)
+                dev, accuracies = self.trainings.read(run_id)
             except UserError as error:
                 self.queue.fail(run, str(error))
             else:

@@ -26,7 +26,6 @@ from nli_core.log import LOGGER
 from nli_core.run.config import RunConfig
 from tasks.runtime.liveness import mark_ended, register_launch
 from tasks.settings import Settings
-from tasks.tracking.run_names import run_title
 
 _WAIT_SECONDS = 2.0
 
@@ -102,7 +101,7 @@ class TrialRunner:
             return client.create_flow_run(
                 pipeline,
                 parameters=pipeline.serialize_parameters({"config": config, "recipe": self._recipe}),
-                name=run_title(self._recipe, config),
+                name=f"{self._recipe} {name}",
                 parent_task_run_id=task_run.id,
                 tags=TagsContext.get().current_tags,
                 state=Pending(),

@@ -11,6 +11,7 @@ from nli_core.log import LOGGER
 from nli_core.run.config import RunConfig
 from nli_core.run.sweep import Sweep
 from tasks.runtime.study import End, FinishedRun, Study
+from tasks.tracking.run_names import fields_title
 
 
 @dataclass
@@ -40,7 +41,7 @@ class PendingRun:
     @property
     def name(self) -> str:
         """What distinguishes the run from the others."""
-        return f"{values_text(self.trial.values)}, seed {self.seed}"
+        return fields_title({**self.trial.values, "finetune.seed": self.seed})
 
 
 class TrialQueue:

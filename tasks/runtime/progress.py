@@ -117,3 +117,9 @@ class StageProgress(ShownProgress):
 def artifact_key(*words: str) -> str:
     """Make a key that Prefect accepts for an artifact: lower case, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+
+
+def alone(flow_name: str) -> list[str]:
+    """Return the stage that a flow runs alone, in a list that is empty for any other flow: for keys of artifacts."""
+    stage, dash, _ = flow_name.partition("-stage")
+    return [stage] if dash else []

@@ -1,6 +1,7 @@
 """What runs are called: their recipe, and what was set to something else than it says."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,21 @@ def run_title(recipe: str, config: RunConfig) -> str:
         usual = parse_config(book[recipe].config) if recipe in book else config
     except UserError:
         return recipe
-    fields = []
+    fields: dict[str, Any] = {}
     for section, values in _shown(config).items():
         before = _shown(usual).get(section, {})
-        fields += [
-            f"{section if name == 'name' else _SHORT.get(name, name)}={_short(value)}"
-            for name, value in values.items()
-            if value != before.get(name, value)
-        ]
+        fields |= {f"{section}.{name}": value for name, value in values.items() if value != before.get(name, value)}
+    return f"{recipe} {fields_title(fields)}".rstrip()
+
+
+def fields_title(values: Mapping[str, object]) -> str:
+    """Return fields and their values in short, such as `lr=1e-4 seed=1`."""
+    fields = []
+    for path, value in values.items():
+        section, _, name = path.rpartition(".")
+        fields.append(f"{section if name == 'name' else _SHORT.get(name, name)}={_short(value)}")
     more = [f"and {len(fields) - _MOST_FIELDS} more"] if len(fields) > _MOST_FIELDS else []
-    return " ".join([recipe, *fields[:_MOST_FIELDS], *more])
+    return " ".join([*fields[:_MOST_FIELDS], *more])
 
 
 def _shown(config: RunConfig) -> dict[str, dict[str, Any]]:

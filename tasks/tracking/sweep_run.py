@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
-from nli_core.evaluation.sweep import SweepResult, TrialRun, Values, sweep_markdown
+from nli_core.evaluation.sweep import SweepResult, TrialRun, sweep_markdown
 from nli_core.evaluation.sweep_figures import save_importance, save_slices, save_trials
 from nli_core.run.space import Interval
 from nli_core.run.sweep import Sweep
@@ -50,37 +50,35 @@ def sweep_run(settings: Settings, sweep: Sweep) -> Iterator[str]:
 class SweepTrainings:
     """The MLflow runs of a sweep's trainings, looked at while they are under way."""
 
-    def __init__(self, settings: Settings, parent: str, recipe: str) -> None:
-        self._settings, self._parent, self._recipe = settings, parent, recipe
+    def __init__(self, settings: Settings, parent: str) -> None:
+        self._settings, self._parent = settings, parent
 
     def is_gone(self, run_id: str) -> bool:
         """Return whether MLflow does not know this run."""
         with mlflow_client(self._settings) as client:
             return _run_of(client, run_id) is None
 
-    def look(self, flow_run_id: str, values: Values, seed: int) -> list[float]:
+    def look(self, flow_run_id: str) -> list[float]:
         """Return dev's accuracy after each epoch so far of the training in this flow run, and adopt its run."""
         with mlflow_client(self._settings) as client:
             wanted = f"tags.`{FLOW_RUN_TAG}` = '{flow_run_id}'"
             found = client.search_runs([experiment_id(client, self._settings)], wanted)
             if not found:
                 return []
-            self._adopt(client, found[0], values, seed)
+            self._adopt(client, found[0])
             return _by_epoch(client, found[0].info.run_id)
 
-    def read(self, run_id: str, values: Values, seed: int) -> tuple[float, list[float]]:
+    def read(self, run_id: str) -> tuple[float, list[float]]:
         """Return the accuracies on dev of a finished run, the model's and after each epoch, and adopt it."""
         with mlflow_client(self._settings) as client:
             run = client.get_run(run_id)
-            self._adopt(client, run, values, seed)
+            self._adopt(client, run)
             return run.data.metrics["dev/accuracy"], _by_epoch(client, run_id)
 
-    def _adopt(self, client: MlflowClient, run: Run, values: Values, seed: int) -> None:
-        """Make a run the parent's child, named after what it tries; one that has a parent already stays as it is."""
+    def _adopt(self, client: MlflowClient, run: Run) -> None:
+        """Make a run the parent's child; one that has a parent stays as it is."""
         if _PARENT_TAG not in run.data.tags:
             client.set_tag(run.info.run_id, _PARENT_TAG, self._parent)
-            tried = [f"{name}={value}" for name, value in values.items()]
-            client.update_run(run.info.run_id, name=" ".join([self._recipe, *tried, f"seed={seed}"]))
 
 
 def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -> SweepResult:

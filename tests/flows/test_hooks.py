@@ -72,7 +72,9 @@ def test_a_failed_run_says_why_and_how_to_resume(
     text = artifact("tiny-end")
     assert "finetune: the loss became nan in step 1" in text
     assert "In the stage finetune" in text
-    assert "rerun the same command" in text
+    assert "\nfinetune: the loss became nan in step 1" in text
+    assert "encountered an exception" not in text
+    assert "Change what it names, then rerun" in text
     (message,) = told
     assert (message["recipe"], message["state"]) == ("tiny", "Failed")
     assert message["stage"] == "finetune"

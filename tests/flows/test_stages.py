@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from flows import stages
 from flows.pipeline import RunSummary
@@ -9,8 +10,10 @@ from nli_core.errors import UserError
 from nli_core.run.config import RunConfig
 
 
-@pytest.mark.usefixtures("prefect_server", "workplace")
-def test_stages_run_alone_in_order_and_name_what_is_missing(tiny_config: Callable[..., RunConfig]) -> None:
+@pytest.mark.usefixtures("workplace")
+def test_stages_run_alone_in_order_and_name_what_is_missing(
+    prefect_server: str, tiny_config: Callable[..., RunConfig]
+) -> None:
     config = tiny_config()
     with pytest.raises(UserError, match="no output of the stage download"):
         stages.pack_stage(config)
@@ -24,6 +27,8 @@ def test_stages_run_alone_in_order_and_name_what_is_missing(tiny_config: Callabl
     assert 0 <= summary.metrics["test/accuracy"] <= 1
     assert stages.evaluate_stage(config).stages["evaluate"].state_name == "Cached"
     assert stages.evaluate_stage(config, rerun=True).stages["evaluate"].state_name == "Completed"
+    for key in ("custom-pack-end", "custom-pack-run", "custom-evaluate-run"):
+        assert requests.get(f"{prefect_server}/artifacts/{key}/latest", timeout=30).ok
 
 
 def test_a_stage_reads_the_store_and_refuses_damage(

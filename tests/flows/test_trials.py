@@ -64,7 +64,7 @@ def test_a_failed_run_leaves_its_trial_to_a_rerun_and_the_others_alone(
     queue.fail(failed, "the loss became nan")
     for run in others:
         queue.finish(run, f"run {run.place}", 0.5, [0.5])
-    assert queue.failures == ["finetune.learning_rate=0.001, seed 0: the loss became nan"]
+    assert queue.failures == ["lr=1e-3 seed=0: the loss became nan"]
     assert len(study.runs()) == 5
     assert [run.trial.values["finetune.learning_rate"] for run in _take(open_queue()[1])] == [1e-3] * 3
 

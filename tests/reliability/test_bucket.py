@@ -239,7 +239,7 @@ def test_corpora_and_predictions_may_be_in_a_bucket(
         ("--input", "s3://no-such-bucket/rows.csv", "s3://no-such-bucket: there is no such bucket"),
         ("--output", "s3://no-such-bucket/rows.parquet", "s3://no-such-bucket: there is no such bucket"),
         ("--input", f"{bucket.address}/data/rows.csv.gz", f"{bucket.address}/data/rows.csv.gz: is compressed"),
-        ("--output", f"{bucket.address}/labels.csv", "ends in .parquet"),
+        ("--output", f"{bucket.address}/labels.txt", "ends in .parquet"),
         ("--input", target, "is the input; name another file"),
         ("--output", "s3://x.parquet", "names no file"),
     ):

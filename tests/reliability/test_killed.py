@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
 from flows.pipeline import RunSummary
 from nli_core.config import STAGES
@@ -177,7 +177,7 @@ def test_a_run_killed_anywhere_comes_to_the_same(
     assert _series(tracking, found["mlflow_run_id"]) == steps
 
     with get_client(sync_client=True) as client:
-        named = client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=["sample"])))
+        named = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=["sample"])))
     runs = [run for run in named if run.created and run.created >= began]  # other tests share the server
     assert runs
     assert all(run.state is not None and run.state.is_final() for run in runs)

@@ -54,12 +54,10 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(
         4,
         8,
         12,
-        15,
         16,
         20,
         24,
         28,
-        30,
     ]
     found = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"figures", "predictions", "metrics.json", "training.json"} <= found
