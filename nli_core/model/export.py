@@ -4,8 +4,10 @@
     onnx         model.onnx, for ONNX runtimes
     torch        model.pt2, for `torch.export.load(path).module()`
 
-Beside it lie the tokenizer and `config.json` with the label names. All take `input_ids`, `attention_mask` and
-`token_type_ids`, int64 [batch, length] with padding behind, and give the logits [batch, labels] in fp32.
+Beside it lie `config.json` with the label names and the tokenizer, which truncates at the length of training and pads
+nothing; beside a graph for ONNX, `infer.py`, which needs nothing of this project. All take `input_ids`,
+`attention_mask` and `token_type_ids`, int64 [batch, sequence] with padding behind, and give the logits [batch, labels]
+in fp32.
 """
 
 import contextlib
@@ -31,6 +33,26 @@ from nli_core.model.weights import WEIGHTS_NAME
 
 Format = Literal["huggingface", "onnx", "torch"]
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_TOKENIZER = "tokenizer.json"
+_INFER = '''"""Classify a text or a pair: python infer.py TEXT [TEXT]; pip install numpy onnxruntime tokenizers"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from onnxruntime import InferenceSession
+from tokenizers import Tokenizer
+
+folder = Path(__file__).parent
+text = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(*sys.argv[1:])
+inputs = {"input_ids": text.ids, "attention_mask": text.attention_mask, "token_type_ids": text.type_ids}
+session = InferenceSession(folder / "model.onnx")
+logits = session.run(None, {name: np.array([ids]) for name, ids in inputs.items()})[0][0]
+odds = np.exp(logits - logits.max())
+for number, label in json.loads((folder / "config.json").read_text("utf-8"))["id2label"].items():
+    print(f"{odds[int(number)] / odds.sum():.4f}  {label}")
+'''
 
 
 def export_model(folder: Path, out: Path, *, form: Format) -> Path:
@@ -59,6 +81,7 @@ def export_model(folder: Path, out: Path, *, form: Format) -> Path:
             for name in (CONFIG_NAME, *TOKENIZER_FILES):
                 if (folder / name).exists():
                     shutil.copyfile(folder / name, partial / name)
+            _limit_length(partial, read_pack_config(folder).max_length)
             name = _write(model, folder, partial, form)
             partial.rename(out)
     except OSError as error:
@@ -69,7 +92,6 @@ def export_model(folder: Path, out: Path, *, form: Format) -> Path:
 def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
     if form == "huggingface":
         shutil.copyfile(folder / WEIGHTS_NAME, out / WEIGHTS_NAME)
-        _limit_length(out, read_pack_config(folder).max_length)
         return WEIGHTS_NAME
     with _quiet_exporters():
         if form == "torch":
@@ -89,6 +111,8 @@ def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
                 f"--format onnx needs the package {error.name}; in the project's folder: "
                 "pip install -c constraints.txt -e '.[onnx]'"
             ) from None
+        if (out / _TOKENIZER).exists():
+            (out / "infer.py").write_text(_INFER, encoding="utf-8")
         return "model.onnx"
 
 
@@ -106,16 +130,22 @@ class _ByMask(nn.Module):
 
 def _program(model: Classifier) -> ExportedProgram:
     """Trace the model's graph for any number of examples of any length that it has positions for."""
-    axes = {0: Dim("batch", min=1), 1: Dim("length", min=1, max=model.encoder.architecture.max_position_embeddings)}
+    axes = {0: Dim("batch", min=1), 1: Dim("sequence", min=1, max=model.encoder.architecture.max_position_embeddings)}
     example = {name: torch.ones(2, 3, dtype=torch.int64) for name in _INPUTS}
     return torch.export.export(_ByMask(model), (), example, dynamic_shapes=dict.fromkeys(_INPUTS, axes))
 
 
 def _limit_length(folder: Path, max_length: int) -> None:
-    """Have the tokenizer truncate, when it is asked to, at the length that the model was trained with."""
+    """Have the tokenizer truncate at the length that the model was trained with, and pad nothing."""
     path = folder / "tokenizer_config.json"
     described = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.write_text(json.dumps({**described, "model_max_length": max_length}, indent=2) + "\n", encoding="utf-8")
+    path = folder / _TOKENIZER
+    if path.exists():
+        described = json.loads(path.read_text(encoding="utf-8"))
+        cut = {"direction": "Right", "max_length": max_length, "strategy": "LongestFirst", "stride": 0}
+        described |= {"truncation": cut, "padding": None}
+        path.write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
 
 
 @contextlib.contextmanager

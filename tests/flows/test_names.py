@@ -30,7 +30,7 @@ def test_a_name_is_that_of_the_flow_run_and_of_the_mlflow_run(
     assert newest.name == "first {try}"
     assert "sample" in newest.tags
     (run,) = MlflowClient(Settings.from_environment().tracking_uri).search_runs(["1"])
-    assert run.info.run_name == "first {try}", run.data.tags
+    assert run.info.run_name == "first {try}"
 
 
 @pytest.mark.parametrize("typed", ["warm-start", "Monday", None])

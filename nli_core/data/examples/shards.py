@@ -49,7 +49,7 @@ def shard_name(split: Split, index: int) -> str:
 
 
 def write_shard(path: Path, ids: IntArray, labels: IntArray, examples: RaggedExamples, metadata: ShardMetadata) -> None:
-    """Write one shard. Its bytes depend on the arguments alone."""
+    """Write one shard, which appears when it is whole. Its bytes depend on the arguments alone."""
     id_type = np.uint16 if metadata.vocabulary_size <= 2**16 else np.uint32
     boundary_type = np.uint8 if metadata.config.max_length < 2**8 else np.uint16
     offsets = np.concatenate([[0], np.cumsum(examples.lengths)]).astype(np.int32)
@@ -64,8 +64,10 @@ def write_shard(path: Path, ids: IntArray, labels: IntArray, examples: RaggedExa
     }
     batch = pa.RecordBatch.from_pydict(columns)
     schema = batch.schema.with_metadata({_METADATA_KEY: metadata.model_dump_json().encode()})
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    partial = path.with_name(f".{path.name}.partial")
+    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+    partial.replace(path)
 
 
 class ShardSet:

@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +110,41 @@ def test_transformers_computes_the_same(tiny_encoder: Path, tmp_path: Path) -> N
 
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "huggingface")
     assert tokenizer.model_max_length == read_pack_config(model).max_length
+
+
+@pytest.fixture(params=["here", pytest.param("bare", marks=pytest.mark.slow)])
+def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An interpreter: this one, or one with nothing but what `infer.py` names."""
+    if request.param == "here":
+        return Path(sys.executable)
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "numpy", "onnxruntime", "tokenizers"], check=True)
+    return python
+
+
+@pytest.mark.parametrize("hypothesis", ["the dog sleeps", "the dog sleeps " * 40])
+def test_a_script_beside_the_graph_answers_texts(
+    tiny_encoder: Path, tmp_path: Path, python: Path, hypothesis: str
+) -> None:
+    from transformers import AutoTokenizer
+
+    encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(encoder)
+    out = tmp_path / "onnx"
+    export_model(_exported(encoder, tmp_path / "model"), out, form="onnx")
+    assert json.loads((out / "tokenizer.json").read_text())["padding"] is None
+    texts = "a dog is in the park", hypothesis
+    command = [python, "-I", str(out / "infer.py"), *texts]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    encoded = AutoTokenizer.from_pretrained(encoder)(*texts, truncation=True, max_length=64, return_tensors="pt")
+    with torch.no_grad():
+        logits = load_classifier(out.parent / "model")(
+            encoded["input_ids"], encoded["token_type_ids"], encoded["attention_mask"].sum(dim=1)
+        )
+    expected = [f"{value:.4f}  {label}" for value, label in zip(torch.softmax(logits[0], 0), LABELS, strict=True)]
+    assert done.stdout.splitlines() == expected
+    assert (hypothesis.count("dog") > 1) == (encoded["input_ids"].shape[1] == 64)
 
 
 def test_the_books_architecture_is_refused_by_transformers(tiny_encoder: Path, tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ def test_names_are_never_alike_and_always_taken(names: set[str]) -> None:
         _validate_metric_name(name)
 
 
-def test_mlflow_keeps_metrics_of_hostile_labels(tmp_path: Path, empty_tracking_database: Path) -> None:
-    client = MlflowClient(f"sqlite:///{empty_tracking_database}")
-    run = client.create_run(client.create_experiment(str(tmp_path)))
+def test_mlflow_keeps_metrics_of_hostile_labels(workplace: Path) -> None:
+    client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    run = client.create_run(client.create_experiment(str(workplace)))
     names = metric_names([f"test/f1/{label}" for label in ("a+b", "a*b", "..", "", "/x", "n" * 400, "n" * 401)])
     client.log_batch(run.info.run_id, [Metric(name, 1.0, 0, 0) for name in names.values()])
     assert client.get_run(run.info.run_id).data.metrics.keys() == set(names.values())
