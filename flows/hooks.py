@@ -17,6 +17,13 @@ from nli_core.log import LOGGER
 from tasks.runtime.notify import notify
 from tasks.runtime.progress import alone, artifact_key
 
+_HOW_TO_RESUME = (
+    "To resume, rerun the same command: finished stages are cached, and a training resumes from its last checkpoint."
+)
+_FIX = "Change what it names, then rerun: finished stages are cached."
+# What Prefect and Python put before a message.
+_PREFIX = re.compile(r"^((Flow|Task) run encountered an exception:? ?)?([\w.]*UserError: )?")
+
 
 def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     """Leave an artifact for a flow run that failed, crashed or was cancelled, and notify `NLI_WEBHOOK`.
@@ -28,7 +35,7 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
         return
     recipe = str(flow_run.parameters.get("recipe", flow.name))
     name = "Cancelled" if state.is_cancelling() else str(state.name)  # a worker calls before the end
-    message, stage = _PREFIX.sub("", state.message or "no reason is known"), None
+    message, stage = reason_of_end(state), None
     try:
         with get_client(sync_client=True) as client:
             stage = _unfinished_stage(client, flow_run)
@@ -42,12 +49,9 @@ def report_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     notify({**message_, "flow_run_id": str(flow_run.id)})
 
 
-# What Prefect and Python put before a message.
-_PREFIX = re.compile(r"^((Flow|Task) run encountered an exception:? ?)?([\w.]*UserError: )?")
-_HOW_TO_RESUME = (
-    "To resume, rerun the same command: finished stages are cached, and a training resumes from its last checkpoint."
-)
-_FIX = "Change what it names, then rerun: finished stages are cached."
+def reason_of_end(state: State) -> str:
+    """Return why a flow run ended, in the words of the error alone."""
+    return _PREFIX.sub("", state.message or "no reason is known")
 
 
 def _end_artifact(

@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
+from flows.hooks import reason_of_end
 from flows.lifecycle import cancelled, ends, lifetime
 from flows.local.devices import allocate_devices
 from flows.local.trial_process import local_process
@@ -176,7 +177,7 @@ class _Driver:
         if state.is_cancelled() or self.runner.is_given_up:
             self.queue.stop(run)
         elif not state.is_completed():
-            self.queue.fail(run, str(state.message))
+            self.queue.fail(run, reason_of_end(state))
         else:
             run_id = str(ended.labels[MLFLOW_RUN_LABEL])
             try:
