@@ -48,8 +48,8 @@ def doctor(
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
         print_rows(("checked", "", "found"), [(each.what, each.verdict, each.found) for each in findings])
-        for each in findings:
-            if each.remedy:
-                echo(f"{each.what}: {each.remedy}")
+        for remedy in dict.fromkeys(each.remedy for each in findings if each.remedy):
+            whose = "; ".join(each.what for each in findings if each.remedy == remedy)
+            echo(f"{whose}: {remedy}")
     if faults := [each.what for each in findings if each.verdict == "error"]:
         raise UserError(f"doctor: fix {', '.join(faults)} before running")

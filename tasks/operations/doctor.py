@@ -6,11 +6,13 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from nli_core.download.source import Source
 from nli_core.errors import UserError
@@ -23,6 +25,7 @@ from tasks.runtime.sharing import needed_outputs
 from tasks.settings import REMOTE, WEBHOOK, Settings, project_root, webhook
 
 _LEAST_GIB = 5
+_REQUESTS = 8  # at a time
 _MOST_SKEW_SECONDS = 60
 _START = "start it (nli ui starts both), or unset its variable"
 _PIN = re.compile(r"^([\w.-]+)==([^\s+]+)", re.MULTILINE)
@@ -60,8 +63,8 @@ def diagnose(settings: Settings, configs: Iterable[RunConfig], *, needed: bool) 
         yield _bucket(settings)
     if webhook():
         yield _checked("notifications", f"{WEBHOOK} is set", check_webhook, f"fix or unset {WEBHOOK}")
-    for source in dict.fromkeys(source for config in configs for source in sources(config)):
-        yield _source(source, "error" if needed else "warning")
+    needs = dict.fromkeys(source for config in configs for source in sources(config))
+    yield from _sources(list(needs), "error" if needed else "warning")
 
 
 def _versions() -> Finding:
@@ -149,9 +152,27 @@ def _checked(name: str, found: str, check: Callable[[], object], remedy: str) ->
     return Finding(name, "ok", found)
 
 
-def _source(source: Source, verdict: Literal["error", "warning"]) -> Finding:
+def _sources(needs: list[Source], verdict: Literal["error", "warning"]) -> Iterator[Finding]:
+    """Look for all sources; yield one finding for those of a publisher that are alike."""
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        faults = list(pool.map(_fault_of, needs))
+    alike: dict[tuple[str, str], list[Source]] = {}
+    for source, fault in zip(needs, faults, strict=True):
+        place = urlsplit(source.address).hostname or source.address
+        alike.setdefault((place, fault), []).append(source)
+    for (place, fault), group in alike.items():
+        names = "; ".join(source.purpose for source in group)
+        if fault:
+            fields = " or ".join(dict.fromkeys(f"--set {source.field}=..." for source in group))
+            yield Finding(names, verdict, f"{place}: {fault}", f"name a copy or a mirror: {fields}")
+        else:
+            yield Finding(names, "ok", place)
+
+
+def _fault_of(source: Source) -> str:
+    """Return why a source cannot be reached, or an empty text."""
     try:
         check_source(source)
     except UserError as error:
-        return Finding(source.purpose, verdict, str(error), f"name a copy or a mirror: --set {source.field}=...")
-    return Finding(source.purpose, "ok", without_password(source.address))
+        return str(error).removeprefix(f"{without_password(source.address)}: ")
+    return ""
