@@ -1,11 +1,13 @@
 """The model registry: the alias `champion`, which moves only to a better model.
 
-A tag of each version records why it was promoted. A tag of the model lists the earlier champions, for rollback.
+Tags of each version record why it was promoted, and whether it was rolled back or restored; its description is its page
+in MLflow. A tag of the model lists the earlier champions, for rollback.
 """
 
 import json
 from contextlib import AbstractContextManager, redirect_stderr
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import StringIO
 
 import mlflow
@@ -20,6 +22,7 @@ from nli_core.evaluation.promotion_rules import Margins, failed_checks
 from tasks.comparison.compare import Compared, compare_runs, read_predictions
 from tasks.comparison.report import verdict
 from tasks.models.names import check_model_name
+from tasks.models.version_page import version_markdown
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.log_model import MODEL_NAME
@@ -28,6 +31,8 @@ from tasks.tracking.runs import find_run
 CHAMPION = "champion"
 _PAST_TAG = "nli.past_champions"
 _REASON_TAG = "nli.promotion"
+_ROLLED_BACK_TAG = "nli.rolled_back"
+_RESTORED_TAG = "nli.restored"
 _CORPUS = "corpus.name"
 
 
@@ -87,7 +92,10 @@ def _promote(settings: Settings, run_name: str, model: str | None, reason: str |
         version = _version_of(client, name, run.info.run_id)
         if before is not None:
             _remember(client, name, [*_past(client, name), str(before.version)])
-        client.set_model_version_tag(name, version.version, _REASON_TAG, reason or "passed all checks")
+        why = reason or ("passed all checks" if before else "the first champion")
+        client.set_model_version_tag(name, version.version, _REASON_TAG, why)
+        page = version_markdown(name, run, str(before.version) if before else None, compared, why)
+        client.update_model_version(name, version.version, description=page)
         client.set_registered_model_alias(name, CHAMPION, version.version)
     return Promotion(name, str(version.version), promoted=True, failed=failed, compared=compared)
 
@@ -109,6 +117,9 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
             raise UserError(f"{first}; promote another run with `nli promote RUN_ID`")
         client.set_registered_model_alias(model, CHAMPION, past[-1])
         _remember(client, model, past[:-1])
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        client.set_model_version_tag(model, champion.version, _ROLLED_BACK_TAG, f"to version {past[-1]}, {now}")
+        client.set_model_version_tag(model, past[-1], _RESTORED_TAG, f"after version {champion.version}, {now}")
     return str(champion.version), past[-1]
 
 

@@ -37,13 +37,17 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     first = nli_here("promote", untrained)
     assert first.returncode == 0, first.stderr
     assert "models:/nli-sample@champion" in first.stdout
-    assert champion()[0] == untrained
+    assert champion() == (untrained, {"nli.promotion": "the first champion"})
     assert attempt(untrained).failed == ["it is champion already"]
 
     assert "were tested on different examples" in attempt(str(finished_run.mlflow_run_id)).failed[0]
 
     assert attempt(trained[:10]).promoted
     assert champion() == (trained, {"nli.promotion": "passed all checks"})
+    page = str(client.get_model_version("nli-sample", "2").description)
+    assert "Champion after version 1: better: +" in page
+    assert "**Test accuracy 0." in page
+    assert "nli predict --model nli-sample@champion" in page
 
     told = nli_here("predict", "--premise", "a girl is here", "--hypothesis", "a child is here")
     assert told.returncode == 0, told.stderr
@@ -79,6 +83,8 @@ def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     assert champion()[0] == trained
     assert roll_back(settings, "nli-sample") == ("2", "1")
     assert champion()[0] == untrained
+    assert client.get_model_version("nli-sample", "2").tags["nli.rolled_back"].startswith("to version 1, 20")
+    assert client.get_model_version("nli-sample", "1").tags["nli.restored"].startswith("after version 2, 20")
     with pytest.raises(UserError, match="version 1 was the first champion"):
         roll_back(settings, "nli-sample")
 

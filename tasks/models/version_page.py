@@ -1,0 +1,32 @@
+"""What the page of a version in MLflow's registry says: what the model is, and how it became champion."""
+
+from mlflow.entities import Run
+
+from nli_core.evaluation.headline import accuracy_text
+from tasks.comparison.compare import Compared
+from tasks.comparison.report import verdict
+
+
+def version_markdown(model: str, run: Run, before: str | None, compared: Compared | None, reason: str) -> str:
+    """Describe the version of a run that became champion after version `before`, or as the first."""
+    params, tags = run.data.params, run.data.tags
+    if before is None:
+        place = "The first champion."
+    elif compared is None:
+        place = f"Champion after version {before}, with which it could not be compared."
+    else:
+        place = f"Champion after version {before}: {verdict(compared)}."
+    return "\n".join(
+        [
+            f"**Test accuracy {accuracy_text(run.data.metrics, 'test')}** (95 % interval); {place} Reason: {reason}.",
+            "",
+            f"- Data: {params['corpus.name']}, from {tags['nli.corpus.source']} ({tags['nli.corpus.verified']})",
+            f"- Encoder: {params['encoder.name']} ({tags['nli.encoder.verified']})",
+            f"- Run: {run.info.run_name}, `{run.info.run_id}`",
+            "",
+            "```sh",
+            f"nli predict --model {model}@champion --input rows.csv --output labels.csv",
+            f"mlflow models serve --model-uri models:/{model}@champion --env-manager local",
+            "```",
+        ]
+    )
