@@ -18,8 +18,8 @@ class PackConfig(Section):
     max_length: Int = Field(128, ge=8, le=8192, description="tokens an example may have, special tokens included")
     truncation: Truncation = Field(
         "longest_first",
-        description="of two texts that are too long together, cut: the longer one, on a tie the hypothesis; the same as "
-        "the library does it, whose odd token stays with the longer one (transformers; the default for hf: encoders); "
+        description="of two texts that are too long together, cut: the longer one, on a tie the hypothesis; the same "
+        "as the library does it, whose odd token stays with the longer one (transformers; default for hf: encoders); "
         "both in proportion to their lengths (ratio); or the one named, and the other only when nothing is left of it",
     )
     fill: bool = Field(

@@ -25,8 +25,8 @@ def longest_first(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple
 def transformers(premise: IntArray, hypothesis: IntArray, budget: int) -> tuple[IntArray, IntArray]:
     """Cut as `longest_first` of the package tokenizers does, which the package transformers uses.
 
-    Where both are cut, the one that was longer gets the odd token, on a tie the hypothesis. Source: `truncate_encodings`
-    in tokenizers' utils/truncation.rs.
+    Where both are cut, the one that was longer gets the odd token, on a tie the hypothesis. Source:
+    `truncate_encodings` in tokenizers' utils/truncation.rs.
     """
     return _longest_first(premise, hypothesis, budget, premise > hypothesis)
 
