@@ -113,6 +113,8 @@ def _serve(processes: RankProcesses, callbacks: TrainingCallbacks) -> dict[int, 
             else:
                 pipe.send(_answer(message, callbacks))
         if callbacks.should_stop():
+            if not processes.pids:
+                raise StoppedError("finetune: stopped before it began")
             for pipe in set(open_pipes) - asked:
                 asked.add(pipe)
                 with contextlib.suppress(OSError):  # that rank has ended

@@ -166,6 +166,13 @@ def _ranks(caller: psutil.Process) -> list[psutil.Process]:
 
 @FAULTS
 @pytest.mark.slow
+def test_a_stop_before_the_ranks_begin_ends_them(tmp_path: Path, run_finetune: Finetune) -> None:
+    with pytest.raises(StoppedError, match="stopped before it began"):
+        run_finetune(tmp_path / "out", devices=2, callbacks=TrainingCallbacks(should_stop=lambda: True))
+    assert not [child for child in psutil.Process().children(recursive=True) if "multiprocessing" in str(child)]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_rank_ends_the_others_and_a_rerun_resumes(tmp_path: Path, run_finetune: Finetune, killed: int) -> None:
     def kill(_metrics: Mapping[str, float], step: int) -> None:
