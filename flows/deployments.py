@@ -1,5 +1,6 @@
 """The deployments that this project hands to Prefect: those of the recipe book, and those of the user's own recipes."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,29 +8,36 @@ from typing import Any
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
-from prefect.deployments.runner import RunnerDeployment
+from prefect.client.schemas.schedules import construct_schedule
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner.storage import LocalStorage
 from prefect.schedules import Schedule
+from pydantic import ValidationError
 
 from nli_core.config import STAGES
 from nli_core.errors import UserError, reason_of
-from tasks.recipes import Recipe, read_deployments, read_own_recipes
+from nli_core.run.config import parse_config
+from tasks.recipes import Recipe, read_deployments, read_recipes
 
 _TEMPLATE = "sample"  # the deployment whose work pool and queueing the user's own recipes share
 
 
-def deployments_of(book: Path) -> Iterator[dict[str, Any]]:
-    """Yield the deployments of a recipe book, and for each recipe beside it one, and one for each of its stages.
+def all_deployments(book: Path) -> list[dict[str, Any]]:
+    """Describe the deployments of a recipe book, and for each recipe beside it one, and one for each of its stages.
 
     Raises:
-        UserError: a file is missing or malformed.
+        UserError: a file is missing or malformed, two recipes have one name, or the config of one is not valid.
     """
     described = read_deployments(book)
-    yield from described
+    own = [recipe for name, recipe in read_recipes(book).items() if name not in {each["name"] for each in described}]
     template = next((each for each in described if each.get("name") == _TEMPLATE), described[0])
-    for recipe in read_own_recipes(book):
-        yield from _of_recipe(recipe, template)
+    for recipe in own:
+        try:
+            parse_config(recipe.config)
+        except UserError as error:
+            raise UserError(f"recipe {recipe.name}: {error}") from None
+    return [*described, *(each for recipe in own for each in _of_recipe(recipe, template))]
 
 
 def _of_recipe(recipe: Recipe, template: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -41,7 +49,7 @@ def _of_recipe(recipe: Recipe, template: Mapping[str, Any]) -> Iterator[dict[str
         "description": recipe.description,
         "entrypoint": "flows/pipeline.py:pipeline",
         "tags": [recipe.name],
-        "schedules": list(recipe.schedules),
+        "schedules": recipe.schedules,
     }
     for stage in STAGES:
         yield {
@@ -53,8 +61,26 @@ def _of_recipe(recipe: Recipe, template: Mapping[str, Any]) -> Iterator[dict[str
         }
 
 
-def deploy(described: Mapping[str, Any], root: Path) -> RunnerDeployment:
-    """Hand a deployment to Prefect; its runs start in the folder `root`, on workers of its pool.
+def schedules_of(described: Mapping[str, Any]) -> list[Schedule]:
+    """Read the schedules of a deployment, as `prefect.yaml` writes them.
+
+    Raises:
+        UserError: one is malformed.
+    """
+    try:
+        schedules = [Schedule(**each) for each in described.get("schedules") or ()]
+        for each in schedules:
+            construct_schedule(interval=each.interval, cron=each.cron, rrule=each.rrule, timezone=each.timezone)
+    except (TypeError, ValueError, AttributeError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else reason_of(error)
+        reason = re.sub(r"\S*__init__\(\)|prefect\S+ argument after \*\*", "it", reason)
+        written = '[{cron: "0 3 * * *", timezone: Etc/UTC}]'
+        raise UserError(f"{described['name']}: schedules: {reason}; write them as {written}") from None
+    return schedules
+
+
+def deploy(described: Mapping[str, Any], root: Path) -> str:
+    """Hand a deployment to Prefect, and return its name there; its runs start in the folder `root`.
 
     Raises:
         UserError: Prefect refuses it.
@@ -68,16 +94,16 @@ def deploy(described: Mapping[str, Any], root: Path) -> RunnerDeployment:
             description=described["description"],
             tags=described.get("tags"),
             parameters=described.get("parameters"),
-            schedules=[Schedule(**schedule) for schedule in described.get("schedules") or ()],
+            schedules=schedules_of(described),
             concurrency_limit=ConcurrencyLimitConfig(**limit) if isinstance(limit, Mapping) else limit,
             work_pool_name=pool["name"],
             job_variables=pool.get("job_variables"),
         )
         assert isinstance(deployment, RunnerDeployment)  # a coroutine only where an event loop runs
         deployment.apply()
-    except (TypeError, ValueError) as error:
-        raise UserError(f"deployment {described['name']}: {reason_of(error)}") from None
-    return deployment
+    except (TypeError, ValueError, DeploymentApplyError) as error:
+        raise UserError(f"{described['name']}: Prefect refuses the deployment ({reason_of(error)})") from None
+    return f"{deployment.flow_name}/{deployment.name}"
 
 
 def make_pool(name: str) -> bool:

@@ -34,6 +34,15 @@ def read_recipes(book: Path) -> dict[str, Recipe]:
     Raises:
         UserError: a file is missing, is not valid YAML, or a recipe lacks what it needs or has the name of another.
     """
+    recipes = {recipe.name: recipe for recipe in _of_book(book)}
+    for path in _own_files(book):
+        if path.stem in recipes:
+            raise UserError(f"{path}: there is another recipe {path.stem}; give the file another name")
+        recipes[path.stem] = _own_recipe(path)
+    return recipes
+
+
+def _of_book(book: Path) -> list[Recipe]:
     recipes = [
         recipe
         for number, each in enumerate(read_deployments(book), 1)
@@ -42,12 +51,12 @@ def read_recipes(book: Path) -> dict[str, Recipe]:
     names = [recipe.name for recipe in recipes]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise UserError(f"{book}: has two deployments named {min(repeated)}; rename one")
-    own = read_own_recipes(book)
-    if taken := {recipe.name for recipe in own} & set(names):
-        raise UserError(
-            f"{OWN_RECIPES}/{min(taken)}.yaml: {book.name} has a recipe of this name; give the file another"
-        )
-    return {recipe.name: recipe for recipe in [*recipes, *own]}
+    return recipes
+
+
+def _own_files(book: Path) -> list[Path]:
+    folder = book.parent / OWN_RECIPES
+    return sorted(path for path in folder.glob("*") if path.suffix in (".yaml", ".yml"))
 
 
 def read_deployments(book: Path) -> list[Any]:
@@ -61,15 +70,6 @@ def read_deployments(book: Path) -> list[Any]:
     if not isinstance(deployments, list) or not deployments:
         raise UserError(f"{book}: has no list of deployments; put it back from version control")
     return deployments
-
-
-def read_own_recipes(book: Path) -> list[Recipe]:
-    """Read the user's own recipes, in the folder `recipes` beside the book.
-
-    Raises:
-        UserError: a file is not valid YAML, or lacks a config.
-    """
-    return [_own_recipe(path) for path in sorted((book.parent / OWN_RECIPES).glob("*.yaml"))]
 
 
 def write_recipe(book: Path, name: str, description: str, config: Mapping[str, Any]) -> Path:
@@ -154,15 +154,21 @@ def _recipe(deployment: Any, where: str) -> Recipe | None:
 
 
 def find_recipe(book: Path, name: str) -> Recipe:
-    """Find one recipe by name.
+    """Find one recipe by name; the files of others may be malformed.
 
     Raises:
-        UserError: there is none of this name; names those that there are.
+        UserError: there is none of this name, or two; names those that there are.
     """
-    recipes = read_recipes(book)
-    if name not in recipes:
-        raise UserError(f"there is no recipe {name!r}{did_you_mean(name, recipes)}; there are {', '.join(recipes)}")
-    return recipes[name]
+    of_book = {recipe.name: recipe for recipe in _of_book(book)}
+    own = {path.stem: path for path in _own_files(book)}
+    if name in of_book and name not in own:
+        return of_book[name]
+    if name in own and name not in of_book:
+        return _own_recipe(own[name])
+    if name in own:
+        raise UserError(f"{own[name]}: there is another recipe {name}; give the file another name")
+    names = [*of_book, *own]
+    raise UserError(f"there is no recipe {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
 
 
 def recipe_names() -> list[str]:

@@ -1,7 +1,9 @@
 """`nli deploy`: every recipe becomes a deployment in Prefect."""
 
+import os
+
 from flows.cli.output import JsonOption, echo, print_json, print_rows
-from flows.local.launch import prefect_api
+from flows.local.launch import log_to_stderr, prefect_api
 from tasks.settings import RECIPE_BOOK, project_root
 
 
@@ -10,18 +12,23 @@ def deploy(json: JsonOption = False) -> None:
 
     Example: nli deploy
     """
-    with prefect_api():
+    from tasks.runtime.progress import ShownProgress
+
+    with prefect_api(), log_to_stderr(), ShownProgress("deploy") as progress:
         from flows import deployments
 
         root = project_root()
-        described = list(deployments.deployments_of(root / RECIPE_BOOK))
+        described = deployments.all_deployments(root / RECIPE_BOOK)
+        for each in described:  # before any is sent
+            deployments.schedules_of(each)
         pools = dict.fromkeys(each["work_pool"]["name"] for each in described)
         made = [pool for pool in pools if deployments.make_pool(pool)]
         rows = []
-        for each in described:
-            deployment = deployments.deploy(each, root)
+        for number, each in enumerate(described, 1):
+            name = deployments.deploy(each, root)
+            progress(number, len(described), name)
             when = ", ".join(str(schedule.get("cron") or schedule) for schedule in each.get("schedules") or ())
-            rows.append((f"{deployment.flow_name}/{deployment.name}", when))
+            rows.append((name, when))
     if json:
         print_json({"deployments": [name for name, _ in rows], "work_pools": list(pools)})
         return
@@ -30,3 +37,5 @@ def deploy(json: JsonOption = False) -> None:
     for pool in pools:
         new = " (made now)" if pool in made else ""
         echo(f"Work pool {pool}{new}: prefect worker start --pool {pool}")
+    if not os.environ.get("PREFECT_API_URL"):
+        echo("PREFECT_API_URL is not set: nothing runs on a schedule until `nli ui` or `prefect server start` is up.")

@@ -39,7 +39,15 @@ def init(
     uses |= dict.fromkeys(guess.premise, "premise" if guess.hypothesis else "text")
     if json:
         columns = {column: uses.get(column) for column in guess.head.columns}
-        print_json({"recipe": own.recipe, "path": str(own.path), "columns": columns, "labels": dict(own.labels)})
+        print_json(
+            {
+                "recipe": own.recipe,
+                "path": str(own.path),
+                "columns": columns,
+                "labels": dict(own.labels),
+                "notes": own.notes,
+            }
+        )
         return
     rows = [
         (printable(column), uses.get(column, "unused"), _short(guess.head[column].drop_nulls().first()))
@@ -51,6 +59,8 @@ def init(
     print_rows(("label", "rows"), counts[:_SHOWN_LABELS])
     if len(counts) > _SHOWN_LABELS:
         echo(f"and {len(counts) - _SHOWN_LABELS:,} more")
+    for note in own.notes:
+        echo(note)
     echo(f"\n{own.path} is written. Change it where the guess is wrong, then: nli run {own.recipe}")
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def recipes(json: JsonOption = False) -> None:
-    """List the recipes of prefect.yaml.
+    """List all recipes: those of prefect.yaml, and your own.
 
     Example: nli recipes
     """

@@ -40,7 +40,15 @@ def predictions_frame(
     )
     if kept is None:
         return frame
-    return frame.hstack(kept.rename({name: f"input/{name}" for name in kept.columns if name in frame.columns}))
+    taken = {*frame.columns, *kept.columns}
+    others: dict[str, str] = {}
+    for name in kept.columns:
+        if name in frame.columns:
+            others[name] = f"input/{name}"
+            while others[name] in taken:
+                others[name] = f"input/{others[name]}"
+            taken.add(others[name])
+    return frame.hstack(kept.rename(others))
 
 
 def join_parts(parts: Sequence[Path], target: Path) -> None:

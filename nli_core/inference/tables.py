@@ -23,12 +23,13 @@ from nli_core.arrays import Floats
 from nli_core.callbacks import Progress
 from nli_core.data.corpus.layout import Table, TableFormat, format_of
 from nli_core.data.corpus.locate import Source, first_malformed, position_of
-from nli_core.data.corpus.reading import read_parts, readable_columns
+from nli_core.data.corpus.reading import columns_of, read_parts
 from nli_core.errors import UserError, reason_of
 from nli_core.hashing import file_sha256
 from nli_core.inference.predictions import join_parts, predictions_frame
 from nli_core.inference.predictor import Window
 from nli_core.locks import FileLock
+from nli_core.log import LOGGER
 
 _PLAN, _DIGEST = "plan.json", ".sha256"
 _WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: seconds on two cores
@@ -88,7 +89,7 @@ def predict_table(
         )
     named = Source(source, shown or str(source))
     format_ = plain_format(source, named.name)
-    wanted = [*columns, *(readable_columns(named, format_) if keep_columns else ())]
+    wanted = [*columns, *(_kept_columns(named, format_) if keep_columns else ())]
     table = Table(format_, dict.fromkeys(wanted, "name the columns with --columns"))
     rows = _checked_rows(named, table, columns)
     plan = {
@@ -136,6 +137,17 @@ def predict_table(
         join_parts(paths, target)
         _delete(parts)
     return {"rows": rows, "kept_rows": kept}
+
+
+def _kept_columns(source: Source, format_: TableFormat) -> list[str]:
+    """Return the columns that can be written beside the predictions; log the others."""
+    try:
+        columns = columns_of(source, format_)
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{source.name}: cannot be read ({reason_of(error)})") from None
+    for name in (name for name, readable in columns if not readable):
+        LOGGER.warning("%s: %s is left out, for it holds neither text nor numbers", source.name, name)
+    return [name for name, readable in columns if readable]
 
 
 def _windows(source: Source, table: Table) -> Iterator[pl.DataFrame]:

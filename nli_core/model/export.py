@@ -34,7 +34,7 @@ from nli_core.model.weights import WEIGHTS_NAME
 Format = Literal["huggingface", "onnx", "torch"]
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _TOKENIZER = "tokenizer.json"
-_INFER = '''"""Classify a text or a pair: python infer.py TEXT [TEXT]; pip install numpy onnxruntime tokenizers"""
+_INFER = '''"""Classify a text or a pair of texts; pip install numpy onnxruntime tokenizers"""
 
 import json
 import sys
@@ -45,12 +45,16 @@ from onnxruntime import InferenceSession
 from tokenizers import Tokenizer
 
 folder = Path(__file__).parent
+described = json.loads((folder / "config.json").read_text("utf-8"))
+names = ["PREMISE", "HYPOTHESIS"] if described["nli_pack"]["pairs"] else ["TEXT"]
+if len(sys.argv) != 1 + len(names):
+    sys.exit(f"usage: python infer.py {' '.join(names)}")
 text = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(*sys.argv[1:])
 inputs = {"input_ids": text.ids, "attention_mask": text.attention_mask, "token_type_ids": text.type_ids}
 session = InferenceSession(folder / "model.onnx")
 logits = session.run(None, {name: np.array([ids]) for name, ids in inputs.items()})[0][0]
 odds = np.exp(logits - logits.max())
-for number, label in json.loads((folder / "config.json").read_text("utf-8"))["id2label"].items():
+for number, label in described["id2label"].items():
     print(f"{odds[int(number)] / odds.sum():.4f}  {label}")
 '''
 

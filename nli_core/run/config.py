@@ -83,6 +83,8 @@ _SHOULD = {
     "less_than": "should be below {lt}",
     "less_than_equal": "should be at most {le}",
     "string_type": "should be text",
+    "too_long": "should have at most {max_length} values",
+    "too_short": "should have at least {min_length} values",
     "tuple_type": "should be a list, such as [a, b]",
 }
 

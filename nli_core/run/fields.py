@@ -14,6 +14,7 @@ from nli_core.run.config import RunConfig
 
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 _BOUNDS |= {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}  # where a validator comes first
+_MOST_VALUES = 20  # of a list
 _NUMBERS = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text"}
 
 
@@ -104,6 +105,10 @@ def _type(described: Mapping[str, Any]) -> str:
         return f"list of {_type(described.get('items', {'type': 'string'}))}"
     kind = str(described.get("type", "text"))
     bounds = [f"{words} {_shown(described[bound])}" for bound, words in _BOUNDS.items() if bound in described]
+    if "exclusiveMinimum" in described and "ge" in described:
+        bounds = [
+            words for words in bounds if not words.startswith("at least")
+        ]  # the type's, where a field has its own
     return ", ".join([_NUMBERS.get(kind, kind), *bounds])
 
 
@@ -114,7 +119,8 @@ def _default(model: type[Section], name: str) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(str, value))}]"
+        more = f" and {len(value) - _MOST_VALUES:,} more" if len(value) > _MOST_VALUES else ""
+        return f"[{', '.join(map(str, value[:_MOST_VALUES]))}{more}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)  # an int in full

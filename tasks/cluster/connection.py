@@ -14,6 +14,8 @@ from tasks.cluster.node import Version, project_version
 from tasks.settings import RAY, REMOTE, Settings
 
 _LOOK_SECONDS = 120
+_TRIES = 3
+_BUSY = "Initialization failure from server"
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,23 @@ def connected(settings: Settings, environment: Mapping[str, str], *, lines: bool
     variables = {**environment, **({REMOTE: settings.remote} if settings.remote else {})}
     options = {"runtime_env": {"env_vars": variables}, "logging_level": "ERROR", "log_to_driver": lines}
     try:
-        with ThreadPoolExecutor(1) as pool:  # in the main thread, Ray would take SIGTERM
-            pool.submit(ray.init, settings.ray, **options).result()
+        _connect(ray, settings.ray, options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(f"{RAY}: no cluster at {settings.ray} ({reason_of(error)}); start one, or unset it") from None
     try:
         yield RayCluster(ray, [node for node in ray.nodes() if node["Alive"]], project_version())
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, address: str | None, options: Mapping[str, Any]) -> None:
+    """Connect, and try again where a cluster answers that it could not start this client's server."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with ThreadPoolExecutor(1) as pool:  # in the main thread, Ray would take SIGTERM
+                pool.submit(ray.init, address, **options).result()
+        except ConnectionError as error:
+            if not tries_left or _BUSY not in str(error):
+                raise
+        else:
+            return

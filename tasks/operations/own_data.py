@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nli_core.data.corpus.cleaning import count_labels
+from nli_core.data.corpus.cleaning import Gaps, count_labels
 from nli_core.data.corpus.guess import Guess, guess_columns
 from nli_core.data.corpus.layout import CorpusLayout, format_of
 from nli_core.data.corpus.locate import Source
@@ -17,6 +17,11 @@ from nli_core.run.config import parse_config
 from tasks.recipes import write_recipe
 from tasks.settings import RECIPE_BOOK, project_root
 
+_NAME = re.compile(r"\w[\w-]{0,63}")
+_OTHER = re.compile(r"[^\w-]+")
+_NO_LABEL = ("-", "--", "?")  # as SNLI marks a pair without a gold label
+_RARE = 20  # rows, of which dev gets one
+
 
 @dataclass(frozen=True)
 class OwnData:
@@ -24,6 +29,7 @@ class OwnData:
 
     guess: Guess
     labels: Mapping[str, int]  # with their counts
+    notes: list[str]
     recipe: str
     path: Path
 
@@ -38,11 +44,12 @@ def write_own_recipe(
     """
     path = user_path(file)
     if not path.is_file():
-        raise UserError(f"{file}: there is no such file (looked in {Path.cwd()}); give the path of a table")
+        fault = "is no regular file" if path.exists() else f"there is no such file (looked in {Path.cwd()})"
+        raise UserError(f"{file}: {fault}; give the path of a table")
     format_ = format_of(path)
-    recipe = re.sub(r"[^\w-]+", "-", name or path.name.split(".")[0]).strip("-")
-    if not recipe:
-        raise UserError("--name: use letters, digits and dashes")
+    if name is not None and not _NAME.fullmatch(name):
+        raise UserError(f"--name {name}: use letters, digits, dashes and underscores, 64 at most")
+    recipe = name or _OTHER.sub("-", path.name.split(".")[0]).strip("-")[:64] or "data"
     with tempfile.TemporaryDirectory() as scratch:
         source = Source(path, file)
         if path.suffix == ".gz":
@@ -60,20 +67,41 @@ def write_own_recipe(
             named_by_user=True,
         )
         labels = count_labels(source, layout)
+        found = Gaps.of(source, layout)
+    dropped = [label for label in labels if label.strip() in _NO_LABEL and len(labels) > 2]
+    kept = [label for label in labels if label not in dropped]
+    if len(kept) < 2:
+        raise UserError(f"{file}: the column {guess.label!r} has {len(kept)} values; training needs two labels")
     config = {
         "corpus": {
             "name": "file",
             "train": str(path.resolve()),
             **({"columns": list(guess.columns)} if guess.columns else {}),
-            "premise": list(guess.premise) if len(guess.premise) > 1 else guess.premise[0],
+            "premise": guess.premise[0]
+            if len(guess.premise) == 1 and "," not in guess.premise[0]
+            else [*guess.premise],
             "hypothesis": guess.hypothesis,
             "label": guess.label,
-            "labels": list(labels),
+            "labels": kept,
+            **({"drop_labels": dropped} if dropped else {}),
         },
         "encoder": {"name": "minilm-l6"},
-        "pack": {"max_length": guess.max_length()},
+        "pack": {"max_length": guess.max_length(), **({"empty_text": "drop"} if found.texts else {})},
         "finetune": {"epochs": 3, "batch_size": 32, "learning_rate": 2e-4},
     }
     parse_config(config)
-    description = f"MiniLM on {path.name}, {len(labels)} labels."
-    return OwnData(guess, labels, recipe, write_recipe(project_root() / RECIPE_BOOK, recipe, description, config))
+    notes = []
+    if dropped:
+        notes.append(f"Rows with the label {' or '.join(dropped)} are dropped.")
+    if found.texts:
+        notes.append(f"{found.texts:,} rows have an empty text, and are dropped.")
+    if found.labels:
+        notes.append(f"{found.labels:,} rows have no label: fill them in, or delete them before you run it.")
+    if rare := [label for label in kept if labels[label] < _RARE]:
+        notes.append(
+            f"{len(rare):,} labels have fewer than {_RARE} rows, too few for dev to hold one: {rare[0]!r}, ..."
+        )
+    description = f"MiniLM on {path.name}, {len(kept)} labels."
+    return OwnData(
+        guess, labels, notes, recipe, write_recipe(project_root() / RECIPE_BOOK, recipe, description, config)
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from nli_core.errors import UserError
 from nli_core.run.config import RunConfig, parse_config
-from tasks.recipes import read_recipes
+from tasks.recipes import find_recipe
 from tasks.settings import RECIPE_BOOK, project_root
 
 _MOST_FIELDS = 6
@@ -23,14 +23,15 @@ def run_title(recipe: str, config: RunConfig) -> str:
     Where files come from, and what their columns and labels are called, is no part of it.
     """
     try:
-        book = read_recipes(project_root() / RECIPE_BOOK)
-        usual = parse_config(book[recipe].config) if recipe in book else config
+        usual = parse_config(find_recipe(project_root() / RECIPE_BOOK, recipe).config)
     except UserError:
         return recipe
     fields: dict[str, Any] = {}
     for section, values in _shown(config).items():
         before = _shown(usual).get(section, {})
         fields |= {f"{section}.{name}": value for name, value in values.items() if value != before.get(name, value)}
+    if "encoder.name" in fields and fields.get("pack.truncation") == "transformers":
+        del fields["pack.truncation"]  # which an encoder of the hub brings along
     return f"{recipe} {fields_title(fields)}".rstrip()
 
 

@@ -73,6 +73,29 @@ def count_labels(source: Source, layout: CorpusLayout) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (int(item[0]) if numbers else 0, item[0])))
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """How many rows of a table lack a label, and how many of the others lack a text."""
+
+    labels: int
+    texts: int
+
+    @classmethod
+    def of(cls, source: Source, layout: CorpusLayout) -> "Gaps":
+        """Count them.
+
+        Raises:
+            UserError: as `count_labels`.
+        """
+        labels = texts = 0
+        empty = pl.any_horizontal(_is_empty(_joined(columns)) for columns in _texts_of(layout).values())
+        for part in _parts(source, layout):
+            labelled = part.filter(pl.col(layout.label).is_not_null())
+            labels += part.height - labelled.height
+            texts += labelled.filter(empty).height
+        return cls(labels, texts)
+
+
 def check_labels(source: Source, layout: CorpusLayout) -> None:
     """Raise UserError for the first row of a table whose label the layout does not know, or as `count_labels`."""
     done = 0
@@ -127,11 +150,7 @@ def clean_tables(
 
 
 def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) -> CleanTable:
-    texts = {"premise": layout.premise} | {
-        name: (column,)
-        for name in ("hypothesis", "premise_parse", "hypothesis_parse")
-        if (column := getattr(layout, name)) is not None
-    }
+    texts = _texts_of(layout)
     columns = [
         pl.col(layout.label).cast(pl.String).alias("label"),
         *(_joined(columns).alias(name) for name, columns in texts.items()),
@@ -141,7 +160,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
     unlabelled = pl.col("label").is_in(list(layout.drop_labels)).fill_null(False)
     known = pl.col("label").is_in(values).fill_null(False)
     checked = [name for name in ("premise", "hypothesis") if name in texts]
-    empty = pl.any_horizontal(pl.col(name).str.strip_chars().fill_null("") == "" for name in checked)
+    empty = pl.any_horizontal(_is_empty(pl.col(name)) for name in checked)
     total = dropped_labels = empties = 0
     with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for part in _parts(source, layout):
@@ -173,6 +192,19 @@ def _unreadable(source: Source, error: Exception) -> str:
     return f"{source.name}: cannot be read ({reason_of(error)})"  # polars adds advice to programmers
 
 
+def _texts_of(layout: CorpusLayout) -> dict[str, tuple[str, ...]]:
+    """Return the columns that make each text of an example."""
+    return {"premise": layout.premise} | {
+        name: (column,)
+        for name in ("hypothesis", "premise_parse", "hypothesis_parse")
+        if (column := getattr(layout, name)) is not None
+    }
+
+
+def _is_empty(text: pl.Expr) -> pl.Expr:
+    return text.str.strip_chars().fill_null("") == ""
+
+
 def _joined(columns: Sequence[str]) -> pl.Expr:
     """Join the columns by spaces; an empty one among several adds nothing."""
     texts = [pl.col(column).cast(pl.String) for column in columns]
@@ -187,7 +219,7 @@ def _fault(source: Source, layout: CorpusLayout, row: int, fault: str) -> UserEr
 
 def _label_fault(label: str | None, source: Source, layout: CorpusLayout) -> str:
     if label is None:
-        return f"has no value in the column {layout.label!r}"
+        return f"has no value in the column {layout.label!r}; fill it in, or delete the row"
     known = layout.label_values or layout.labels
     alike = did_you_mean(label, known) if layout.named_by_user else ""
     fault = f"the label {label[:_SHOWN_CHARACTERS]!r} is not one of {', '.join(map(repr, known))}{alike}"

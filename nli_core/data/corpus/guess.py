@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from nli_core.data.corpus.layout import Table, TableFormat
 from nli_core.data.corpus.locate import DELIMITERS, Source, first_malformed
-from nli_core.data.corpus.reading import read_parts, readable_columns
+from nli_core.data.corpus.reading import columns_of, read_parts
 from nli_core.errors import UserError, did_you_mean, reason_of
 
 _LABELS = (
@@ -70,13 +70,22 @@ def guess_columns(
     Raises:
         UserError: the table cannot be read, lacks a named column, or has none that looks like a label or a text.
     """
-    names = _names(source, format_)
-    columns, head = None, _head(source, Table(format_, dict.fromkeys(names, "rename one"), None))
-    if format_ in DELIMITERS and _is_row(names, head):
+    found = _columns(source, format_)
+    names = [name for name, readable in found if readable]
+    columns, head = None, pl.DataFrame()
+    is_row = format_ in DELIMITERS and any(map(_is_no_name, names))
+    if not is_row:
+        head = _head(source, Table(format_, dict.fromkeys(names, "rename one"), None))
+        is_row = format_ in DELIMITERS and any((head[name] == name).any() for name in names)
+    if is_row:
         columns = tuple(f"column_{number}" for number in range(1, len(names) + 1))
         head = _head(source, Table(format_, dict.fromkeys(columns, ""), columns))
     for column in (*premise, hypothesis, label):
         if column is not None and column not in head.columns:
+            if (column, False) in found:
+                raise UserError(
+                    f"{source.name}: the column {column!r} holds neither text nor numbers; write it as text"
+                )
             there = f"only {', '.join(map(repr, head.columns))}{did_you_mean(column, head.columns)}"
             raise UserError(f"{source.name}: has no column {column!r}, {there}")
     label = label or _label(head.drop([*premise, *([hypothesis] if hypothesis else [])]))
@@ -89,12 +98,18 @@ def guess_columns(
     return Guess(columns, tuple(premise), hypothesis, label, head)
 
 
-def _names(source: Source, format_: TableFormat) -> list[str]:
-    """Read the names of the columns, or what the first row of a file without them holds."""
+def _columns(source: Source, format_: TableFormat) -> list[tuple[str, bool]]:
+    """Read the names of the columns, or what the first row of a file without them holds, and which can be used."""
     try:
-        return readable_columns(source, format_)
+        found = columns_of(source, format_)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{source.name}: cannot be read ({reason_of(error)})") from None
+    if format_ in DELIMITERS and len(found) == 1 and any(delimiter in found[0][0] for delimiter in ",;|\t"):
+        raise UserError(
+            f"{source.name}: has a single column, {found[0][0]!r}; rename the file by its delimiter (.csv or .tsv), or "
+            "change the delimiter"
+        )
+    return found
 
 
 def _head(source: Source, table: Table) -> pl.DataFrame:
@@ -108,12 +123,9 @@ def _head(source: Source, table: Table) -> pl.DataFrame:
     return head.select(pl.all().cast(pl.String))
 
 
-def _is_row(names: Sequence[str], head: pl.DataFrame) -> bool:
-    """Return whether the first line holds a row and no names: one of its values is no name, or a value further down."""
-    unlike = any(
-        not name.strip() or len(name) > _NAME_CHARACTERS or name.replace(".", "", 1).isdecimal() for name in names
-    )
-    return unlike or any((head[name] == name).any() for name in names)
+def _is_no_name(value: str) -> bool:
+    """Return whether a value of the first line belongs to a row rather than to a header."""
+    return not value.strip() or len(value) > _NAME_CHARACTERS or value.replace(".", "", 1).isdecimal()
 
 
 def _label(head: pl.DataFrame) -> str | None:

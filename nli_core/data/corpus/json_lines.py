@@ -22,8 +22,8 @@ _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")  # may spell a key
 _FIRST_LINES = 1000  # tell the columns
 
 
-def json_columns(source: Source, most_bytes: int, *, nested: bool = True) -> list[str]:
-    """Read the keys of the first lines, in order; without `nested`, those whose values are neither lists nor objects.
+def json_columns(source: Source, most_bytes: int) -> dict[str, bool]:
+    """Read the keys of the first lines, in order, and whether their values are neither lists nor objects.
 
     Raises:
         UserError: names a line that is no JSON object, or is longer than `most_bytes`.
@@ -35,7 +35,7 @@ def json_columns(source: Source, most_bytes: int, *, nested: bool = True) -> lis
                 raise _too_long(source, number, most_bytes)
             for name, value in _pairs(line, number, source) if line.strip() else ():
                 names[name] = names.get(name, True) and not isinstance(value, _Pairs | list)
-    return [name for name, plain in names.items() if plain or nested]
+    return names
 
 
 def json_parts(source: Source, columns: Sequence[str], part_bytes: int, most_bytes: int) -> Iterator[pl.DataFrame]:

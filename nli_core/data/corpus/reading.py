@@ -43,7 +43,7 @@ def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
         return _parquet_parts(source, table)
     check_utf8(source)
     if table.format == "jsonl":
-        wanted = _wanted(json_columns(source, _MOST_PART_BYTES), source, table)
+        wanted = _wanted(list(json_columns(source, _MOST_PART_BYTES)), source, table)
         return json_parts(source, wanted, _PART_BYTES, _MOST_PART_BYTES)
     columns = list(table.columns or header_of(source, table.format))
     if not any(columns):
@@ -52,18 +52,18 @@ def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     return parts if len(columns) > 1 else _without_blank_end(parts)
 
 
-def readable_columns(source: Source, format_: TableFormat) -> list[str]:
-    """Read the names of the columns that can hold texts or labels; of a file without names, its first row.
+def columns_of(source: Source, format_: TableFormat) -> list[tuple[str, bool]]:
+    """Read the names of the columns, and whether each can hold texts or labels; of a file without names, its first row.
 
     Raises:
         UserError: the first lines are malformed.
         pyarrow.ArrowException, OSError, UnicodeDecodeError: the file cannot be read.
     """
     if format_ == "parquet":
-        return [field.name for field in pq.read_schema(source.path) if _is_readable(field.type)]
+        return [(field.name, _is_readable(field.type)) for field in pq.read_schema(source.path)]
     if format_ == "jsonl":
-        return json_columns(source, _MOST_PART_BYTES, nested=False)
-    return header_of(source, format_)
+        return list(json_columns(source, _MOST_PART_BYTES).items())
+    return [(name, True) for name in header_of(source, format_)]
 
 
 def _parquet_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:

@@ -34,8 +34,10 @@ def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dic
     tables: dict[Split, CleanTable] = {}
     for number, count in enumerate(np.bincount(split_of, minlength=len(splits)).tolist()):
         if count == 0:
+            split = splits[number]
+            change = f"raise corpus.{split}_fraction" if number else "lower the fractions of the others"
             raise UserError(
-                f"corpus: carving leaves no rows for {splits[number]} out of {len(labels)}; give a file for it"
+                f"corpus: carving leaves no rows for {split} out of {len(labels)}; give a file for it, or {change}"
             )
         dropped = train.dropped if number == 0 else {}
         tables[splits[number]] = CleanTable(train.path.with_name(f"carved-{splits[number]}.arrow"), count, dropped)

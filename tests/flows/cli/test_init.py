@@ -48,8 +48,9 @@ def test_a_table_becomes_a_recipe_that_packs(nli_here: Nli, own_book: Path, news
     [
         (["none.csv"], "none.csv: there is no such file"),
         (["NEWS", "--label", "topic"], "has no column 'topic', only 'column_1', 'column_2', 'column_3'"),
+        (["."], ".: is no regular file; give the path of a table"),
         (["NEWS", "--name", "sample"], "prefect.yaml has a recipe sample; choose another --name"),
-        (["NEWS", "--name", "/"], "--name: use letters, digits and dashes"),
+        (["NEWS", "--name", "../evil"], "--name ../evil: use letters, digits, dashes and underscores"),
     ],
 )
 def test_what_cannot_be_guessed_or_written_is_one_line(
@@ -72,9 +73,11 @@ def test_what_cannot_be_guessed_or_written_is_one_line(
 def test_a_malformed_recipe_is_named(nli_here: Nli, own_book: Path, text: str, reason: str) -> None:
     (own_book.parent / "recipes").mkdir()
     (own_book.parent / "recipes" / "mine.yaml").write_text(text)
-    refused = nli_here("recipes")
-    assert refused.returncode == 2
-    assert f"mine.yaml: {reason}" in refused.stderr
+    for command in (["recipes"], ["run", "mine", "--explain"]):
+        refused = nli_here(*command)
+        assert refused.returncode == 2
+        assert f"mine.yaml: {reason}" in refused.stderr
+    assert nli_here("run", "sample", "--explain").returncode == 0
 
 
 def test_recipes_are_deployed_with_their_schedules_and_stages(
@@ -97,7 +100,44 @@ def test_recipes_are_deployed_with_their_schedules_and_stages(
     assert by_name["my-news"]["parameters"]["config"]["corpus"]["train"] == str(news)
     assert by_name["sample"]["concurrency_options"]["collision_strategy"] == "ENQUEUE"
     assert by_name["sample"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
-    own.write_text(own.read_text().replace("0 5 * * *", "at five"))
+    text = own.read_text()
+    for before, after, reason in (
+        ("0 5 * * *", "at five", "my-news: schedules: "),
+        (
+            "[{cron: 0 5 * * *, timezone: Europe/Berlin}]",
+            "{cron: 0 5 * * *}",
+            "my-news: schedules: it must be a mapping",
+        ),
+        ("cron:", "crn:", "my-news: schedules: it got an unexpected keyword argument 'crn'"),
+        ("Europe/Berlin", "Mars/X", "my-news: schedules: "),
+        ("epochs: 3", "epoch: 3", "recipe my-news: invalid configuration: finetune.epoch: no such field"),
+    ):
+        own.write_text(text.replace(before, after))
+        refused = nli_here("deploy")
+        assert refused.returncode == 2
+        assert reason in refused.stderr, refused.stderr
+    own.rename(own.with_name("sample.yaml"))
     refused = nli_here("deploy")
-    assert refused.returncode == 2
-    assert "deployment my-news: " in refused.stderr
+    assert "sample.yaml: there is another recipe sample; give the file another name" in refused.stderr
+
+
+def test_gaps_and_labels_that_mean_none_are_seen_before_a_run(nli_here: Nli, own_book: Path, workplace: Path) -> None:
+    path = workplace / "pairs.tsv"
+    labels = ["yes", "no", "-", ""] * 30
+    rows = [f"a first text {n}\t{f'a second text {n}' if n % 7 else ''}\t{label}" for n, label in enumerate(labels)]
+    path.write_text("sentence, 1\tother\tgold_label\n" + "\n".join([*rows, "a b\tc\trare"]) + "\n")
+    done = nli_here("init", str(path), "--premise", "sentence, 1".partition("|")[0], "--hypothesis", "other")
+    assert done.returncode == 2  # a comma divides columns
+    path.write_text(path.read_text().replace("sentence, 1", "sentence"))
+    done = nli_here("init", str(path), "--premise", "sentence", "--hypothesis", "other")
+    assert done.returncode == 0, done.stderr
+    for note in (
+        "Rows with the label - are dropped.",
+        "13 rows have an empty text, and are dropped.",
+        "30 rows have no label",
+        "1 labels have fewer than 20 rows, too few for dev to hold one: 'rare', ...",
+    ):
+        assert note in done.stdout
+    config = yaml.safe_load((own_book.parent / "recipes" / "pairs.yaml").read_text())["config"]
+    assert config["corpus"]["drop_labels"] == ["-"]
+    assert config["pack"]["empty_text"] == "drop"

@@ -91,6 +91,27 @@ def test_the_columns_of_the_table_are_kept_if_asked_for(
     assert pl.read_parquet(target).equals(found.select(own))
 
 
+def test_what_was_predicted_can_be_predicted_again(
+    predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = write_rows("pairs.csv", [{**row, "label": "of the user"} for row in PAIRS])
+    for name in ("once.csv", "twice.csv"):
+        predict_table(predictor, source, tmp_path / name, columns=COLUMNS, model="m", keep_columns=True)
+        source = tmp_path / name
+    found = pl.read_csv(source)
+    assert {"label", "input/label", "input/input/label"} <= set(found.columns)
+    assert set(found["input/label"]) | set(found["input/input/label"]) >= {"of the user"}
+
+
+def test_columns_that_cannot_be_kept_are_named(
+    predictor: Predictor, tmp_path: Path, logged: list[str], write_rows: Callable[..., Path]
+) -> None:
+    source = tmp_path / "pairs.parquet"
+    pl.DataFrame([{**row, "annotators": ["a"]} for row in PAIRS]).write_parquet(source)
+    predict_table(predictor, source, tmp_path / "out.csv", columns=COLUMNS, model="m", keep_columns=True)
+    assert logged == [f"{source}: annotators is left out, for it holds neither text nor numbers"]
+
+
 @pytest.mark.parametrize("rest", [0, 3, 40])
 def test_a_file_that_changes_meanwhile_is_named(
     predictor: Predictor, write_rows: Callable[..., Path], tmp_path: Path, rest: int

@@ -144,6 +144,8 @@ def test_a_script_beside_the_graph_answers_texts(
         )
     expected = [f"{value:.4f}  {label}" for value, label in zip(torch.softmax(logits[0], 0), LABELS, strict=True)]
     assert done.stdout.splitlines() == expected
+    refused = subprocess.run(command[:-1], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr) == (1, "usage: python infer.py PREMISE HYPOTHESIS\n")
     assert (hypothesis.count("dog") > 1) == (encoded["input_ids"].shape[1] == 64)
 
 

@@ -99,6 +99,19 @@ def test_nested_columns_are_left_out(tmp_path: Path) -> None:
     pl.DataFrame(rows).write_ndjson(tmp_path / "t.jsonl")
     for name in ("t.parquet", "t.jsonl"):
         assert guess_columns(*_source(tmp_path / name)).head.columns == ["text", "label"]
+        with pytest.raises(UserError, match="the column 'annotators' holds neither text nor numbers"):
+            guess_columns(*_source(tmp_path / name), premise=["annotators"])
+
+
+def test_another_delimiter_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text;label\na;b\n")
+    with pytest.raises(UserError, match="has a single column, 'text;label'; rename the file by its delimiter"):
+        guess_columns(*_source(tmp_path / "t.csv"))
+
+
+def test_equal_values_in_a_first_row_are_columns_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("".join(f"{n % 2},{n % 2},{REVIEW} {n}\n" for n in range(20)))
+    assert guess_columns(*_source(tmp_path / "t.csv")).columns == ("column_1", "column_2", "column_3")
 
 
 @pytest.mark.parametrize(("words", "length"), [(5, 32), (30, 64), (1000, 512)])
