@@ -71,8 +71,7 @@ class _Trainer:
         self.gradients = Gradients(self.model, ranks)
         self.output = TrainingOutput(job, self.train, self.model, self.optimizer, ranks, callbacks)
         self.position, self.window = Position(), RunningMetrics({})
-        self.resumed_at = self.saved_step = 0
-        self.feature_seconds = 0.0
+        self.resumed_at, self.saved_step, self.feature_seconds = 0, 0, 0.0
         self.last: StepSums | None = None
         self.fault: UserError | None = None
 
@@ -235,8 +234,7 @@ class _Trainer:
         }
         if not dev["dev/loss"] < float("inf"):
             raise UserError(f"finetune: the loss on dev became {dev['dev/loss']} after step {position.step}; {_REMEDY}")
-        position.epoch += 1
-        position.batch = 0
+        position.epoch, position.batch = position.epoch + 1, 0
         self.output.add_point(Point(position.step, {**dev, "epoch": position.epoch}), {})
         improved = _is_better(dev, position.best_dev, config)
         if improved:

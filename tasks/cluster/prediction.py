@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,8 @@ def _predict(model: list[Any], windows: list[Window]) -> tuple[float, list[Float
 
 @functools.lru_cache(1)
 def _loaded(files: Any) -> Predictor:
-    import ray
-
     with tempfile.TemporaryDirectory() as scratch:
-        for name, content in ray.get(files).items():
+        for name, content in import_module("ray").get(files).items():
             path = Path(scratch) / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)

@@ -151,11 +151,10 @@ class _RayRanks(RankProcesses):
 
 def _run_rank(config: dict[str, Any]) -> None:
     """Be one rank, in a process of Ray's on some node."""
-    import ray
     import torch
 
     described: _NodeJob = config["described"]
-    context = import_module("ray.train").get_context()
+    ray, context = import_module("ray"), import_module("ray.train").get_context()
     local = context.get_local_rank()
 
     def begin() -> None:

@@ -2,9 +2,10 @@
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nli_core.data.corpus.cleaning import Gaps, count_labels
 from nli_core.data.corpus.guess import Guess, guess_columns
@@ -66,42 +67,46 @@ def write_own_recipe(
             labels=(),
             named_by_user=True,
         )
-        labels = count_labels(source, layout)
-        found = Gaps.of(source, layout)
+        labels, gaps = count_labels(source, layout), Gaps.of(source, layout)
     dropped = [label for label in labels if label.strip() in _NO_LABEL and len(labels) > 2]
     kept = [label for label in labels if label not in dropped]
     if len(kept) < 2:
         raise UserError(f"{file}: the column {guess.label!r} has {len(kept)} values; training needs two labels")
-    config = {
-        "corpus": {
-            "name": "file",
-            "train": str(path.resolve()),
-            **({"columns": list(guess.columns)} if guess.columns else {}),
-            "premise": guess.premise[0]
-            if len(guess.premise) == 1 and "," not in guess.premise[0]
-            else [*guess.premise],
-            "hypothesis": guess.hypothesis,
-            "label": guess.label,
-            "labels": kept,
-            **({"drop_labels": dropped} if dropped else {}),
-        },
+    config = _config(path, guess, kept, dropped, gaps)
+    parse_config(config)
+    description = f"MiniLM on {path.name}, {len(kept)} labels."
+    written = write_recipe(project_root() / RECIPE_BOOK, recipe, description, config)
+    rare = [label for label in kept if labels[label] < _RARE]
+    return OwnData(guess, labels, list(_notes(dropped, gaps, rare)), recipe, written)
+
+
+def _config(path: Path, guess: Guess, labels: list[str], dropped: list[str], gaps: Gaps) -> dict[str, dict[str, Any]]:
+    corpus = {
+        "name": "file",
+        "train": str(path.resolve()),
+        "columns": list(guess.columns or ()),
+        "premise": list(guess.premise),
+        "hypothesis": guess.hypothesis,
+        "label": guess.label,
+        "labels": labels,
+        "drop_labels": dropped,
+    }
+    pack = {"max_length": guess.max_length(), "empty_text": "drop" if gaps.texts else None}
+    return {
+        "corpus": {name: value for name, value in corpus.items() if name == "hypothesis" or value},
         "encoder": {"name": "minilm-l6"},
-        "pack": {"max_length": guess.max_length(), **({"empty_text": "drop"} if found.texts else {})},
+        "pack": {name: value for name, value in pack.items() if value},
         "finetune": {"epochs": 3, "batch_size": 32, "learning_rate": 2e-4},
     }
-    parse_config(config)
-    notes = []
+
+
+def _notes(dropped: list[str], gaps: Gaps, rare: list[str]) -> Iterator[str]:
+    """Yield what the user is to know before a run."""
     if dropped:
-        notes.append(f"Rows with the label {' or '.join(dropped)} are dropped.")
-    if found.texts:
-        notes.append(f"{found.texts:,} rows have an empty text, and are dropped.")
-    if found.labels:
-        notes.append(f"{found.labels:,} rows have no label: fill them in, or delete them before you run it.")
-    if rare := [label for label in kept if labels[label] < _RARE]:
-        notes.append(
-            f"{len(rare):,} labels have fewer than {_RARE} rows, too few for dev to hold one: {rare[0]!r}, ..."
-        )
-    description = f"MiniLM on {path.name}, {len(kept)} labels."
-    return OwnData(
-        guess, labels, notes, recipe, write_recipe(project_root() / RECIPE_BOOK, recipe, description, config)
-    )
+        yield f"Rows with the label {' or '.join(dropped)} are dropped."
+    if gaps.texts:
+        yield f"{gaps.texts:,} rows have an empty text, and are dropped."
+    if gaps.labels:
+        yield f"{gaps.labels:,} rows have no label: fill them in, or delete them before you run it."
+    if rare:
+        yield f"{len(rare):,} labels have fewer than {_RARE} rows, too few for dev to hold one: {rare[0]!r}, ..."

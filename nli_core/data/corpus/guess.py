@@ -71,15 +71,7 @@ def guess_columns(
         UserError: the table cannot be read, lacks a named column, or has none that looks like a label or a text.
     """
     found = _columns(source, format_)
-    names = [name for name, readable in found if readable]
-    columns, head = None, pl.DataFrame()
-    is_row = format_ in DELIMITERS and any(map(_is_no_name, names))
-    if not is_row:
-        head = _head(source, Table(format_, dict.fromkeys(names, "rename one"), None))
-        is_row = format_ in DELIMITERS and any((head[name] == name).any() for name in names)
-    if is_row:
-        columns = tuple(f"column_{number}" for number in range(1, len(names) + 1))
-        head = _head(source, Table(format_, dict.fromkeys(columns, ""), columns))
+    columns, head = _named_rows(source, format_, [name for name, readable in found if readable])
     for column in (*premise, hypothesis, label):
         if column is not None and column not in head.columns:
             if (column, False) in found:
@@ -96,6 +88,16 @@ def guess_columns(
     if not premise:
         raise UserError(f"{source.name}: no column looks like a text; name it with --premise")
     return Guess(columns, tuple(premise), hypothesis, label, head)
+
+
+def _named_rows(source: Source, format_: TableFormat, names: list[str]) -> tuple[tuple[str, ...] | None, pl.DataFrame]:
+    """Read the first rows; name the columns if the first line, which was taken for their names, is a row."""
+    if not (format_ in DELIMITERS and any(map(_is_no_name, names))):
+        head = _head(source, Table(format_, dict.fromkeys(names, "rename one"), None))
+        if format_ not in DELIMITERS or not any((head[name] == name).any() for name in names):
+            return None, head
+    columns = tuple(f"column_{number}" for number in range(1, len(names) + 1))
+    return columns, _head(source, Table(format_, dict.fromkeys(columns, ""), columns))
 
 
 def _columns(source: Source, format_: TableFormat) -> list[tuple[str, bool]]:
