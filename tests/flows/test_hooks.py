@@ -36,6 +36,7 @@ def test_a_run_leaves_a_summary_of_what_it_did(run_pipeline: Run, artifact: Call
     assert "Nothing changed: every stage was cached." in artifact("tiny-run")
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_how_it_does_against_the_champion(
     run_pipeline: Run, artifact: Callable[[str], str]
 ) -> None:

@@ -9,8 +9,10 @@ import pytest
 import requests
 import yaml
 
+from flows.deployments import all_deployments, schedules_of
 from nli_core.data.corpus.layout import SPLITS
 from nli_core.data.examples.shards import ShardSet
+from nli_core.errors import UserError
 from nli_core.store.store import Store
 from tasks.recipes import read_recipes
 
@@ -113,12 +115,14 @@ def test_recipes_are_deployed_with_their_schedules_and_stages(
         ("epochs: 3", "epoch: 3", "recipe my-news: invalid configuration: finetune.epoch: no such field"),
     ):
         own.write_text(text.replace(before, after))
-        refused = nli_here("deploy")
-        assert refused.returncode == 2
-        assert reason in refused.stderr, refused.stderr
+        with pytest.raises(UserError) as refused:  # before any is sent
+            for each in all_deployments(own_book):
+                schedules_of(each)
+        assert reason in str(refused.value)
     own.rename(own.with_name("sample.yaml"))
-    refused = nli_here("deploy")
-    assert "sample.yaml: there is another recipe sample; give the file another name" in refused.stderr
+    twice = nli_here("deploy")
+    assert twice.returncode == 2
+    assert "sample.yaml: there is another recipe sample; give the file another name" in twice.stderr
 
 
 def test_gaps_and_labels_that_mean_none_are_seen_before_a_run(nli_here: Nli, own_book: Path, workplace: Path) -> None:
