@@ -12,7 +12,9 @@ from nli_core.config import Stage
 from nli_core.errors import UserError
 from nli_core.run.config import RunConfig
 from nli_core.run.plan import StageRequest
+from tasks.cluster.connection import check_place
 from tasks.models.names import check_model_name
+from tasks.settings import Settings
 from tasks.stages.base import StageResult
 from tasks.stages.download import download
 from tasks.stages.evaluate import evaluate
@@ -52,6 +54,7 @@ def pipeline(
         check_model_name(promote_as)
     if promote_as and until != "evaluate":
         raise UserError(f"promote_as: only an evaluated run can be champion; leave out until={until}")
+    check_place(Settings.from_environment(), config.finetune.devices)
     results: dict[Stage, StageResult] = {}
     promotion, forced = None, False
     try:

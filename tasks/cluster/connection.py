@@ -2,12 +2,14 @@
 
 import math
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from nli_core.errors import UserError, reason_of
 from tasks.cluster.node import Version, project_version
@@ -15,6 +17,8 @@ from tasks.settings import RAY, REMOTE, Settings
 
 _LOOK_SECONDS = 120
 _TRIES = 3
+_PORT, _PORT_SECONDS = 10001, 5
+CLIENT = "ray://"  # begins the address of a cluster that this machine is no node of
 _BUSY = "Initialization failure from server"
 
 
@@ -81,13 +85,29 @@ def connected(settings: Settings, environment: Mapping[str, str], *, lines: bool
     variables = {**environment, **({REMOTE: settings.remote} if settings.remote else {})}
     options = {"runtime_env": {"env_vars": variables}, "logging_level": "ERROR", "log_to_driver": lines}
     try:
+        _check_port(str(settings.ray))
         _connect(ray, settings.ray, options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(f"{RAY}: no cluster at {settings.ray} ({reason_of(error)}); start one, or unset it") from None
     try:
         yield RayCluster(ray, [node for node in ray.nodes() if node["Alive"]], project_version())
     finally:
         ray.shutdown()
+
+
+def check_place(settings: Settings, devices: int | None) -> None:
+    """Raise UserError if so many devices are named for a training, and this machine is no node of the cluster."""
+    if settings.ray and settings.ray.startswith(CLIENT) and (devices or 1) > 1:
+        raise UserError(
+            f"{RAY}: a training with several devices starts on a node; set it to auto there, or unset it here"
+        )
+
+
+def _check_port(address: str) -> None:
+    """Raise OSError or ValueError if nothing listens at an address; Ray itself would ask for minutes."""
+    if address != "auto":
+        place = urlsplit(address if "://" in address else f"//{address}")
+        socket.create_connection((place.hostname or "", place.port or _PORT), timeout=_PORT_SECONDS).close()
 
 
 def _connect(ray: Any, address: str | None, options: Mapping[str, Any]) -> None:

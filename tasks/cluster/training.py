@@ -27,12 +27,10 @@ from nli_core.training.launch import RankProcesses
 from nli_core.training.link import run_rank
 from nli_core.training.output import Job
 from nli_core.training.ranks import Ranks, backend
-from tasks.cluster.connection import RayCluster, connected
+from tasks.cluster.connection import CLIENT, RayCluster, check_place, connected
 from tasks.cluster.node import fault_of_node, named
 from tasks.runtime.sharing import remote_outputs
-from tasks.settings import RAY, REMOTE, Settings
-
-_CLIENT = "ray://"
+from tasks.settings import REMOTE, Settings
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,8 @@ def training_cluster(settings: Settings, request: StageRequest) -> Iterator[RayT
     Raises:
         UserError: the cluster does not answer; or several devices are named, and this machine is no node.
     """
-    if settings.ray is None or settings.ray.startswith(_CLIENT):
-        if settings.ray and (request.config.finetune.devices or 1) > 1:
-            raise UserError(
-                f"{RAY}: a training with several devices starts on a node; set it to auto there, or unset it here"
-            )
+    check_place(settings, request.config.finetune.devices)
+    if settings.ray is None or settings.ray.startswith(CLIENT):
         yield None
         return
     with connected(settings, {}, lines=False) as cluster:
