@@ -37,7 +37,7 @@ def read_recipes(book: Path) -> dict[str, Recipe]:
     recipes = {recipe.name: recipe for recipe in _of_book(book)}
     for path in _own_files(book):
         if path.stem in recipes:
-            raise UserError(f"{path}: there is another recipe {path.stem}; give the file another name")
+            raise _taken(path)
         recipes[path.stem] = _own_recipe(path)
     return recipes
 
@@ -57,6 +57,10 @@ def _of_book(book: Path) -> list[Recipe]:
 def _own_files(book: Path) -> list[Path]:
     folder = book.parent / OWN_RECIPES
     return sorted(path for path in folder.glob("*") if path.suffix in (".yaml", ".yml"))
+
+
+def _taken(path: Path) -> UserError:
+    return UserError(f"{path}: there is another recipe {path.stem}; give the file another name")
 
 
 def read_deployments(book: Path) -> list[Any]:
@@ -166,7 +170,7 @@ def find_recipe(book: Path, name: str) -> Recipe:
     if name in own and name not in of_book:
         return _own_recipe(own[name])
     if name in own:
-        raise UserError(f"{own[name]}: there is another recipe {name}; give the file another name")
+        raise _taken(own[name])
     names = [*of_book, *own]
     raise UserError(f"there is no recipe {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
 

@@ -1,7 +1,5 @@
 """`nli deploy`: every recipe becomes a deployment in Prefect."""
 
-import os
-
 from flows.cli.output import JsonOption, echo, print_json, print_rows
 from flows.local.launch import log_to_stderr, prefect_api
 from tasks.settings import RECIPE_BOOK, project_root
@@ -37,5 +35,7 @@ def deploy(json: JsonOption = False) -> None:
     for pool in pools:
         new = " (made now)" if pool in made else ""
         echo(f"Work pool {pool}{new}: prefect worker start --pool {pool}")
-    if not os.environ.get("PREFECT_API_URL"):
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
         echo("PREFECT_API_URL is not set: nothing runs on a schedule until `nli ui` or `prefect server start` is up.")

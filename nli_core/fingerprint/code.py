@@ -31,10 +31,8 @@ _LEFT_OUT = (
     "nli_core.remote",
     "nli_core.run",
     "nli_core.store",
-    "nli_core.training.launch",
-    "nli_core.training.link",
+    "nli_core.training.processes",
     "nli_core.training.report",
-    "nli_core.training.torchrun",
 )
 
 

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nli_core import atomic
 from nli_core.arrays import Floats
 from nli_core.callbacks import Progress
 from nli_core.data.corpus.layout import Table, TableFormat, format_of
-from nli_core.data.corpus.locate import Source, first_malformed, position_of
+from nli_core.data.corpus.locate import Source, position_of
 from nli_core.data.corpus.reading import columns_of, read_parts
 from nli_core.errors import UserError, reason_of
 from nli_core.hashing import file_sha256
@@ -141,10 +140,7 @@ def predict_table(
 
 def _kept_columns(source: Source, format_: TableFormat) -> list[str]:
     """Return the columns that can be written beside the predictions; log the others."""
-    try:
-        columns = columns_of(source, format_)
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{source.name}: cannot be read ({reason_of(error)})") from None
+    columns = columns_of(source, format_)
     for name in (name for name, readable in columns if not readable):
         LOGGER.warning("%s: %s is left out, for it holds neither text nor numbers", source.name, name)
     return [name for name, readable in columns if readable]
@@ -152,7 +148,7 @@ def _kept_columns(source: Source, format_: TableFormat) -> list[str]:
 
 def _windows(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file that was checked; end where it has changed since then and cannot be read on."""
-    with contextlib.suppress(pl.exceptions.PolarsError, pa.ArrowException, UserError):
+    with contextlib.suppress(UserError):
         for part in read_parts(source, table):
             yield from part.iter_slices(_WINDOW_ROWS)
 
@@ -183,21 +179,13 @@ def plain_format(source: Path, shown: str) -> TableFormat:
 def _checked_rows(source: Source, table: Table, columns: Sequence[str]) -> int:
     """Count the rows of a file, each of which has text in every column."""
     rows = 0
-    try:
-        for part in read_parts(source, table):
-            texts = [pl.col(name).cast(pl.String).str.strip_chars().fill_null("") for name in columns]
-            empty = part.select(pl.any_horizontal(text == "" for text in texts)).to_series().arg_true()
-            if len(empty):
-                position = position_of(source, table, rows + int(empty[0]))
-                raise UserError(
-                    f"{source.name}, {position}: has no text in {' or '.join(columns)}; fix the row or drop it"
-                )
-            rows += part.height
-    except OSError as error:
-        raise UserError(f"{source.name}: cannot be read ({reason_of(error)})") from None
-    except (pl.exceptions.PolarsError, pa.ArrowException) as error:
-        reason = first_malformed(source, table) or f"{source.name}: cannot be read ({reason_of(error)})"
-        raise UserError(reason) from None
+    for part in read_parts(source, table):
+        texts = [pl.col(name).cast(pl.String).str.strip_chars().fill_null("") for name in columns]
+        empty = part.select(pl.any_horizontal(text == "" for text in texts)).to_series().arg_true()
+        if len(empty):
+            position = position_of(source, table, rows + int(empty[0]))
+            raise UserError(f"{source.name}, {position}: has no text in {' or '.join(columns)}; fix the row or drop it")
+        rows += part.height
     if rows == 0:
         raise UserError(f"{source.name}: has no rows")
     return rows

@@ -14,7 +14,7 @@ from nli_core.training.ranks import Ranks
 from nli_core.training.trainer import train
 
 if TYPE_CHECKING:
-    from nli_core.training.launch import Cluster, RankProcesses
+    from nli_core.training.processes.launch import Cluster, RankProcesses
 
 
 def finetune(
@@ -41,7 +41,7 @@ def finetune(
     job, callbacks = Job(shards, encoder, config, out), callbacks or TrainingCallbacks()
     devices = _devices(config, cluster.gpus if cluster else torch.cuda.device_count())
     if devices > 1:
-        from nli_core.training.launch import launch
+        from nli_core.training.processes.launch import launch
 
         return launch(cluster.ranks(job, devices) if cluster else _here(job, devices), callbacks)
     with keep_freed_memory():
@@ -49,7 +49,7 @@ def finetune(
 
 
 def _here(job: Job, devices: int) -> "RankProcesses":
-    from nli_core.training.torchrun import Torchrun  # torch's launcher takes a second to import
+    from nli_core.training.processes.torchrun import Torchrun  # torch's launcher takes a second to import
 
     return Torchrun(job, devices)
 

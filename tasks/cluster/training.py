@@ -23,9 +23,9 @@ from nli_core.filenames import ENCODER
 from nli_core.log import LOGGER
 from nli_core.run.plan import StageRequest
 from nli_core.store.manifest import KeyInputs, Output
-from nli_core.training.launch import RankProcesses
-from nli_core.training.link import run_rank
 from nli_core.training.output import Job
+from nli_core.training.processes.launch import RankProcesses
+from nli_core.training.processes.link import run_rank
 from nli_core.training.ranks import Ranks, backend
 from tasks.cluster.connection import CLIENT, RayCluster, check_place, connected
 from tasks.cluster.node import fault_of_node, named

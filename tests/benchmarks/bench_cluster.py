@@ -13,13 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import requests
 from reporting import table, write_page
 
-from flows.local.servers import free_port, prefect_server
+from flows.local.servers import prefect_server
+from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.ray_nodes import Cluster
 
 REPEATS = 3
@@ -61,34 +60,17 @@ def sweep(way: str, cluster: Cluster, **environment: str) -> float:
     return 60 * RUNS / seconds
 
 
-@contextlib.contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """A tracking server, up within the block; yields its address."""
-    address = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-    command += ["--port", address.rpartition(":")[2], "--artifacts-destination", str(folder / "served")]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            while True:
-                with contextlib.suppress(requests.RequestException):
-                    requests.get(f"{address}/health", timeout=5).raise_for_status()
-                    break
-                time.sleep(0.1)
-            yield address
-        finally:
-            server.terminate()
-
-
 def main() -> None:
     measured: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as ends:
         folder = Path(name)
         prefect = ends.enter_context(prefect_server(services=False, pages=False))
         prefect.wait_until_healthy()
+        mlflow = MlflowServer(folder)
+        ends.enter_context(mlflow.running())
         places = {
             "PREFECT_API_URL": f"{prefect.address}/api",
-            "MLFLOW_TRACKING_URI": ends.enter_context(mlflow_server(folder)),
+            "MLFLOW_TRACKING_URI": mlflow.address,
             "NLI_STORE": str(folder / "store"),
         }
         cluster = Cluster(folder)

@@ -29,9 +29,9 @@ def run(way: str, shape: str, shards: Path, encoder: Path) -> dict[str, float]:
     from nli_core.callbacks import TrainingCallbacks
     from nli_core.config import FinetuneConfig
     from nli_core.training.finetune import finetune
-    from nli_core.training.launch import launch
     from nli_core.training.output import Job
-    from nli_core.training.torchrun import Torchrun
+    from nli_core.training.processes.launch import launch
+    from nli_core.training.processes.torchrun import Torchrun
 
     config = FinetuneConfig(
         epochs=1, batch_size=BATCH_SIZE[shape], checkpoint_every=None, devices=2 if way == "two ranks" else 1

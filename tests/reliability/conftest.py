@@ -1,58 +1,16 @@
-"""What tests of faults share: a tracking server that can be killed, and the list of processes."""
+"""What tests of faults share: the address of a tracking server, and the list of processes."""
 
 import os
-import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import requests
 
-from flows.local.servers import free_port
-
-
-class MlflowServer:
-    """A real tracking server that can be killed and started again over the same database."""
-
-    def __init__(self, folder: Path) -> None:
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self.address = f"http://127.0.0.1:{free_port()}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        self._command += ["--port", self.address.rpartition(":")[2], "--artifacts-destination", str(folder / "served")]
-        self._command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Up within the block, unless it is killed."""
-        server = subprocess.Popen(
-            self._command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        self._processes.append(server)
-        try:
-            while True:
-                assert server.poll() is None
-                try:
-                    requests.get(f"{self.address}/health", timeout=5).raise_for_status()
-                    break
-                except requests.RequestException:
-                    time.sleep(0.1)
-            yield
-        finally:
-            self.kill()
-
-    def kill(self) -> None:
-        """End whatever runs of it, children and all."""
-        while self._processes:
-            server = self._processes.pop()
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+from tests.fixtures.mlflow_server import MlflowServer
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from nli_core.filenames import MODEL
 from nli_core.remote.bucket import Bucket
 from nli_core.store.store import Store
 from tasks.settings import RAY, REMOTE, REMOTE_MINUTES
+from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.ray_nodes import Cluster
-from tests.reliability.conftest import MlflowServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.faults("faults injected")]
 pytest.importorskip("ray", reason="no Ray: pip install -e '.[ray]'")

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,9 @@ import polars as pl
 import pyarrow as pa
 
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
-from nli_core.data.corpus.locate import Source, first_malformed, position_of
+from nli_core.data.corpus.locate import Source, position_of
 from nli_core.data.corpus.reading import read_parts
-from nli_core.errors import UserError, did_you_mean, reason_of
+from nli_core.errors import UserError, did_you_mean
 
 _SHOWN_CHARACTERS = 60
 _SHOWN_LABELS = 20
@@ -66,7 +66,7 @@ def count_labels(source: Source, layout: CorpusLayout) -> dict[str, int]:
         UserError: the table cannot be read, or lacks a column that the layout names.
     """
     counts: Counter[str] = Counter()
-    for part in _parts(source, layout):
+    for part in read_parts(source, layout.table):
         for value, count in part[layout.label].cast(pl.String).drop_nulls().value_counts().iter_rows():
             counts[value] += count
     numbers = all(value.isdecimal() for value in counts)
@@ -89,7 +89,7 @@ class Gaps:
         """
         labels = texts = 0
         empty = pl.any_horizontal(_is_empty(_joined(columns)) for columns in _texts_of(layout).values())
-        for part in _parts(source, layout):
+        for part in read_parts(source, layout.table):
             labelled = part.filter(pl.col(layout.label).is_not_null())
             labels += part.height - labelled.height
             texts += labelled.filter(empty).height
@@ -100,20 +100,13 @@ def check_labels(source: Source, layout: CorpusLayout) -> None:
     """Raise UserError for the first row of a table whose label the layout does not know, or as `count_labels`."""
     done = 0
     known = [*(layout.label_values or layout.labels), *layout.drop_labels]
-    for part in _parts(source, layout):
+    for part in read_parts(source, layout.table):
         labels = part[layout.label].cast(pl.String)
         unknown = (~labels.is_in(known).fill_null(False)).arg_true()
         if len(unknown):
             row = done + int(unknown[0])
             raise _fault(source, layout, row, _label_fault(labels[int(unknown[0])], source, layout))
         done += part.height
-
-
-def _parts(source: Source, layout: CorpusLayout) -> Iterator[pl.DataFrame]:
-    try:
-        yield from read_parts(source, layout.table)
-    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
-        raise UserError(first_malformed(source, layout.table) or _unreadable(source, error)) from None
 
 
 def clean_tables(
@@ -163,7 +156,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
     empty = pl.any_horizontal(_is_empty(pl.col(name)) for name in checked)
     total = dropped_labels = empties = 0
     with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for part in _parts(source, layout):
+        for part in read_parts(source, layout.table):
             rows = part.select(columns).with_row_index("id", offset=total)
             labelled = rows.filter(~unlabelled)
             for row in labelled.filter(~known).head(1).iter_rows(named=True):
@@ -186,10 +179,6 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
         )
     dropped = {f"label {'/'.join(layout.drop_labels)}": dropped_labels, "empty text": empties}
     return CleanTable(target, kept_rows, {reason: count for reason, count in dropped.items() if count})
-
-
-def _unreadable(source: Source, error: Exception) -> str:
-    return f"{source.name}: cannot be read ({reason_of(error)})"  # polars adds advice to programmers
 
 
 def _texts_of(layout: CorpusLayout) -> dict[str, tuple[str, ...]]:

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
-import pyarrow as pa
 
 from nli_core.data.corpus.layout import Table, TableFormat
-from nli_core.data.corpus.locate import DELIMITERS, Source, first_malformed
+from nli_core.data.corpus.locate import DELIMITERS, Source
 from nli_core.data.corpus.reading import columns_of, read_parts
-from nli_core.errors import UserError, did_you_mean, reason_of
+from nli_core.errors import UserError, did_you_mean
 
 _LABELS = (
     *("label", "labels", "gold_label", "class", "category", "target", "topic", "sentiment", "intent", "emotion"),
@@ -102,10 +101,7 @@ def _named_rows(source: Source, format_: TableFormat, names: list[str]) -> tuple
 
 def _columns(source: Source, format_: TableFormat) -> list[tuple[str, bool]]:
     """Read the names of the columns, or what the first row of a file without them holds, and which can be used."""
-    try:
-        found = columns_of(source, format_)
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{source.name}: cannot be read ({reason_of(error)})") from None
+    found = columns_of(source, format_)
     if format_ in DELIMITERS and len(found) == 1 and any(delimiter in found[0][0] for delimiter in ",;|\t"):
         raise UserError(
             f"{source.name}: has a single column, {found[0][0]!r}; rename the file by its delimiter (.csv or .tsv), or "
@@ -115,11 +111,7 @@ def _columns(source: Source, format_: TableFormat) -> list[tuple[str, bool]]:
 
 
 def _head(source: Source, table: Table) -> pl.DataFrame:
-    try:
-        head = next(iter(read_parts(source, table)), pl.DataFrame())
-    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
-        reason = first_malformed(source, table) or f"{source.name}: cannot be read ({reason_of(error)})"
-        raise UserError(reason) from None
+    head = next(read_parts(source, table), pl.DataFrame())
     if not head.height:
         raise UserError(f"{source.name}: has no rows; give a file with examples")
     return head.select(pl.all().cast(pl.String))

@@ -34,9 +34,20 @@ def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     """Yield the rows of a table in their order, in parts, with the wanted columns.
 
     Raises:
-        UserError: the file is empty, not UTF-8, lacks a column or has a row that ends early.
-        polars.exceptions.PolarsError, pyarrow.ArrowException, OSError: it cannot be read.
+        UserError: the file is empty, not UTF-8, lacks a column, has a row that ends early, or cannot be read.
     """
+    try:
+        yield from _parts(source, table)
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
+        of_system = isinstance(error, OSError) and error.errno is not None
+        raise UserError((not of_system and first_malformed(source, table)) or _unreadable(source, error)) from None
+
+
+def _unreadable(source: Source, error: Exception) -> str:
+    return f"{source.name}: cannot be read ({reason_of(error)})"  # polars adds advice to programmers
+
+
+def _parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     if source.path.stat().st_size == 0:
         raise UserError(f"{source.name}: is empty")
     if table.format == "parquet":
@@ -56,14 +67,16 @@ def columns_of(source: Source, format_: TableFormat) -> list[tuple[str, bool]]:
     """Read the names of the columns, and whether each can hold texts or labels; of a file without names, its first row.
 
     Raises:
-        UserError: the first lines are malformed.
-        pyarrow.ArrowException, OSError, UnicodeDecodeError: the file cannot be read.
+        UserError: the first lines are malformed, or the file cannot be read.
     """
-    if format_ == "parquet":
-        return [(field.name, _is_readable(field.type)) for field in pq.read_schema(source.path)]
-    if format_ == "jsonl":
-        return list(json_columns(source, _MOST_PART_BYTES).items())
-    return [(name, True) for name in header_of(source, format_)]
+    try:
+        if format_ == "parquet":
+            return [(field.name, _is_readable(field.type)) for field in pq.read_schema(source.path)]
+        if format_ == "jsonl":
+            return list(json_columns(source, _MOST_PART_BYTES).items())
+        return [(name, True) for name in header_of(source, format_)]
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise UserError(_unreadable(source, error)) from None
 
 
 def _parquet_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:

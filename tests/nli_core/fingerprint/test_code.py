@@ -137,7 +137,9 @@ def test_code_that_changes_a_result_counts(
         pytest.param("training/report.py", "dev accuracy {dev", "accuracy on dev {dev", id="progress"),
         pytest.param("errors.py", "class UserError(Exception)", "class UserError(ValueError)", id="errors"),
         pytest.param("atomic.py", "os.fsync(handle)", "os.fdatasync(handle)", id="atomic-writing"),
-        pytest.param("training/launch.py", "_POLL_SECONDS = 0.1", "_POLL_SECONDS = 0.2", id="starting-processes"),
+        pytest.param(
+            "training/processes/launch.py", "_POLL_SECONDS = 0.1", "_POLL_SECONDS = 0.2", id="starting-processes"
+        ),
         pytest.param("config/stages.py", "passes over train", "epochs over train", id="description"),
     ],
 )

@@ -15,9 +15,9 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from nli_core.errors import UserError
-from nli_core.training.launch import RankProcesses
-from nli_core.training.link import run_rank
 from nli_core.training.output import Job
+from nli_core.training.processes.launch import RankProcesses
+from nli_core.training.processes.link import run_rank
 from nli_core.training.ranks import Ranks, backend
 
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from nli_core.callbacks import StoppedError, TrainingCallbacks
 from nli_core.log import LOGGER
-from nli_core.training.link import STOP, Call, Ended, Started
 from nli_core.training.output import Job
+from nli_core.training.processes.link import STOP, Call, Ended, Started
 from nli_core.training.ranks import OtherRankError
 
 _POLL_SECONDS = 0.1
