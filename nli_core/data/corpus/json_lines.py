@@ -45,9 +45,8 @@ def json_parts(source: Source, columns: Sequence[str], part_bytes: int, most_byt
         UserError: names a line that is no JSON object, is ambiguous, or is longer than `most_bytes`.
     """
     schema = dict.fromkeys(columns, pl.String)
-    keys = [
-        re.compile(re.escape(json.dumps(name, ensure_ascii=False).encode()) + rb"\s*:(\s*[\[{])?") for name in columns
-    ]
+    names = [re.escape(json.dumps(name, ensure_ascii=False).encode()) + rb"\s*:" for name in columns]
+    keys = [(re.compile(name + rb"(\s*[\[{])?"), re.compile(name + rb"[^\n]*" + name)) for name in names]
     for first, lines in _whole_lines(source, part_bytes, most_bytes):
         if _is_suspect(lines, keys):
             for number, line in enumerate(lines.split(b"\n"), first):
@@ -89,12 +88,17 @@ def _too_long(source: Source, line: int, most_bytes: int) -> UserError:
     return UserError(f"{source.name}, line {line}: is longer than {most_bytes:,} bytes; shorten it")
 
 
-def _is_suspect(lines: bytes, keys: Sequence[re.Pattern[bytes]]) -> bool:
-    """Return whether a wanted key may not occur once a line, or precede a list or object, or a pair be half."""
+def _is_suspect(lines: bytes, keys: Sequence[tuple[re.Pattern[bytes], re.Pattern[bytes]]]) -> bool:
+    """Return whether a wanted key may not occur once a line, or precede a list or object, or a pair be half.
+
+    Of each key there is a pattern, and one for a line that has it twice: another line may lack it.
+    """
     rows = lines.count(b"\n") + (not lines.endswith(b"\n"))
     if _HALF_PAIR.search(lines) or _ESCAPED_ASCII.search(lines):
         return True
-    return any(len(found) != rows or any(found) for found in (key.findall(lines) for key in keys))
+    return any(
+        len(found := key.findall(lines)) != rows or any(found) or twice.search(lines) is not None for key, twice in keys
+    )
 
 
 def _pairs(line: bytes, number: int, source: Source) -> list[tuple[str, Any]]:

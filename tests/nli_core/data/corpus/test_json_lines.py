@@ -61,6 +61,7 @@ def _expected(line: str) -> dict[str, str | None] | None:
 
 @given(lines=st.lists(LINES, min_size=1, max_size=4), part=st.integers(2, 60))
 @example(lines=['{"a": "x", "a": "y"}'], part=9)
+@example(lines=['{"a": "x", "ä b": "x", "ä b": "x"}'], part=52)  # while the first line lacks the key
 @example(lines=['{"a": "x"}', '{"other": 1, "\\u0061": 1, "a": 2}'], part=60)
 @settings(max_examples=600, deadline=None)
 def test_rows_are_those_of_the_json_module_or_refused(lines: list[str], part: int) -> None:
