@@ -64,5 +64,5 @@ def _end_artifact(
 def _unfinished_stage(client: SyncPrefectClient, flow_run: FlowRun) -> Stage | None:
     """Find the stage that the flow run was in when it ended, if any."""
     tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])))
-    unfinished = {task.name.rpartition("-")[0] for task in tasks if task.state and not task.state.is_completed()}
-    return next((stage for stage in STAGES if stage in unfinished), None)
+    unfinished = [task.name for task in tasks if task.state and not task.state.is_completed()]
+    return next((stage for stage in STAGES if any(re.match(rf"{stage}\b", name) for name in unfinished)), None)

@@ -8,22 +8,23 @@ from prefect.exceptions import CancelledRun
 from flows.lifecycle import cancelled, ends, lifetime, shard_workers
 from flows.names import run_name
 from flows.summary import RunSummary, summarize
-from nli_core.config import Stage
+from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.run.config import RunConfig
-from nli_core.run.plan import StageRequest
+from nli_core.run.plan import StageRequest, kinds_until, stage_of
 from tasks.cluster.connection import check_place
 from tasks.models.names import check_model_name
 from tasks.settings import Settings
 from tasks.stages.base import StageResult
-from tasks.stages.download import download
+from tasks.stages.download import download_corpus, download_encoder
 from tasks.stages.evaluate import evaluate
 from tasks.stages.finetune import finetune
 from tasks.stages.pack import pack
 from tasks.stages.promote import promote
 
-CHAIN: Mapping[Stage, Task[[StageRequest], State[StageResult]]] = {
-    "download": download,  # a corpus and a pretrained encoder, verified
+CHAIN: Mapping[OutputKind, Task[[StageRequest], State[StageResult]]] = {
+    "corpus": download_corpus,  # its files, verified
+    "encoder": download_encoder,  # its files, verified
     "pack": pack,  # text to Arrow shards of examples
     "finetune": finetune,  # shards and encoder to a model, tracked in MLflow
     "evaluate": evaluate,  # model and shards to metrics, predictions and figures
@@ -55,16 +56,14 @@ def pipeline(
     if promote_as and until != "evaluate":
         raise UserError(f"promote_as: only an evaluated run can be champion; leave out until={until}")
     check_place(Settings.from_environment(), config.finetune.devices)
-    results: dict[Stage, StageResult] = {}
+    results: dict[OutputKind, StageResult] = {}
     promotion, forced = None, False
     try:
         with lifetime():
-            for stage, run in CHAIN.items():
-                forced = forced or stage in (rerun or ())
+            for kind in kinds_until(until):
+                forced = forced or stage_of(kind) in (rerun or ())
                 upstream = {earlier: result.output for earlier, result in results.items()}
-                results[stage] = run(StageRequest(config, recipe, upstream, forced)).result()
-                if stage == until:
-                    break
+                results[kind] = CHAIN[kind](StageRequest(config, recipe, upstream, forced)).result()
             if promote_as:
                 promotion = promote(str(results["evaluate"].mlflow_run_id), promote_as).result()
     except CancelledRun as stopped:

@@ -12,7 +12,7 @@ from flows.pipeline import CHAIN
 from flows.summary import RunSummary, summarize
 from nli_core.config import Stage
 from nli_core.run.config import RunConfig
-from nli_core.run.plan import StageRequest, finished_upstream
+from nli_core.run.plan import KINDS, StageRequest, finished_upstream
 from tasks.runtime.sharing import pulled_from_bucket
 from tasks.settings import Settings
 
@@ -22,7 +22,8 @@ def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> Run
         with lifetime():
             settings = Settings.from_environment()
             upstream = finished_upstream(stage, config, settings.store, pulled_from_bucket(settings))
-            return summarize(recipe, {stage: CHAIN[stage](StageRequest(config, recipe, upstream, rerun)).result()})
+            request = StageRequest(config, recipe, upstream, rerun)
+            return summarize(recipe, {kind: CHAIN[kind](request).result() for kind in KINDS[stage]})
     except CancelledRun as stopped:
         return cancelled(RunSummary, stopped)
 

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from nli_core.config import Stage
+from nli_core.config import OutputKind
 from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
 from tasks.runtime.progress import alone, artifact_key
@@ -17,18 +17,18 @@ from tasks.settings import Settings
 from tasks.stages.base import StageResult
 
 MLFLOW_RUN_LABEL = "nli.mlflow_run_id"  # of a flow run that completed, for programs that wait for it
-Results = Mapping[Stage, StageResult]
+Results = Mapping[OutputKind, StageResult]
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did: its stages in order, its metrics, and where to find it."""
+    """What a run did: its outputs in order, its metrics, and where to find it."""
 
     recipe: str
     flow_run_id: str
     mlflow_run_id: str | None
     tracking_uri: str
-    stages: dict[Stage, StageResult]
+    outputs: dict[OutputKind, StageResult]
     metrics: dict[str, float]
     promotion: str | None
 
@@ -40,14 +40,14 @@ class RunSummary:
             "flow_run_id": self.flow_run_id,
             "mlflow_run_id": self.mlflow_run_id,
             "tracking_uri": self.tracking_uri,
-            "stages": {
-                stage: {
+            "outputs": {
+                kind: {
                     "key": result.output.key,
                     "state": result.state_name,
                     "seconds": result.seconds,
                     "path": str(result.output.folder),
                 }
-                for stage, result in self.stages.items()
+                for kind, result in self.outputs.items()
             },
             "metrics": self.metrics,
             "promotion": self.promotion,
@@ -67,7 +67,7 @@ def summarize(recipe: str, results: Results, promotion: str | None = None) -> Ru
         flow_run_id=str(flow_run.id),
         mlflow_run_id=runs[-1] if runs else None,
         tracking_uri=Settings.from_environment().shown_tracking_uri,
-        stages=dict(results),
+        outputs=dict(results),
         metrics=measured,
         promotion=promotion,
     )
@@ -81,9 +81,9 @@ def _leave_artifact(recipe: str, results: Results, promotion: str | None) -> Non
     lines = [f"## {recipe}", ""]
     if all(result.state_name == "Cached" for result in results.values()):
         lines += ["Nothing changed: every stage was cached.", ""]
-    lines += ["| stage | state | seconds | output |", "|---|---|---|---|"]
-    for stage, result in results.items():
-        lines.append(f"| {stage} | {result.state_name} | {result.seconds:.1f} | `{result.output.folder}` |")
+    lines += ["| output | state | seconds | folder |", "|---|---|---|---|"]
+    for kind, result in results.items():
+        lines.append(f"| {kind} | {result.state_name} | {result.seconds:.1f} | `{result.output.folder}` |")
     if evaluated := results.get("evaluate"):
         metrics = evaluated.output.facts["metrics"]
         lines += ["", *(f"- {split} accuracy {accuracy_text(metrics, split)}" for split in ("dev", "test"))]

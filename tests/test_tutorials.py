@@ -61,12 +61,12 @@ def test_the_books_recipes_run(recipe: str, run: Callable[..., RunSummary], snli
     sizes = {f"encoder__{name}": size for name, size in BOOK_SIZES.items()}
     archive = shared_data / "d2l_oracle" / "bert.tiny.torch.zip"
     summary = run(recipe, corpus__source=snli, encoder__source=archive, pack__max_length=64, **sizes)
-    facts = summary.stages["finetune"].output.facts
+    facts = summary.outputs["finetune"].output.facts
     assert (facts["device"], facts["parameters"] > 0) == ("cpu", True)
     assert psutil.Process().children() == before  # the book's pool of workers is never closed
-    predictor = Predictor(summary.stages["finetune"].output.folder / MODEL)
+    predictor = Predictor(summary.outputs["finetune"].output.folder / MODEL)
     assert predictor.probabilities(["A man sleeps."], ["Nobody's awake."]).sum() == pytest.approx(1)
-    assert summary.stages["download"].output.facts["encoder"]["left_out"]
+    assert summary.outputs["encoder"].output.facts["left_out"]
 
 
 @pytest.mark.parametrize(
@@ -81,21 +81,21 @@ def test_the_lessons_bert_recipes_run(
     recipe: str, trainable: int | None, run: Callable[..., RunSummary], news: Path, tiny_encoder: Path
 ) -> None:
     summary = run(recipe, corpus__source=news, encoder__source=tiny_encoder)
-    facts = summary.stages["finetune"].output.facts
+    facts = summary.outputs["finetune"].output.facts
     assert facts["trainable_parameters"] == (trainable or facts["parameters"])
-    assert list(summary.stages["pack"].output.facts["labels"]) == ["World", "Sports", "Business", "Sci/Tech"]
+    assert list(summary.outputs["pack"].output.facts["labels"]) == ["World", "Sports", "Business", "Sci/Tech"]
 
 
 @pytest.mark.parametrize("fill", ["false", "true"])
 def test_the_lessons_transformer_runs(run: Callable[..., RunSummary], news: Path, fill: str) -> None:
     summary = run("ag-news-transformer", corpus__source=news, pack__fill=fill)
-    facts = summary.stages["finetune"].output.facts
+    facts = summary.outputs["finetune"].output.facts
     assert facts["parameters"] == facts["trainable_parameters"] == 659_592
-    packed = summary.stages["pack"].output.facts
+    packed = summary.outputs["pack"].output.facts
     train = packed["splits"]["train"]
     assert 1000 < packed["vocabulary_size"] < 20_000
     assert (train["tokens"] == 256 * train["rows"]) == (fill == "true")
-    predictor = Predictor(summary.stages["finetune"].output.folder / MODEL)
+    predictor = Predictor(summary.outputs["finetune"].output.folder / MODEL)
     assert predictor.probabilities(["Shares rose.", "!!!"]).shape == (2, 4)
 
 
@@ -105,7 +105,7 @@ def test_words_are_learned_from_train_alone(run: Callable[..., RunSummary], news
         file.write('"1","unheardof unheardof unheardof",""\n')
     second = run("ag-news-transformer", corpus__source=news)
     tokenizers = [
-        (summary.stages["pack"].output.folder / "tokenizer" / "tokenizer.json").read_bytes()
+        (summary.outputs["pack"].output.folder / "tokenizer" / "tokenizer.json").read_bytes()
         for summary in (first, second)
     ]
     assert tokenizers[0] == tokenizers[1]

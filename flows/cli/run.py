@@ -13,6 +13,7 @@ from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
 from nli_core.run.config import RunConfig, parse_config
 from nli_core.run.overrides import override
+from nli_core.run.plan import KINDS
 from tasks.recipes import Recipe, find_recipe, read_recipes, recipe_names
 from tasks.settings import RECIPE_BOOK, Settings, project_root
 
@@ -109,9 +110,9 @@ def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage, json: bool
     settings = Settings.from_environment()
     plans = explain(config, settings.store, found_in_bucket(settings), rerun=rerun, until=until)
     if json:
-        print_json({plan.stage: {"runs": plan.runs, "reason": plan.reason} for plan in plans})
+        print_json({plan.kind: {"runs": plan.runs, "reason": plan.reason} for plan in plans})
         return
-    print_rows(("stage", "", "why"), [(each.stage, each.action, each.reason) for each in plans])
+    print_rows(("output", "", "why"), [(each.kind, each.action, each.reason) for each in plans])
 
 
 def _stage(word: str) -> Stage:
@@ -124,31 +125,32 @@ def _stage(word: str) -> Stage:
 
 def _print_summary(summary: "RunSummary") -> None:
     """Print stages, states and seconds, the headline figures, and where to look next."""
-    stages = [
-        (stage, result.state_name, f"{result.seconds:.1f}", result.output.key[:12])
-        for stage, result in summary.stages.items()
+    outputs = [
+        (kind, result.state_name, f"{result.seconds:.1f}", result.output.key[:12])
+        for kind, result in summary.outputs.items()
     ]
-    print_rows(("stage", "state", "seconds", "key"), stages)
-    if all(result.state_name == "Cached" for result in summary.stages.values()):
+    print_rows(("output", "state", "seconds", "key"), outputs)
+    if all(result.state_name == "Cached" for result in summary.outputs.values()):
         echo("Nothing to do: every stage was cached.")
     echo()
     figures: list[tuple[str, str]] = []
-    if "evaluate" in summary.stages:
+    if "evaluate" in summary.outputs:
         for split in ("dev", "test"):
             figures.append((f"{split} accuracy", f"{accuracy_text(summary.metrics, split)}  (95 % interval)"))
-    if "finetune" in summary.stages:
-        facts = summary.stages["finetune"].output.facts
-        if "evaluate" not in summary.stages:
+    if "finetune" in summary.outputs:
+        facts = summary.outputs["finetune"].output.facts
+        if "evaluate" not in summary.outputs:
             best = f"{facts['best_dev']['dev/accuracy']:.4f}, in epoch {facts['best_epoch']}"
             figures.append(("dev accuracy", best))
         speed = f"{facts['examples_per_second']} examples/s, {facts['precision']} on {facts['device']}"
         figures.append(("training", speed))
-    if "download" in summary.stages:
-        for name, origin in summary.stages["download"].output.facts.items():
-            figures.append((name, f"{origin['source']} ({'verified' if origin['verified'] else 'unverified'})"))
+    for kind in KINDS["download"]:
+        if kind in summary.outputs:
+            origin = summary.outputs[kind].output.facts
+            figures.append((kind, f"{origin['source']} ({'verified' if origin['verified'] else 'unverified'})"))
     if summary.promotion:
         figures.append(("champion", summary.promotion))
-    links = [result.run for result in summary.stages.values() if result.run]
+    links = [result.run for result in summary.outputs.values() if result.run]
     page = links[-1].address if links else None
     if links:
         figures.append(("MLflow run", page or links[-1].run_id))

@@ -22,7 +22,7 @@ def status(json: JsonOption = False) -> None:
         return
     print_rows(("running", "working on"), [(", ".join(now.flow_runs) or "nothing", ", ".join(now.working))])
     echo()
-    rows = [(stage, str(kept.outputs), f"{kept.mebibytes:,.1f}") for stage, kept in now.stored.items()]
+    rows = [(kind, str(kept.outputs), f"{kept.mebibytes:,.1f}") for kind, kept in now.stored.items()]
     print_rows(("stored", "outputs", "MiB"), rows)
     echo(f"in {settings.store.root}\n")
     last = [(run.run_id[:12], run.name, run.status, run.started, _accuracy(run.test_accuracy)) for run in now.runs]

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from flows.cli.output import JsonOption, echo, print_json, print_rows
-from nli_core.config import STAGES
 from nli_core.errors import UserError
 from nli_core.store.manifest import Manifest
 from tasks.settings import Settings
@@ -30,15 +29,15 @@ def list_outputs(remote: RemoteOption = False, json: JsonOption = False) -> None
         bucket = needed_outputs(settings)
         place = bucket.bucket.address
         outputs = [(manifest, f"{place}/{entry.name}") for manifest, entry in bucket.manifests()]
-        outputs.sort(key=lambda each: (STAGES.index(each[0].stage), each[0].created))
+        outputs.sort(key=lambda each: each[0].created)
     else:
         place, store = str(settings.store.root), settings.store
-        outputs = [(each.manifest, str(each.folder)) for stage in STAGES for each in store.outputs(stage)]
+        outputs = [(each.manifest, str(each.folder)) for each in store.outputs()]
         leftovers = [str(folder) for folder in store.leftovers()]
     if json:
         listed = [
             {
-                "stage": manifest.stage,
+                "kind": manifest.kind,
                 "key": manifest.key,
                 "created": manifest.created,
                 "mebibytes": round(_mebibytes(manifest), 1),
@@ -50,10 +49,10 @@ def list_outputs(remote: RemoteOption = False, json: JsonOption = False) -> None
         print_json({"store": place, "outputs": listed, "unfinished": leftovers})
         return
     rows = [
-        (each.stage, each.key[:12], each.created, f"{_mebibytes(each):.1f}", f"{each.seconds:.1f}")
+        (each.kind, each.key[:12], each.created, f"{_mebibytes(each):.1f}", f"{each.seconds:.1f}")
         for each, _ in outputs
     ]
-    print_rows(("stage", "key", "created", "MiB", "seconds"), rows)
+    print_rows(("output", "key", "created", "MiB", "seconds"), rows)
     for leftover in leftovers:
         echo(f"unfinished: {leftover}")
     echo(f"store: {place}")
@@ -74,7 +73,7 @@ def verify(remote: RemoteOption = False, json: JsonOption = False) -> None:
         damages, outputs = damages_of(bucket.bucket), sum(1 for _ in bucket.manifests())
     else:
         damages = settings.store.damages()
-        outputs = sum(len(settings.store.outputs(stage)) for stage in STAGES)
+        outputs = len(settings.store.outputs())
     if json:
         print_json({"outputs": outputs, "damages": damages})
     else:
@@ -136,11 +135,11 @@ def push(json: JsonOption = False) -> None:
     settings = Settings.from_environment()
     bucket = needed_outputs(settings)
     pushed = []
-    for output in (output for stage in STAGES for output in settings.store.outputs(stage)):
+    for output in settings.store.outputs():
         if damage := output.damage():
             raise UserError(f"{damage}; rerun the recipe to make it again")
         if push_missing(settings, bucket, output):
-            pushed.append(f"{output.manifest.stage}/{output.key}")
+            pushed.append(f"{output.manifest.kind}/{output.key}")
             if not json:
                 echo(f"pushed {pushed[-1]} ({_mebibytes(output.manifest):.1f} MiB)")
     if json:

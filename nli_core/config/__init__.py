@@ -4,6 +4,24 @@ The sections of corpora and encoders are in `nli_core.download`, beside their do
 them.
 """
 
-from nli_core.config.stages import STAGES, EvaluateConfig, FinetuneConfig, PackConfig, Stage, Truncation
+from nli_core.config.stages import (
+    OUTPUT_KINDS,
+    STAGES,
+    EvaluateConfig,
+    FinetuneConfig,
+    OutputKind,
+    PackConfig,
+    Stage,
+    Truncation,
+)
 
-__all__ = ["STAGES", "EvaluateConfig", "FinetuneConfig", "PackConfig", "Stage", "Truncation"]
+__all__ = [
+    "OUTPUT_KINDS",
+    "STAGES",
+    "EvaluateConfig",
+    "FinetuneConfig",
+    "OutputKind",
+    "PackConfig",
+    "Stage",
+    "Truncation",
+]

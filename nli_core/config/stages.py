@@ -8,6 +8,9 @@ from nli_core.config.base import NOT_IN_KEY, AutoInt, Float, Fraction, Int, Sect
 
 Stage = Literal["download", "pack", "finetune", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+OutputKind = Literal["corpus", "encoder", "pack", "finetune", "evaluate"]
+OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
+"""What the stages leave in the store. Download leaves two outputs; each of the others one, of its own name."""
 
 Truncation = Literal["longest_first", "transformers", "ratio", "hypothesis_first", "premise_first"]
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from nli_core.arrays import IntArray
 from nli_core.config import PackConfig
-from nli_core.data.corpus.cleaning import CleanTable, clean_tables
+from nli_core.data.corpus.cleaning import CleanTable, clean_tables, table_of
+from nli_core.data.corpus.labels import with_labels
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.splitting import carve, shared_examples
 from nli_core.data.examples.compiled_join import join_parts_compiled
@@ -67,6 +68,7 @@ RunJobs = Callable[[Sequence[ShardJob]], Sequence[ShardFacts]]
 
 def pack(
     corpus: Path,
+    layout: CorpusLayout,
     encoder: Path,
     config: PackConfig,
     *,
@@ -76,8 +78,9 @@ def pack(
 ) -> dict[str, Any]:
     """Leave shards of every split in `out`, and their tokenizer; a split that the corpus lacks is carved from train.
 
-    `run_jobs` calls `pack_shard` on every job, in any order and on as many workers as it likes, and returns what the
-    calls returned. `names` is what errors call the files of splits. Returns the facts.
+    `layout` says how the corpus' files are to be read. `run_jobs` calls `pack_shard` on every job, in any order and on
+    as many workers as it likes, and returns what the calls returned. `names` is what errors call the files of splits.
+    Returns the facts.
 
     Raises:
         UserError: a fault in the data (with file, line and value) or a contradiction between config and encoder.
@@ -86,7 +89,7 @@ def pack(
     shutil.rmtree(out)
     (out / _TEXT).mkdir(parents=True)
     (out / TOKENIZER).mkdir()
-    layout = CorpusLayout.load(corpus)
+    layout = with_labels(layout, table_of(layout, corpus, "train", names))
     tables = _tables(layout, corpus, out / _TEXT, config, names)
     shared = shared_examples(tables)
     for split, count in shared.items():

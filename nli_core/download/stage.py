@@ -1,4 +1,4 @@
-"""The download stage: a corpus and a pretrained encoder, verified, in one folder."""
+"""The download stage: a corpus, or a pretrained encoder, verified."""
 
 import shutil
 from dataclasses import asdict
@@ -12,24 +12,18 @@ from nli_core.download.fetch import Fetcher
 from nli_core.filenames import CORPUS, ENCODER
 
 
-def download(
-    corpus: Corpus, encoder: Encoder, *, out: Path, cache: Path, progress: Progress = no_progress
-) -> dict[str, Any]:
-    """Leave the corpus in `out/corpus` and the encoder in `out/encoder`; keep archives in `cache`.
+def download(wanted: Corpus | Encoder, *, out: Path, cache: Path, progress: Progress = no_progress) -> dict[str, Any]:
+    """Leave a corpus in `out/corpus`, or an encoder in `out/encoder`; keep archives in `cache`.
 
-    Returns the facts: where each came from, its digest, and whether that digest was known beforehand.
+    Returns the facts: where it came from, its digest, and whether that digest was known beforehand.
 
     Raises:
         UserError: a file cannot be fetched, or is not what it should be.
     """
     shutil.rmtree(out)
-    scratch = out / "scratch"
-    for folder in (out / CORPUS, out / ENCODER, scratch):
+    files, scratch = out / (CORPUS if isinstance(wanted, Corpus) else ENCODER), out / "scratch"
+    for folder in (files, scratch):
         folder.mkdir(parents=True)
-    fetcher = Fetcher(cache, scratch, progress)
-    origins = {
-        "corpus": corpus.download(out / CORPUS, fetcher),
-        "encoder": encoder.download(out / ENCODER, fetcher),
-    }
+    origin = wanted.download(files, Fetcher(cache, scratch, progress))
     shutil.rmtree(scratch)
-    return {name: asdict(origin) for name, origin in origins.items()}
+    return asdict(origin)

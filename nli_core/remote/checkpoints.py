@@ -1,6 +1,6 @@
 """Checkpoints of trainings that are under way, in a bucket: if a machine dies, another one resumes.
 
-checkpoints/<stage>/<key>/<checkpoint>.json    names, sizes and digests of its files, whose bytes are blobs
+checkpoints/<kind>/<key>/<checkpoint>.json    names, sizes and digests of its files, whose bytes are blobs
 """
 
 import shutil
@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from nli_core.callbacks import Progress, no_progress
-from nli_core.config import Stage
 from nli_core.log import LOGGER
 from nli_core.remote.blobs import are_safe, pull_files, push_files
 from nli_core.remote.bucket import Bucket
@@ -22,9 +21,9 @@ _RECORDS = TypeAdapter(dict[str, FileRecord])
 class RemoteCheckpoints:
     """The checkpoints of one training in a bucket. Their names sort by their age. Methods raise `BucketError`."""
 
-    def __init__(self, bucket: Bucket, stage: Stage, key: str) -> None:
+    def __init__(self, bucket: Bucket, kind: str, key: str) -> None:
         self.bucket = bucket
-        self._folder = f"{CHECKPOINTS}/{stage}/{key}"
+        self._folder = f"{CHECKPOINTS}/{kind}/{key}"
 
     def push(self, checkpoint: Path) -> None:
         """Bring a checkpoint's folder to the bucket, and delete the older ones there."""

@@ -55,7 +55,7 @@ def damages_of(bucket: Bucket) -> list[str]:
     sound = set()
     for manifest, entry in outputs.manifests():
         sound.add(entry.name)
-        digests |= {record.sha256: f"{manifest.stage}/{manifest.key[:12]}" for record in manifest.files.values()}
+        digests |= {record.sha256: f"{manifest.kind}/{manifest.key[:12]}" for record in manifest.files.values()}
     found += [
         f"{bucket.address}/{entry.name} was altered since it was written"
         for entry in bucket.entries(OUTPUTS)

@@ -1,42 +1,54 @@
-"""What each stage of a run is made from, and why it would run.
+"""What each output of a run is made from, and why it would be made again.
 
-The key inputs of a stage are config fields, digests of files, and a digest of code: those that can change its result.
-The store derives the key from them. A stage that reran and left the same bytes invalidates nothing after it.
+The key inputs of an output are config fields, digests of files, and a digest of code: those that can change it. The
+store derives the key from them. A stage that reran and left the same bytes invalidates nothing after it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nli_core.config import STAGES, Stage
+from nli_core.config import OUTPUT_KINDS, OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER_FILES
 from nli_core.fingerprint.code import Code, code_of
 from nli_core.run.config import RunConfig
 from nli_core.store.manifest import KeyInputs, Output
-from nli_core.store.store import Store, stage_key
+from nli_core.store.store import Store, output_key
 
-ENTRIES: dict[Stage, tuple[str, ...]] = {
-    "download": ("nli_core.download.stage:download",),
-    "pack": ("nli_core.data.pack:pack", "nli_core.data.pack:pack_shard"),
+KINDS: dict[Stage, tuple[OutputKind, ...]] = {
+    "download": ("corpus", "encoder"),
+    "pack": ("pack",),
+    "finetune": ("finetune",),
+    "evaluate": ("evaluate",),
+}
+"""What each stage leaves."""
+ENTRIES: dict[OutputKind, tuple[str, ...]] = {
+    "corpus": ("nli_core.download.stage:download",),
+    "encoder": ("nli_core.download.stage:download",),
+    "pack": (
+        "nli_core.data.pack:pack",
+        "nli_core.data.pack:pack_shard",
+        "nli_core.data.corpus.layout:CorpusLayout",  # handed to `pack`, and so not reached from there
+    ),
     "finetune": ("nli_core.training.finetune:finetune",),
     "evaluate": ("nli_core.evaluation.evaluate:evaluate",),
 }
-UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
-    "download": (),
-    "pack": ("download",),
-    "finetune": ("download", "pack"),
+UPSTREAM: dict[OutputKind, tuple[OutputKind, ...]] = {
+    "corpus": (),
+    "encoder": (),
+    "pack": ("corpus", "encoder"),
+    "finetune": ("encoder", "pack"),
     "evaluate": ("pack", "finetune"),
 }
-_PACK_READS = (f"{CORPUS}/", *(f"{ENCODER}/{name}" for name in TOKENIZER_FILES))
 _MOST_DEFINITIONS = 5  # that an explanation names
 
-Outputs = dict[Stage, Output]
-Elsewhere = Callable[[Stage, KeyInputs], Output | None]
+Outputs = dict[OutputKind, Output]
+Elsewhere = Callable[[OutputKind, KeyInputs], Output | None]
 """Looks for an output that the store lacks, in the bucket behind it."""
 
 
-def nowhere(_stage: Stage, _inputs: KeyInputs) -> None:
+def nowhere(_kind: OutputKind, _inputs: KeyInputs) -> None:
     """Find nothing: the default `Elsewhere`."""
 
 
@@ -51,10 +63,10 @@ class StageRequest:
 
 
 @dataclass(frozen=True)
-class StagePlan:
-    """Whether a stage would run, and why, in words."""
+class OutputPlan:
+    """Whether an output would be made, and why, in words."""
 
-    stage: Stage
+    kind: OutputKind
     action: Literal["runs", "cached", "pulled"]
     reason: str
 
@@ -64,31 +76,51 @@ class StagePlan:
         return self.action == "runs"
 
 
-def key_inputs(stage: Stage, config: RunConfig, upstream: Outputs) -> KeyInputs:
-    """Collect all that the stage's result depends on; `upstream` holds the outputs that it reads."""
-    return {**_INPUTS[stage](config, upstream), "code": stage_code(stage, config).digest}
+def kinds_until(stage: Stage) -> tuple[OutputKind, ...]:
+    """Return what the stages up to this one leave, in order."""
+    return OUTPUT_KINDS[: OUTPUT_KINDS.index(KINDS[stage][-1]) + 1]
 
 
-def stage_code(stage: Stage, config: RunConfig) -> Code:
-    """Digest the core code that can change the stage's result: of download, that of this corpus and encoder."""
-    entries = ENTRIES[stage]
-    if stage == "download":
-        entries += tuple(f"{type(each).__module__}:{type(each).__name__}" for each in (config.corpus, config.encoder))
+def stage_of(kind: OutputKind) -> Stage:
+    """Return the stage that leaves the output."""
+    return next(stage for stage, kinds in KINDS.items() if kind in kinds)
+
+
+def key_inputs(kind: OutputKind, config: RunConfig, upstream: Outputs) -> KeyInputs:
+    """Collect all that the output depends on; `upstream` holds the outputs that its stage reads."""
+    return {**_INPUTS[kind](config, upstream), "code": code_behind(kind, config).digest}
+
+
+def code_behind(kind: OutputKind, config: RunConfig) -> Code:
+    """Digest the core code that can change the output: of a corpus or an encoder, that of its own kind."""
+    entries = ENTRIES[kind]
+    if kind in KINDS["download"]:
+        downloaded = config.corpus if kind == "corpus" else config.encoder
+        entries += (f"{type(downloaded).__module__}:{type(downloaded).__name__}",)
     return code_of(*entries)
 
 
-def _download(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
-    return {"corpus": config.corpus.identity(), "encoder": config.encoder.identity()}
+def _corpus(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    return {"corpus": config.corpus.identity()}
+
+
+def _encoder(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    return {"encoder": config.encoder.identity()}
 
 
 def _pack(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
-    return {"files": upstream["download"].digest(*_PACK_READS), "pack": config.pack.result_fields()}
+    return {
+        "files": upstream["corpus"].digest(f"{CORPUS}/"),
+        "layout": config.corpus.layout.identity(),
+        "tokenizer": upstream["encoder"].digest(*(f"{ENCODER}/{name}" for name in TOKENIZER_FILES)),
+        "pack": config.pack.result_fields(),
+    }
 
 
 def _finetune(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     return {
         "shards": upstream["pack"].digest("train-", "dev-"),
-        "encoder": upstream["download"].digest(f"{ENCODER}/"),
+        "encoder": upstream["encoder"].digest(f"{ENCODER}/"),
         "finetune": config.finetune.result_fields(),
     }
 
@@ -101,7 +133,7 @@ def _evaluate(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     }
 
 
-_INPUTS = {"download": _download, "pack": _pack, "finetune": _finetune, "evaluate": _evaluate}
+_INPUTS = {"corpus": _corpus, "encoder": _encoder, "pack": _pack, "finetune": _finetune, "evaluate": _evaluate}
 
 
 def finished_upstream(stage: Stage, config: RunConfig, store: Store, elsewhere: Elsewhere = nowhere) -> Outputs:
@@ -111,16 +143,16 @@ def finished_upstream(stage: Stage, config: RunConfig, store: Store, elsewhere: 
         UserError: an output is missing or damaged; names the stage to run.
     """
     found: Outputs = {}
-    for needed in STAGES[: STAGES.index(stage)]:
+    for needed in OUTPUT_KINDS[: OUTPUT_KINDS.index(KINDS[stage][0])]:
         inputs = key_inputs(needed, config, found)
-        output = store.load(needed, stage_key(needed, inputs)) or elsewhere(needed, inputs)
+        output = store.load(needed, output_key(needed, inputs)) or elsewhere(needed, inputs)
         if output is None:
             raise UserError(
-                f"{stage}: there is no output of the stage {needed} for this configuration in {store.root}; "
-                f"run {needed} first, or the whole pipeline"
+                f"{stage}: there is no output of the stage {stage_of(needed)} for this configuration in {store.root}; "
+                f"run {stage_of(needed)} first, or the whole pipeline"
             )
         if damage := output.damage():
-            raise UserError(f"{stage}: {damage}; run {needed} again, or the whole pipeline")
+            raise UserError(f"{stage}: {damage}; run {stage_of(needed)} again, or the whole pipeline")
         found[needed] = output
     return found
 
@@ -132,33 +164,33 @@ def explain(
     *,
     rerun: Sequence[Stage] = (),
     until: Stage = "evaluate",
-) -> list[StagePlan]:
-    """Tell for each stage up to `until` whether it would run now, and which key input makes it so."""
-    plans: list[StagePlan] = []
+) -> list[OutputPlan]:
+    """Tell for each output up to the stage `until` whether it would be made now, and which key input makes it so."""
+    plans: list[OutputPlan] = []
     found: Outputs = {}
     forced = False
-    for stage in STAGES[: STAGES.index(until) + 1]:
-        forced = forced or stage in rerun
-        waiting = [needed for needed in UPSTREAM[stage] if needed not in found]
+    for kind in kinds_until(until):
+        forced = forced or stage_of(kind) in rerun
+        waiting = [needed for needed in UPSTREAM[kind] if needed not in found]
         if waiting:
-            plans.append(StagePlan(stage, "runs", f"{waiting[0]} runs before it, and may leave another output"))
+            plans.append(OutputPlan(kind, "runs", f"{waiting[0]} runs before it, and may leave another output"))
             continue
-        inputs = key_inputs(stage, config, found)
-        output = store.load(stage, stage_key(stage, inputs))
+        inputs = key_inputs(kind, config, found)
+        output = store.load(kind, output_key(kind, inputs))
         damage = output.damage() if output else None
-        if (output is None or damage) and not forced and (there := elsewhere(stage, inputs)):
-            found[stage] = there
-            plans.append(StagePlan(stage, "pulled", f"finished {there.manifest.created} on another machine"))
+        if (output is None or damage) and not forced and (there := elsewhere(kind, inputs)):
+            found[kind] = there
+            plans.append(OutputPlan(kind, "pulled", f"finished {there.manifest.created} on another machine"))
         elif output is None:
-            definitions = stage_code(stage, config).definitions
-            plans.append(StagePlan(stage, "runs", _difference(inputs, definitions, store.outputs(stage))))
+            definitions = code_behind(kind, config).definitions
+            plans.append(OutputPlan(kind, "runs", _difference(inputs, definitions, store.outputs(kind))))
         elif damage:
-            plans.append(StagePlan(stage, "runs", damage))
+            plans.append(OutputPlan(kind, "runs", damage))
         elif forced:
-            plans.append(StagePlan(stage, "runs", "--rerun names it, or a stage before it"))
+            plans.append(OutputPlan(kind, "runs", "--rerun names it, or a stage before it"))
         else:
-            found[stage] = output
-            plans.append(StagePlan(stage, "cached", f"finished {output.manifest.created}"))
+            found[kind] = output
+            plans.append(OutputPlan(kind, "cached", f"finished {output.manifest.created}"))
     return plans
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from nli_core import atomic
-from nli_core.config import Stage
 from nli_core.store.manifest import MANIFEST_NAME, KeyInputs, Manifest, Output, records_of
 
 PARTIAL_SUFFIX = ".partial"
@@ -23,9 +22,9 @@ class Claim:
     The `with` block of `Store.claim` holds the lock.
     """
 
-    def __init__(self, folder: Path, stage: Stage, key: str, inputs: KeyInputs, done: Output | None) -> None:
+    def __init__(self, folder: Path, kind: str, key: str, inputs: KeyInputs, done: Output | None) -> None:
         self.folder = folder
-        self.stage = stage
+        self.kind = kind
         self.key = key
         self.done = done
         self.partial = folder.with_name(folder.name + PARTIAL_SUFFIX)
@@ -39,7 +38,7 @@ class Claim:
         """
         shutil.rmtree(self.scratch, ignore_errors=True)
         manifest = Manifest(
-            stage=self.stage,
+            stage=self.kind,
             key=self.key,
             ingredients=self._inputs,
             files=records_of(self.partial),
@@ -82,7 +81,7 @@ class Claim:
         held = sum(path.stat().st_size for path in self.partial.rglob("*") if path.is_file()) / _MIB
         free = shutil.disk_usage(self.partial).free / _MIB
         return (
-            f"{self.stage}: the disk of {self.partial} takes no more ({refusal}): {free:,.0f} MiB are free, and this "
+            f"{self.kind}: the disk of {self.partial} takes no more ({refusal}): {free:,.0f} MiB are free, and this "
             f"output holds {held:,.0f} MiB so far; free some space (`nli store prune` lists what may go) or raise the "
             "limit, then rerun the command to resume"
         )

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nli_core.config import Stage
 from nli_core.hashing import canonical_digest, file_sha256
 
 MANIFEST_NAME = "manifest.json"
@@ -36,13 +35,14 @@ def records_of(folder: Path) -> dict[str, FileRecord]:
 class Manifest(BaseModel):
     """Files, key inputs and facts of a finished output. Its presence means that the output is complete.
 
-    On disk, `key_inputs` is called `ingredients`. Add new fields at the end: versions that share a store then read each
-    other's manifests, and neither takes the other's outputs for leftovers.
+    On disk, `kind` is called `stage`, and `key_inputs` `ingredients`. Add new fields at the
+    end: versions that share a store then read each other's manifests, and neither takes the other's outputs for
+    leftovers.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    stage: Stage
+    kind: str = Field(alias="stage")
     key: str
     key_inputs: dict[str, Any] = Field(alias="ingredients")
     files: dict[str, FileRecord]

@@ -1,10 +1,10 @@
 """The stage store: the one truth about what is done.
 
-    <store>/<stage>/<key>/              a finished output, with its manifest.json
-    <store>/<stage>/<key>.partial/      an unfinished output; a killed stage resumes in it
-    <store>/locks/<stage>-<key>.lock    locked (flock) by the process that works on the key
+    <store>/<kind>/<key>/              a finished output, with its manifest.json
+    <store>/<kind>/<key>.partial/      an unfinished output; a killed stage resumes in it
+    <store>/locks/<kind>-<key>.lock    locked (flock) by the process that works on the key
 
-The key is the SHA-256 of the canonical JSON of the stage's name and its key inputs: the config fields that change the
+The key is the SHA-256 of the canonical JSON of the output's kind and its key inputs: the config fields that change the
 result, the digests of the files that the stage reads, and a digest of the code that it runs. The manifest is written
 into the partial folder last. One rename then puts the whole output under its final name.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nli_core import atomic
 from nli_core.callbacks import ShouldStop, StoppedError, never
-from nli_core.config import STAGES, Stage
+from nli_core.config import OUTPUT_KINDS
 from nli_core.errors import UserError, disk_refusal, explained_refusals
 from nli_core.hashing import canonical_digest
 from nli_core.locks import FileLock
@@ -28,6 +28,7 @@ from nli_core.store.claim import DISCARDED_SUFFIX, PARTIAL_SUFFIX, Claim
 from nli_core.store.manifest import MANIFEST_NAME, KeyInputs, Output, damage_of, read_output
 
 _POLL_SECONDS = 0.1
+_KINDS = (*OUTPUT_KINDS, "download")  # the last was of earlier versions: listed, verified and pruned
 _KEYED = re.compile("[0-9a-f]{64}")
 _SHARE = "share a store through a group and umask 002 (docs/teams.md), or set NLI_STORE to a folder that you can write"
 
@@ -54,36 +55,36 @@ class Store:
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise UserError(f"{folder}: cannot be written; {_SHARE}")
 
-    def folder(self, stage: Stage, key: str) -> Path:
+    def folder(self, kind: str, key: str) -> Path:
         """Return the folder of the output with this key, whether it exists or not."""
-        return self.root / stage / key
+        return self.root / kind / key
 
-    def load(self, stage: Stage, key: str) -> Output | None:
+    def load(self, kind: str, key: str) -> Output | None:
         """Read the output with this key; its files are not verified. Return None for a missing output."""
-        return read_output(self.folder(stage, key))
+        return read_output(self.folder(kind, key))
 
-    def outputs(self, stage: Stage) -> list[Output]:
-        """Read all finished outputs of a stage, oldest first."""
-        found = [read_output(folder) for folder in self._keyed(stage) if not _is_leftover(folder)]
+    def outputs(self, *kinds: str) -> list[Output]:
+        """Read the finished outputs of the given kinds, or of all, oldest first."""
+        found = [read_output(folder) for folder in self._keyed(*kinds) if not _is_leftover(folder)]
         return sorted((output for output in found if output), key=lambda output: output.manifest.created)
 
     def damages(self) -> list[str]:
         """Verify every file of every finished output; return one line for each damaged output."""
-        finished = [folder for stage in STAGES for folder in self._keyed(stage) if not _is_leftover(folder)]
+        finished = (folder for folder in self._keyed() if not _is_leftover(folder))
         return [damage for folder in finished if (damage := damage_of(folder))]
 
     def leftovers(self) -> list[Path]:
         """List the folders of stages that did not finish, or whose replacement was cut off."""
-        folders = [folder for stage in STAGES for folder in self._keyed(stage)]
-        return [folder for folder in folders if _is_leftover(folder) or read_output(folder) is None]
+        return [folder for folder in self._keyed() if _is_leftover(folder) or read_output(folder) is None]
 
-    def _keyed(self, stage: Stage) -> list[Path]:
+    def _keyed(self, *kinds: str) -> list[Path]:
         """List the folders that are named by a key; others are a user's."""
-        return sorted(folder for folder in (self.root / stage).glob("*/") if _KEYED.match(folder.name))
+        folders = (folder for kind in kinds or _KINDS for folder in sorted((self.root / kind).glob("*/")))
+        return [folder for folder in folders if _KEYED.match(folder.name)]
 
     @contextmanager
     def claim(
-        self, stage: Stage, inputs: KeyInputs, *, force: bool = False, should_stop: ShouldStop = never
+        self, kind: str, inputs: KeyInputs, *, force: bool = False, should_stop: ShouldStop = never
     ) -> Iterator[Claim]:
         """Lock the key of these inputs for the block, after waiting for any other holder.
 
@@ -94,19 +95,19 @@ class Store:
             UserError: the disk is full, or a file of the store belongs to somebody else.
             StoppedError: `should_stop` returned true while another process held the lock.
         """
-        key = stage_key(stage, inputs)
-        folder = self.folder(stage, key)
-        waiting = f"{stage}: waiting for another run that does the same work"
-        with explained_refusals(_SHARE, below=self.root), self.lock(f"{stage}-{key}", waiting, should_stop):
+        key = output_key(kind, inputs)
+        folder = self.folder(kind, key)
+        waiting = f"{kind}: waiting for another run that does the same work"
+        with explained_refusals(_SHARE, below=self.root), self.lock(f"{kind}-{key}", waiting, should_stop):
             folder.parent.mkdir(exist_ok=True)
             if folder.is_symlink() and not folder.exists():
                 raise UserError(f"{folder}: is a link that leads nowhere; delete it, then rerun")
             _restore_discarded(folder)
             done = None if force else read_output(folder)
             if not force and folder.exists() and (damage := damage_of(folder)):
-                LOGGER.info("%s: %s; rerunning the stage", stage, damage)
+                LOGGER.info("%s: %s; rerunning the stage", kind, damage)
                 done = None
-            claim = Claim(folder, stage, key, inputs, done)
+            claim = Claim(folder, kind, key, inputs, done)
             if done or force:
                 shutil.rmtree(claim.partial, ignore_errors=True)
             if not done:
@@ -136,9 +137,9 @@ class Store:
             folder.rename(discarded)
         shutil.rmtree(discarded)
 
-    def in_use(self, stage: Stage, key: str) -> bool:
+    def in_use(self, kind: str, key: str) -> bool:
         """Return whether some process works on this key now."""
-        with FileLock(self._lock_path(f"{stage}-{key}")) as lock:
+        with FileLock(self._lock_path(f"{kind}-{key}")) as lock:
             return not lock.try_acquire()
 
     @contextmanager
@@ -163,9 +164,9 @@ class Store:
         return locks / f"{name}.lock"
 
 
-def stage_key(stage: Stage, inputs: KeyInputs) -> str:
-    """Hash the stage's name and its key inputs to the name of its output."""
-    return canonical_digest({"stage": stage, "ingredients": inputs})
+def output_key(kind: str, inputs: KeyInputs) -> str:
+    """Hash an output's kind and its key inputs to its name."""
+    return canonical_digest({"stage": kind, "ingredients": inputs})
 
 
 def _is_leftover(folder: Path) -> bool:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Client, Listener
 from typing import Any
 
 from nli_core.callbacks import no_progress
-from nli_core.config import Stage
+from nli_core.config import OutputKind
 from nli_core.errors import UserError, reason_of
 from nli_core.filenames import ENCODER
 from nli_core.log import LOGGER
@@ -40,7 +40,7 @@ class _NodeJob:
     job: Job
     home: str
     pack: KeyInputs
-    download: KeyInputs
+    encoder: KeyInputs
     address: tuple[str, int]
     password: bytes
     threads: int | None
@@ -49,7 +49,7 @@ class _NodeJob:
 class RayTraining:
     """A cluster whose nodes train one model together."""
 
-    def __init__(self, cluster: RayCluster, upstream: dict[Stage, Output]) -> None:
+    def __init__(self, cluster: RayCluster, upstream: dict[OutputKind, Output]) -> None:
         """`upstream` has what the training reads."""
         self.gpus = cluster.gpus
         self._cluster, self._upstream = cluster, upstream
@@ -63,8 +63,8 @@ class RayTraining:
         if not self.gpus and devices > (cores := self._cluster.all_cores):
             raise UserError(f"finetune.devices: {devices} are named, and the cluster has {cores} cores; lower it")
         self._cluster.look(fault_of_node)
-        pack, download = (self._upstream[stage].manifest.key_inputs for stage in ("pack", "download"))
-        return _RayRanks(self._cluster, job, devices, pack, download)
+        pack, encoder = (self._upstream[kind].manifest.key_inputs for kind in ("pack", "encoder"))
+        return _RayRanks(self._cluster, job, devices, pack, encoder)
 
 
 @contextmanager
@@ -85,14 +85,14 @@ def training_cluster(settings: Settings, request: StageRequest) -> Iterator[RayT
 class _RayRanks(RankProcesses):
     """One process for each device of the nodes that takes part."""
 
-    def __init__(self, cluster: RayCluster, job: Job, devices: int, pack: KeyInputs, download: KeyInputs) -> None:
+    def __init__(self, cluster: RayCluster, job: Job, devices: int, pack: KeyInputs, encoder: KeyInputs) -> None:
         super().__init__()
         self._cluster, self._devices = cluster, devices
         self._home = cluster.ray.get_runtime_context().get_node_id()
         address = next(node["NodeManagerAddress"] for node in cluster.nodes if node["NodeID"] == self._home)
         self._listener = Listener((address, 0), authkey=(password := secrets.token_bytes(32)))
         threads = None if cluster.gpus else cluster.cores(devices)
-        self._job = _NodeJob(job, self._home, pack, download, self._listener.address, password, threads)
+        self._job = _NodeJob(job, self._home, pack, encoder, self._listener.address, password, threads)
         self._over = threading.Event()
 
     def run_ranks(self) -> None:
@@ -172,19 +172,19 @@ def _run_rank(config: dict[str, Any]) -> None:
 
 def _found_here(described: _NodeJob) -> Job:
     """Find the inputs of a job in the store of this node, or bring them there from the bucket."""
-    shards, downloaded = _input("pack", described.pack), _input("download", described.download)
-    return replace(described.job, shards=shards.folder, encoder=downloaded.folder / ENCODER)
+    shards, encoder = _input("pack", described.pack), _input("encoder", described.encoder)
+    return replace(described.job, shards=shards.folder, encoder=encoder.folder / ENCODER)
 
 
-def _input(stage: Stage, inputs: KeyInputs) -> Output:
+def _input(kind: OutputKind, inputs: KeyInputs) -> Output:
     settings = Settings.from_environment()
     remote = remote_outputs(settings)
-    with settings.store.claim(stage, inputs) as claim:
+    with settings.store.claim(kind, inputs) as claim:
         if claim.done:
             return claim.done
-        manifest = remote.manifest(stage, claim.key) if remote else None
+        manifest = remote.manifest(kind, claim.key) if remote else None
         if remote and manifest and remote.pull(manifest, claim.pulled, no_progress):
             return claim.adopt(manifest)
     raise UserError(
-        named(f"has no output of {stage} in {settings.store.root}, nor in a bucket; set {REMOTE} to one for all nodes")
+        named(f"has no output of {kind} in {settings.store.root}, nor in a bucket; set {REMOTE} to one for all nodes")
     )

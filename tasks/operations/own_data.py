@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nli_core.data.corpus.cleaning import Gaps, count_labels
+from nli_core.data.corpus.cleaning import Gaps
 from nli_core.data.corpus.guess import Guess, guess_columns
+from nli_core.data.corpus.labels import count_labels
 from nli_core.data.corpus.layout import CorpusLayout, format_of
 from nli_core.data.corpus.locate import Source
 from nli_core.download.archives import gunzip

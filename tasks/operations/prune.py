@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
 from nli_core.store.claim import DISCARDED_SUFFIX, PARTIAL_SUFFIX
 from tasks.runtime.liveness import keys_in_use
@@ -27,21 +26,19 @@ def prunable(settings: Settings, *, keep_referenced: bool) -> list[Path]:
             f"MLflow at {settings.shown_tracking_uri} has no run of this store, whose models would all be deleted; set "
             "MLFLOW_TRACKING_URI, or delete everything with --all"
         )
-    outputs = [
-        store.folder(stage, output.key) for stage in STAGES for output in store.outputs(stage) if output.key not in kept
-    ]
+    outputs = [output.folder for output in store.outputs() if output.key not in kept]
     idle = []
     for folder in [*outputs, *store.leftovers()]:
-        stage, key = _stage_and_key(folder)
-        if not folder.is_symlink() and key not in read and not store.in_use(stage, key):
+        kind, key = _kind_and_key(folder)
+        if not folder.is_symlink() and key not in read and not store.in_use(kind, key):
             idle.append(folder)
     return idle
 
 
 def delete_unused(settings: Settings, folder: Path) -> bool:
     """Delete a prunable folder, unless a flow run has begun to use it in the meantime; return whether it is gone."""
-    stage, key = _stage_and_key(folder)
-    with settings.store.lock(f"{stage}-{key}", f"{stage}: waiting for a run that uses {key[:12]}"):
+    kind, key = _kind_and_key(folder)
+    with settings.store.lock(f"{kind}-{key}", f"{kind}: waiting for a run that uses {key[:12]}"):
         if key in keys_in_use(settings):
             return False
         if folder.exists():
@@ -49,6 +46,5 @@ def delete_unused(settings: Settings, folder: Path) -> bool:
     return True
 
 
-def _stage_and_key(folder: Path) -> tuple[Stage, str]:
-    stage = next(stage for stage in STAGES if stage == folder.parent.name)
-    return stage, folder.name.removesuffix(PARTIAL_SUFFIX).removesuffix(DISCARDED_SUFFIX)
+def _kind_and_key(folder: Path) -> tuple[str, str]:
+    return folder.parent.name, folder.name.removesuffix(PARTIAL_SUFFIX).removesuffix(DISCARDED_SUFFIX)

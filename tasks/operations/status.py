@@ -6,7 +6,7 @@ from itertools import islice
 
 from mlflow import MlflowClient
 
-from nli_core.config import STAGES, Stage
+from nli_core.config import OUTPUT_KINDS, OutputKind
 from nli_core.store.claim import PARTIAL_SUFFIX
 from tasks.models.champion import CHAMPION
 from tasks.runtime.liveness import live_runs
@@ -40,7 +40,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Stored:
-    """How many outputs of a stage there are, and how large they are together."""
+    """How many outputs of a kind there are, and how large they are together."""
 
     outputs: int
     mebibytes: float
@@ -48,11 +48,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Overview:
-    """Flow runs that are alive and the stages that they work on; the outputs of each stage; runs; champions."""
+    """Flow runs that are alive and the stages that they work on; the outputs of each kind; runs; champions."""
 
     flow_runs: list[str]
     working: list[str]
-    stored: dict[Stage, Stored]
+    stored: dict[OutputKind, Stored]
     runs: list[TrackedRun]
     champions: list[Champion]
 
@@ -64,15 +64,15 @@ def overview(settings: Settings) -> Overview:
         UserError: MLflow does not answer.
     """
     store, working = settings.store, []
-    stored: dict[Stage, Stored] = {}
-    for stage in STAGES:
-        outputs = store.outputs(stage)
+    stored: dict[OutputKind, Stored] = {}
+    for kind in OUTPUT_KINDS:
+        outputs = store.outputs(kind)
         sizes = sum(record.size for output in outputs for record in output.manifest.files.values())
-        stored[stage] = Stored(len(outputs), round(sizes / 2**20, 1))
+        stored[kind] = Stored(len(outputs), round(sizes / 2**20, 1))
         for folder in store.leftovers():
             key = folder.name.removesuffix(PARTIAL_SUFFIX)
-            if folder.parent.name == stage and store.in_use(stage, key):
-                working.append(f"{stage} {key[:12]}")
+            if folder.parent.name == kind and store.in_use(kind, key):
+                working.append(f"{kind} {key[:12]}")
     with mlflow_client(settings) as client:
         runs = [
             TrackedRun(

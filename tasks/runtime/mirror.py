@@ -30,7 +30,7 @@ class CheckpointMirror:
 
     def __init__(self, settings: Settings, claim: Claim, stop: ShouldStop, *, fresh: bool) -> None:
         outputs, self._settings = remote_outputs(settings), settings
-        self._remote = RemoteCheckpoints(outputs.bucket, claim.stage, claim.key) if outputs else None
+        self._remote = RemoteCheckpoints(outputs.bucket, claim.kind, claim.key) if outputs else None
         self._stop = stop
         self._claim, self._fresh, self._seconds = claim, fresh, max(60 * settings.remote_minutes, _LEAST_SECONDS)
         self._over = threading.Event()

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from nli_core.callbacks import ShouldStop, never
-from nli_core.config import Stage
+from nli_core.config import OutputKind
 from nli_core.errors import UserError
 from nli_core.log import LOGGER
 from nli_core.run.plan import Elsewhere
 from nli_core.store.claim import Claim
 from nli_core.store.manifest import KeyInputs, Manifest, Output
-from nli_core.store.store import stage_key
+from nli_core.store.store import output_key
 from tasks.runtime.progress import StageProgress
 from tasks.settings import REMOTE, Settings
 
@@ -64,14 +64,14 @@ def pull_output(settings: Settings, claim: Claim, stop: ShouldStop) -> Output | 
         return None
 
     def pull() -> Manifest | None:
-        manifest = remote.manifest(claim.stage, claim.key)
+        manifest = remote.manifest(claim.kind, claim.key)
         if manifest:
-            with StageProgress(claim.stage, stop) as progress:
+            with StageProgress(claim.kind, stop) as progress:
                 if remote.pull(manifest, claim.pulled, progress):
                     return manifest
         return None
 
-    manifest = _try(settings, pull, stop, otherwise=f"{claim.stage}: running here")
+    manifest = _try(settings, pull, stop, otherwise=f"{claim.kind}: running here")
     if manifest:
         return claim.adopt(manifest)
     shutil.rmtree(claim.pulled, ignore_errors=True)
@@ -81,10 +81,10 @@ def pull_output(settings: Settings, claim: Claim, stop: ShouldStop) -> Output | 
 def pulled_from_bucket(settings: Settings) -> Elsewhere:
     """Make a function that pulls an output which the store lacks."""
 
-    def pull(stage: Stage, inputs: KeyInputs) -> Output | None:
-        if found_in_bucket(settings)(stage, inputs) is None:
+    def pull(kind: OutputKind, inputs: KeyInputs) -> Output | None:
+        if found_in_bucket(settings)(kind, inputs) is None:
             return None
-        with settings.store.claim(stage, inputs) as claim:
+        with settings.store.claim(kind, inputs) as claim:
             return claim.done or pull_output(settings, claim, never)
 
     return pull
@@ -94,13 +94,13 @@ def found_in_bucket(settings: Settings) -> Elsewhere:
     """Make a function that looks for an output in the bucket, by its manifest; no file of it is on this machine."""
     remote = remote_outputs(settings)
 
-    def find(stage: Stage, inputs: KeyInputs) -> Output | None:
-        key = stage_key(stage, inputs)
+    def find(kind: OutputKind, inputs: KeyInputs) -> Output | None:
+        key = output_key(kind, inputs)
         if remote is None:
             return None
-        look_up = partial(remote.manifest, stage, key)
-        manifest = _try(settings, look_up, never, otherwise=f"{stage}: not looked up in the bucket")
-        return Output(settings.store.folder(stage, key), manifest) if manifest else None
+        look_up = partial(remote.manifest, kind, key)
+        manifest = _try(settings, look_up, never, otherwise=f"{kind}: not looked up in the bucket")
+        return Output(settings.store.folder(kind, key), manifest) if manifest else None
 
     return find
 
@@ -113,43 +113,43 @@ def push_output(settings: Settings, claim: Claim, output: Output, stop: ShouldSt
     remote = remote_outputs(settings)
     if remote is None:
         return output
-    marker = _marker(settings, claim.stage, claim.key)
+    marker = _marker(settings, claim.kind, claim.key)
     marker.parent.mkdir(exist_ok=True)
     marker.touch()
 
     def push() -> Manifest:
-        with StageProgress(claim.stage, stop) as progress:
+        with StageProgress(claim.kind, stop) as progress:
             first = remote.push(output, replace=replace, progress=progress)
             same = first.files == output.manifest.files or not remote.pull(first, claim.pulled, progress)
-        remote.delete_checkpoints(claim.stage, claim.key)
+        remote.delete_checkpoints(claim.kind, claim.key)
         return output.manifest if same else first
 
-    later = f"{claim.stage}: not pushed; a later run pushes it, or `nli store push`"
+    later = f"{claim.kind}: not pushed; a later run pushes it, or `nli store push`"
     first = _try(settings, push, stop, otherwise=later)
     if first:
         marker.unlink(missing_ok=True)
     if first is None or first is output.manifest:
         return output
-    LOGGER.info("%s: another machine was first; taking its output", claim.stage)
+    LOGGER.info("%s: another machine was first; taking its output", claim.kind)
     return claim.adopt(first)
 
 
-def is_unpushed(settings: Settings, stage: Stage, key: str) -> bool:
+def is_unpushed(settings: Settings, kind: str, key: str) -> bool:
     """Return whether a push of this output was not completed."""
-    return settings.remote is not None and _marker(settings, stage, key).exists()
+    return settings.remote is not None and _marker(settings, kind, key).exists()
 
 
 def push_missing(settings: Settings, remote: "RemoteOutputs", output: Output) -> bool:
     """Bring a finished output to the bucket unless it is there whole; return whether it was brought."""
-    stage, key = output.manifest.stage, output.key
-    if missing := not remote.has(stage, key):
+    kind, key = output.manifest.kind, output.key
+    if missing := not remote.has(kind, key):
         remote.push(output)
-    _marker(settings, stage, key).unlink(missing_ok=True)
+    _marker(settings, kind, key).unlink(missing_ok=True)
     return missing
 
 
-def _marker(settings: Settings, stage: Stage, key: str) -> Path:
-    return settings.store.root / _UNPUSHED / f"{stage}-{key}"
+def _marker(settings: Settings, kind: str, key: str) -> Path:
+    return settings.store.root / _UNPUSHED / f"{kind}-{key}"
 
 
 def is_away(settings: Settings) -> bool:

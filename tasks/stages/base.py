@@ -15,10 +15,10 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from nli_core.callbacks import StoppedError
-from nli_core.config import Stage
+from nli_core.config import OutputKind
 from nli_core.errors import explained_refusals
 from nli_core.log import LOGGER
-from nli_core.run.plan import StageRequest, key_inputs, stage_code
+from nli_core.run.plan import StageRequest, code_behind, key_inputs
 from nli_core.store.claim import Claim
 from nli_core.store.manifest import Output
 from tasks.runtime.cancellation import CancellationToken
@@ -33,9 +33,9 @@ StateName = Literal["Completed", "Cached", "Pulled"]
 
 @dataclass(frozen=True)
 class StageResult:
-    """A stage's output, whether it was made or reused, and from finetune on the MLflow run that holds it."""
+    """An output of a stage, whether it was made or reused, and from finetune on the MLflow run that holds it."""
 
-    stage: Stage
+    kind: OutputKind
     output: Output
     state_name: StateName
     seconds: float
@@ -53,7 +53,7 @@ class StageResult:
 
 
 def run_stage(
-    stage: Stage,
+    kind: OutputKind,
     request: StageRequest,
     work: Callable[[Claim, Settings], Mapping[str, Any]],
     publish: Callable[[Settings, Output], RunLink] | None = None,
@@ -66,23 +66,23 @@ def run_stage(
     settings, started = Settings.from_environment(), time.monotonic()
     try:
         with explained_refusals(), ExitStack() as stack:
-            inputs = key_inputs(stage, request.config, request.upstream)
+            inputs = key_inputs(kind, request.config, request.upstream)
             with CancellationToken() as stop:  # while another run holds the key
-                claiming = settings.store.claim(stage, inputs, force=request.rerun, should_stop=stop)
+                claiming = settings.store.claim(kind, inputs, force=request.rerun, should_stop=stop)
                 claim = stack.enter_context(claiming)
             register_use(settings, str(flow_run.id), [claim.key, *(each.key for each in request.upstream.values())])
-            output, state = _obtain(stage, request, claim, work, settings)
+            output, state = _obtain(kind, request, claim, work, settings)
             seconds = round(time.monotonic() - started, 3)
     except StoppedError as stopped:
         return Cancelled(message=str(stopped))
     run = publish(settings, output) if publish else None
-    result = StageResult(stage, output, state, seconds, run)
-    LOGGER.info("%s: %s in %.1f s (%s)", stage, result.state_name, seconds, output.key[:12])
+    result = StageResult(kind, output, state, seconds, run)
+    LOGGER.info("%s: %s in %.1f s (%s)", kind, result.state_name, seconds, output.key[:12])
     return Completed(name=result.state_name, message=str(output.folder), data=result)
 
 
 def _obtain(
-    stage: Stage,
+    kind: OutputKind,
     request: StageRequest,
     claim: Claim,
     work: Callable[[Claim, Settings], Mapping[str, Any]],
@@ -91,15 +91,15 @@ def _obtain(
     with CancellationToken() as stop:  # while files move; the work has its own
         if claim.done:
             output = claim.done
-            if is_unpushed(settings, stage, claim.key):
+            if is_unpushed(settings, kind, claim.key):
                 output = push_output(settings, claim, output, stop, replace=False)
             return output, "Cached"
         if not request.rerun and (pulled := pull_output(settings, claim, stop)):
             return pulled, "Pulled"
-    output = claim.complete(work(claim, settings), _made_with(stage, request))
+    output = claim.complete(work(claim, settings), _made_with(kind, request))
     with CancellationToken() as stop:
         return push_output(settings, claim, output, stop, replace=request.rerun), "Completed"
 
 
-def _made_with(stage: Stage, request: StageRequest) -> dict[str, Any]:
-    return made_with() | {"definitions": stage_code(stage, request.config).definitions}
+def _made_with(kind: OutputKind, request: StageRequest) -> dict[str, Any]:
+    return made_with() | {"definitions": code_behind(kind, request.config).definitions}

@@ -1,10 +1,14 @@
-"""The task of the download stage."""
+"""The tasks of the download stage: one for the corpus, one for the encoder, each with an output of its own."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from prefect import State, task
 
+from nli_core.config import OutputKind
+from nli_core.download.corpora.base import Corpus
+from nli_core.download.encoders.base import Encoder
 from nli_core.filenames import ENCODER
 from nli_core.log import LOGGER
 from nli_core.run.plan import StageRequest
@@ -15,25 +19,37 @@ from tasks.settings import Settings
 from tasks.stages.base import StageResult, run_stage
 
 
-@task(name="download")
-def download(request: StageRequest) -> State[StageResult]:
-    """Bring the corpus and the encoder to the store, verified."""
-    config = request.config
+@task(name="download corpus")
+def download_corpus(request: StageRequest) -> State[StageResult]:
+    """Bring the corpus to the store, verified."""
+    return run_stage("corpus", request, _work("corpus", request.config.corpus))
+
+
+@task(name="download encoder")
+def download_encoder(request: StageRequest) -> State[StageResult]:
+    """Bring the encoder to the store, verified."""
+    encoder = request.config.encoder
+    fetch = _work("encoder", encoder)
 
     def work(claim: Claim, settings: Settings) -> dict[str, Any]:
-        from nli_core.download.stage import download as download_files
-
-        with CancellationToken() as stop, StageProgress("download", stop) as progress:
-            facts = download_files(
-                config.corpus, config.encoder, out=claim.partial, cache=settings.downloads, progress=progress
-            )
-        if config.encoder.is_pretrained:
-            _check_encoder(Path(facts["encoder"]["source"]), claim.partial / ENCODER)
-        if left_out := facts["encoder"]["left_out"]:
-            LOGGER.info("download: left out of the checkpoint, for pretraining only: %s", ", ".join(left_out))
+        facts = fetch(claim, settings)
+        if encoder.is_pretrained:
+            _check_encoder(Path(facts["source"]), claim.partial / ENCODER)
+        if left_out := facts["left_out"]:
+            LOGGER.info("encoder: left out of the checkpoint, for pretraining only: %s", ", ".join(left_out))
         return facts
 
-    return run_stage("download", request, work)
+    return run_stage("encoder", request, work)
+
+
+def _work(kind: OutputKind, wanted: Corpus | Encoder) -> Callable[[Claim, Settings], dict[str, Any]]:
+    def work(claim: Claim, settings: Settings) -> dict[str, Any]:
+        from nli_core.download.stage import download
+
+        with CancellationToken() as stop, StageProgress(kind, stop) as progress:
+            return download(wanted, out=claim.partial, cache=settings.downloads, progress=progress)
+
+    return work
 
 
 def _check_encoder(source: Path, fetched: Path) -> None:

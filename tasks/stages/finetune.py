@@ -37,7 +37,7 @@ def finetune(request: StageRequest) -> State[StageResult]:
         ):
             facts = train(
                 request.upstream["pack"].folder,
-                request.upstream["download"].folder / ENCODER,
+                request.upstream["encoder"].folder / ENCODER,
                 request.config.finetune,
                 out=claim.partial,
                 callbacks=TrainingCallbacks(run.log_metrics, progress, run.flush, stop),

@@ -29,16 +29,17 @@ def pack_shard(job: "ShardJob") -> "ShardFacts":
 @task(name="pack")
 def pack(request: StageRequest) -> State[StageResult]:
     """Turn the corpus into shards; the flow's task runner packs them in parallel."""
-    downloaded = request.upstream["download"]
+    corpus, encoder = request.upstream["corpus"], request.upstream["encoder"]
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.data.pack import pack as write_shards
 
         # Errors must name this config's files, not those of the run that filled the cache.
-        names = downloaded.facts["corpus"]["files"] | request.config.corpus.user_files
+        names = corpus.facts["files"] | request.config.corpus.user_files
         return write_shards(
-            downloaded.folder / CORPUS,
-            downloaded.folder / ENCODER,
+            corpus.folder / CORPUS,
+            request.config.corpus.layout,
+            encoder.folder / ENCODER,
             request.config.pack,
             out=claim.partial,
             run_jobs=_run_jobs,

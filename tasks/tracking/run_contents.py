@@ -16,16 +16,17 @@ from tasks.tracking.tags import EXAMPLES_TAG
 
 def data_tags(request: StageRequest) -> dict[str, str]:
     """Return digests and sources of the files, and the keys of their stages."""
-    facts = request.upstream["download"].facts
+    corpus, encoder = request.upstream["corpus"], request.upstream["encoder"]
     return {
-        "nli.key.download": request.upstream["download"].key,
+        "nli.key.corpus": corpus.key,
+        "nli.key.encoder": encoder.key,
         "nli.key.pack": request.upstream["pack"].key,
-        "nli.corpus.source": facts["corpus"]["source"],
-        "nli.corpus.sha256": facts["corpus"]["sha256"] or request.upstream["download"].digest("corpus/"),
-        "nli.corpus.verified": _verified(facts["corpus"]),
+        "nli.corpus.source": corpus.facts["source"],
+        "nli.corpus.sha256": corpus.facts["sha256"] or corpus.digest("corpus/"),
+        "nli.corpus.verified": _verified(corpus.facts),
         EXAMPLES_TAG: request.upstream["pack"].facts["examples_sha256"]["test"],
-        "nli.encoder.sha256": facts["encoder"]["sha256"] or request.upstream["download"].digest("encoder/"),
-        "nli.encoder.verified": _verified(facts["encoder"]),
+        "nli.encoder.sha256": encoder.facts["sha256"] or encoder.digest("encoder/"),
+        "nli.encoder.verified": _verified(encoder.facts),
     }
 
 
@@ -65,7 +66,7 @@ def data_metrics(request: StageRequest) -> list[Metric]:
 
 def datasets(request: StageRequest) -> list[DatasetInput]:
     """Return the splits, for MLflow's list of data sets."""
-    download, packed = request.upstream["download"], request.upstream["pack"]
+    corpus, packed = request.upstream["corpus"], request.upstream["pack"]
     contexts = {"train": "training", "dev": "validation", "test": "testing"}
     return [
         DatasetInput(
@@ -73,7 +74,7 @@ def datasets(request: StageRequest) -> list[DatasetInput]:
                 name=f"{request.config.corpus.name}-{split}",
                 digest=packed.digest(f"{split}-")[:16],
                 source_type="local",
-                source=f'{{"uri": "{download.facts["corpus"]["source"]}"}}',
+                source=f'{{"uri": "{corpus.facts["source"]}"}}',
                 profile=f'{{"num_rows": {packed.facts["splits"][split]["rows"]}}}',
             ),
             [InputTag("mlflow.data.context", contexts[split])],

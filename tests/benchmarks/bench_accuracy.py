@@ -85,8 +85,8 @@ def compare(archive: Path) -> None:
     for seed in SEEDS:
         settings = {"corpus.source": archive, "finetune.epochs": 1, "finetune.seed": seed}
         summary = run_recipe("snli-minilm", settings)
-        stages = summary["stages"]
-        shards, downloaded = Path(stages["pack"]["path"]), Path(stages["download"]["path"])
+        stages = summary["outputs"]
+        shards, downloaded = Path(stages["pack"]["path"]), Path(stages["encoder"]["path"])
         manifest = json.loads((Path(stages["finetune"]["path"]) / "manifest.json").read_text(encoding="utf-8"))
         config = json.dumps(manifest["ingredients"]["finetune"])
         command = [sys.executable, __file__, str(shards), str(downloaded / "encoder"), str(seed), config]

@@ -38,8 +38,8 @@ def seconds_of_epoch(model: Classifier, inputs: Inputs, train: ShardSet) -> floa
 
 def main() -> None:
     news = {"corpus.source": DATA / "ag_news_csv", "corpus.train": "train_subset.csv", "encoder.name": "minilm-l6"}
-    stages = run_recipe("ag-news-bert-features", news)["stages"]
-    shards, encoder = Path(stages["pack"]["path"]), Path(stages["download"]["path"]) / "encoder"
+    stages = run_recipe("ag-news-bert-features", news)["outputs"]
+    shards, encoder = Path(stages["pack"]["path"]), Path(stages["encoder"]["path"]) / "encoder"
     train, dev = ShardSet(shards, "train"), ShardSet(shards, "dev")
     model, device = Classifier(load_encoder(encoder)[0], train.labels, frozen=True), choose_device("auto")
     every, once, head = [], [], []

@@ -42,7 +42,6 @@ def write_corpus(folder: Path, rows: int) -> None:
             for part, start in enumerate(range(0, wanted, PART)):
                 text = snli_text(DATA / "snli_1.0_subset.zip", min(PART, wanted - start), seed=part)
                 text.drop("id").write_csv(file, include_header=start == 0)
-    pairs_layout("csv").save(folder)
 
 
 def pack_rows(corpus: Path, encoder: Path) -> None:
@@ -54,6 +53,7 @@ def pack_rows(corpus: Path, encoder: Path) -> None:
         started = time.perf_counter()
         pack(
             corpus,
+            pairs_layout("csv"),
             encoder,
             PackConfig(),
             out=Path(out),

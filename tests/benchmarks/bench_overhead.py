@@ -37,21 +37,23 @@ def bare(folder: Path) -> None:
     recipe, settings = SMALL
     words = [f"{name}={value}" for name, value in settings.items()]
     config = parse_config(override(find_recipe(PROJECT / "prefect.yaml", recipe).config, words))
-    stages = {name: folder / name for name in ("download", "pack", "finetune", "evaluate")}
+    stages = {name: folder / name for name in ("corpus", "encoder", "pack", "finetune", "evaluate")}
     for stage in stages.values():
         stage.mkdir()
-    files = stages["download"]
-    download(config.corpus, config.encoder, out=files, cache=folder / "cache")
+    for wanted, name in ((config.corpus, "corpus"), (config.encoder, "encoder")):
+        download(wanted, out=stages[name], cache=folder / "cache")
+    encoder = stages["encoder"] / ENCODER
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pack(
-            files / CORPUS,
-            files / ENCODER,
+            stages["corpus"] / CORPUS,
+            config.corpus.layout,
+            encoder,
             config.pack,
             out=stages["pack"],
             run_jobs=lambda jobs: list(pool.map(pack_shard, jobs)),
         )
     trained = stages["finetune"]
-    finetune(stages["pack"], files / ENCODER, config.finetune, out=trained)
+    finetune(stages["pack"], encoder, config.finetune, out=trained)
     evaluate(trained / MODEL, stages["pack"], read_history(trained), config.evaluate, out=stages["evaluate"])
 
 
@@ -65,7 +67,7 @@ def run(what: Run, folder: Path, address: str) -> tuple[float, set[str]]:
     started = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=True)
     seconds = time.perf_counter() - started
-    stages = json.loads(done.stdout.splitlines()[-1])["stages"]
+    stages = json.loads(done.stdout.splitlines()[-1])["outputs"]
     return seconds, {stage["state"] for stage in stages.values()}
 
 

@@ -155,8 +155,8 @@ def pack_rows(folder: Path, encoder: Path, rows: int) -> tuple[Path, int]:
         text = snli_text(DATA / "snli_1.0_subset.zip", rows + 600).drop("id")
         for name, part in (("train", text[:rows]), ("dev", text[rows : rows + 300]), ("test", text[rows + 300 :])):
             part.write_parquet(corpus / f"{name}.parquet")
-        pairs_layout("parquet").save(corpus)
-        pack(corpus, encoder, PackConfig(), out=out, run_jobs=lambda jobs: [pack_shard(job) for job in jobs])
+        layout = pairs_layout("parquet")
+        pack(corpus, layout, encoder, PackConfig(), out=out, run_jobs=lambda jobs: [pack_shard(job) for job in jobs])
     from nli_core.data.examples.shards import ShardSet
 
     return out, int(ShardSet(out, "train").examples.lengths.sum())

@@ -10,9 +10,9 @@ import numpy as np
 from reporting import DATA, accuracy, run_recipe, table, write_page
 
 from nli_core.data.corpus.cleaning import clean_tables
-from nli_core.data.corpus.layout import CorpusLayout
 from nli_core.data.examples.truncate import STRATEGIES
 from nli_core.data.tokenize.tokenizer import Tokenizer
+from nli_core.download.corpora.snli import SNLI_LAYOUT
 
 MAX_LENGTH = 20
 _SPECIALS = 3
@@ -22,7 +22,7 @@ def lengths(corpus: Path, tokenizer: Tokenizer, scratch: Path) -> tuple[np.ndarr
     """Lengths in tokens of the premises and hypotheses of SNLI's complete test split."""
     import polars as pl
 
-    layout = CorpusLayout.load(corpus).model_copy(update={"files": {"test": "snli_1.0_test.txt"}})
+    layout = SNLI_LAYOUT.model_copy(update={"files": {"test": "snli_1.0_test.txt"}})
     rows = pl.read_ipc(clean_tables(layout, corpus, scratch, empty_text="error", names={})["test"].path)
     premise, hypothesis = (tokenizer.encode(rows[name].to_list())[1] for name in ("premise", "hypothesis"))
     return premise, hypothesis
@@ -36,9 +36,9 @@ def main() -> None:
         settings = {"corpus.source": DATA / "snli_1.0_subset.zip", "pack.max_length": MAX_LENGTH}
         summaries[name] = run_recipe("snli-minilm", {**settings, "pack.truncation": name, "finetune.epochs": 1})
     full = run_recipe("snli-minilm", {"corpus.source": DATA / "snli_1.0_subset.zip", "finetune.epochs": 1})
-    folder = Path(full["stages"]["download"]["path"])
+    corpus, encoder = (Path(full["outputs"][name]["path"]) / name for name in ("corpus", "encoder"))
     with tempfile.TemporaryDirectory() as scratch:
-        premise, hypothesis = lengths(folder / "corpus", Tokenizer(folder / "encoder"), Path(scratch))
+        premise, hypothesis = lengths(corpus, Tokenizer(encoder), Path(scratch))
     total = int(premise.sum() + hypothesis.sum())
     for name, strategy in STRATEGIES.items():
         kept_premise, kept_hypothesis = strategy(premise, hypothesis, MAX_LENGTH - _SPECIALS)

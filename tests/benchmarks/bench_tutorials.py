@@ -66,7 +66,7 @@ def main() -> None:
         rows, curves = [], []
         for recipe, what, settings in runs:
             summary = run_recipe(recipe, settings)
-            facts = summary["stages"]["finetune"]["facts"]
+            facts = summary["outputs"]["finetune"]["facts"]
             rows.append(
                 (
                     f"`{recipe}`",
@@ -76,7 +76,7 @@ def main() -> None:
                     accuracy(summary, "test"),
                 )
             )
-            history = (Path(summary["stages"]["finetune"]["path"]) / "history.jsonl").read_text().splitlines()
+            history = (Path(summary["outputs"]["finetune"]["path"]) / "history.jsonl").read_text().splitlines()
             dev = [point["dev/accuracy"] for point in map(json.loads, history) if "dev/accuracy" in point]
             curves.append((f"`{recipe}`", what, " ".join(f"{value:.3f}" for value in dev)))
     write_page(

@@ -25,7 +25,7 @@ def run_recipe(recipe: str, settings: Mapping[str, object]) -> dict[str, Any]:
     command = [str(Path(sys.executable).with_name("nli")), "run", recipe, *words, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    for stage in summary["stages"].values():
+    for stage in summary["outputs"].values():
         stage["facts"] = json.loads((Path(stage["path"]) / "manifest.json").read_text(encoding="utf-8"))["facts"]
     return summary
 

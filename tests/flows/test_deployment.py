@@ -268,7 +268,12 @@ def test_the_commands_lead_to_a_nightly_run(tmp_path: Path, project: Path) -> No
             wanted = {"flow_runs": {"id": {"any_": [done[1]["id"]]}}}
             tasks = requests.post(f"{api}/task_runs/filter", json=wanted, timeout=30).json()
             states = {task["name"].rpartition("-")[0]: task["state_name"] for task in tasks}
-            assert states == {"download": "Cached", "pack": "Cached", "finetune": "Completed"}
+            assert states == {
+                "download corpus": "Cached",
+                "download encoder": "Cached",
+                "pack": "Cached",
+                "finetune": "Completed",
+            }
             assert _wait(lambda: _coming(api))
         finally:
             os.killpg(shell.pid, signal.SIGKILL)  # without its server, a worker waits for it

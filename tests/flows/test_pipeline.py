@@ -13,7 +13,7 @@ Run = Callable[..., RunSummary]
 
 
 def _states(summary: RunSummary) -> dict[str, str]:
-    return {stage: result.state_name for stage, result in summary.stages.items()}
+    return {kind: result.state_name for kind, result in summary.outputs.items()}
 
 
 def _runs(workplace: Path) -> list[Any]:
@@ -32,10 +32,17 @@ def test_a_change_reruns_only_what_depends_on_it(run_pipeline: Run, workplace: P
     assert len(_runs(workplace)) == 1
 
     faster = run_pipeline(finetune={"learning_rate": 2e-3})
-    assert _states(faster) == {"download": "Cached", "pack": "Cached", "finetune": "Completed", "evaluate": "Completed"}
+    assert _states(faster) == {
+        "corpus": "Cached",
+        "encoder": "Cached",
+        "pack": "Cached",
+        "finetune": "Completed",
+        "evaluate": "Completed",
+    }
     shorter = run_pipeline(pack={"max_length": 24})
     assert _states(shorter) == {
-        "download": "Cached",
+        "corpus": "Cached",
+        "encoder": "Cached",
         "pack": "Completed",
         "finetune": "Completed",
         "evaluate": "Completed",
@@ -56,15 +63,16 @@ def test_a_changed_source_file_reruns_what_depends_on_it(
 
     write_rows("test.csv", rows(70))
     other_test = run_pipeline(corpus=corpus)
-    assert [stage for stage, state in _states(other_test).items() if state == "Cached"] == ["finetune"]
+    assert [kind for kind, state in _states(other_test).items() if state == "Cached"] == ["encoder", "finetune"]
     (run,) = _runs(workplace)
     assert run.data.metrics["test/examples"] == 70
-    assert run.data.tags["nli.key.pack"] == other_test.stages["pack"].output.key
-    assert run.data.tags["nli.key.evaluate"] == other_test.stages["evaluate"].output.key
+    assert run.data.tags["nli.key.pack"] == other_test.outputs["pack"].output.key
+    assert run.data.tags["nli.key.evaluate"] == other_test.outputs["evaluate"].output.key
 
     write_rows("test.csv", rows(60))
     write_rows("train.csv", rows(64))
-    assert set(_states(run_pipeline(corpus=corpus)).values()) == {"Completed"}
+    other_train = _states(run_pipeline(corpus=corpus))
+    assert [kind for kind, state in other_train.items() if state == "Cached"] == ["encoder"]
     write_rows("train.csv", rows(60))
     back = run_pipeline(corpus=corpus)
     assert set(_states(back).values()) == {"Cached"}
@@ -80,7 +88,13 @@ def test_a_forced_stage_runs_and_so_does_what_follows(
     finished_run: RunSummary, run_pipeline: Run, workplace: Path
 ) -> None:
     forced = run_pipeline(rerun=["finetune"])
-    assert _states(forced) == {"download": "Cached", "pack": "Cached", "finetune": "Completed", "evaluate": "Completed"}
+    assert _states(forced) == {
+        "corpus": "Cached",
+        "encoder": "Cached",
+        "pack": "Cached",
+        "finetune": "Completed",
+        "evaluate": "Completed",
+    }
     assert forced.metrics == finished_run.metrics
     assert forced.mlflow_run_id != finished_run.mlflow_run_id
     assert {run.info.status for run in _runs(workplace)} == {"FINISHED"}
@@ -93,7 +107,7 @@ def test_a_forced_stage_runs_and_so_does_what_follows(
 def test_an_altered_file_is_made_again_and_equal_bytes_stay(
     finished_run: RunSummary, run_pipeline: Run, stage: Any, file: str, redone: list[str]
 ) -> None:
-    path = finished_run.stages[stage].output.folder / file
+    path = finished_run.outputs[stage].output.folder / file
     good = path.read_bytes()
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     states = _states(run_pipeline())
@@ -103,7 +117,7 @@ def test_an_altered_file_is_made_again_and_equal_bytes_stay(
 
 def test_until_stops_early(run_pipeline: Run, workplace: Path) -> None:
     summary = run_pipeline(until="pack")
-    assert list(summary.stages) == ["download", "pack"]
+    assert list(summary.outputs) == ["corpus", "encoder", "pack"]
     assert summary.mlflow_run_id is None
     assert _runs(workplace) == []
 

@@ -23,10 +23,10 @@ def test_stages_run_alone_in_order_and_name_what_is_missing(
     stages.pack_stage(config)
     stages.finetune_stage(config)
     summary = stages.evaluate_stage(config)
-    assert summary.stages["evaluate"].state_name == "Completed"
+    assert summary.outputs["evaluate"].state_name == "Completed"
     assert 0 <= summary.metrics["test/accuracy"] <= 1
-    assert stages.evaluate_stage(config).stages["evaluate"].state_name == "Cached"
-    assert stages.evaluate_stage(config, rerun=True).stages["evaluate"].state_name == "Completed"
+    assert stages.evaluate_stage(config).outputs["evaluate"].state_name == "Cached"
+    assert stages.evaluate_stage(config, rerun=True).outputs["evaluate"].state_name == "Completed"
     for key in ("custom-pack-end", "custom-pack-run", "custom-evaluate-run"):
         assert requests.get(f"{prefect_server}/artifacts/{key}/latest", timeout=30).ok
 

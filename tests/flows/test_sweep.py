@@ -25,6 +25,7 @@ from prefect.client.schemas.filters import (
 )
 
 from flows.pipeline import RunSummary
+from nli_core.config import OUTPUT_KINDS
 from tasks.settings import Settings
 
 RATES = {"finetune.learning_rate": [1e-6, 3e-3]}
@@ -52,7 +53,7 @@ def test_a_sweep_tries_each_value_and_names_the_best(
     devs = [trial["dev"] for trial in told["trials"]]
     assert devs == sorted(devs, reverse=True)
     store = Settings.from_environment().store
-    assert [len(store.outputs(stage)) for stage in ("download", "pack", "finetune", "evaluate")] == [1, 1, 2, 2]
+    assert [len(store.outputs(kind)) for kind in OUTPUT_KINDS] == [1, 1, 1, 2, 2]
 
 
 @pytest.mark.slow
@@ -74,8 +75,8 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
     assert min(best) > max(rest)
 
     store = Settings.from_environment().store
-    counts = {stage: len(store.outputs(stage)) for stage in ("download", "pack", "finetune", "evaluate")}
-    assert counts == {"download": 1, "pack": 1, "finetune": 4, "evaluate": 4}
+    counts = {kind: len(store.outputs(kind)) for kind in OUTPUT_KINDS}
+    assert counts == {"corpus": 1, "encoder": 1, "pack": 1, "finetune": 4, "evaluate": 4}
 
     parent = client.get_run(told["mlflow_run_id"])
     assert (parent.info.run_name, parent.info.status) == ("sample sweep of learning_rate", "FINISHED")

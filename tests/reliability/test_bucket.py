@@ -56,7 +56,7 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 def _states(summary: RunSummary) -> list[str]:
-    return [stage.state_name for stage in summary.stages.values()]
+    return [stage.state_name for stage in summary.outputs.values()]
 
 
 def test_what_one_machine_finished_another_one_pulls(
@@ -79,7 +79,7 @@ def test_what_one_machine_finished_another_one_pulls(
     assert [line.split()[1] for line in explained.splitlines()[1:5]] == ["pulled"] * 4
     assert not list(store.glob("*/*"))
     pulled = json.loads(nli_here("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
-    assert [stage["state"] for stage in pulled["stages"].values()] == ["Pulled"] * 4
+    assert [stage["state"] for stage in pulled["outputs"].values()] == ["Pulled"] * 5
     assert pulled["metrics"] == finished_run.metrics
     assert Store(store).damages() == Store(store).leftovers() == []
     assert run_pipeline().metrics == finished_run.metrics
@@ -120,7 +120,7 @@ def test_a_run_without_its_bucket_completes_and_is_pushed_later(
     assert _states(run_pipeline()) == ["Cached"] * 4
     assert len(list(bucket.entries("outputs"))) == 4
     machine("third")
-    assert _states(run_pipeline()) == ["Pulled"] * 4
+    assert _states(run_pipeline()) == ["Pulled"] * 5
 
 
 def test_a_damaged_output_is_pulled_again(
@@ -137,13 +137,13 @@ def test_a_damaged_bucket_is_mended_by_the_next_run(
     finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], nli_here: Nli, bucket: Bucket, machine: Machine
 ) -> None:
     nli_here("store", "push")
-    shards = finished_run.stages["pack"].output.manifest.files
+    shards = finished_run.outputs["pack"].output.manifest.files
     digest = next(record.sha256 for name, record in shards.items() if name.startswith("train-"))
     bucket.write(f"blobs/{digest}", b"altered")
     machine("second")
     assert _states(run_pipeline()) == ["Pulled", "Completed", "Pulled", "Pulled"]
     machine("third")
-    assert _states(run_pipeline()) == ["Pulled"] * 4
+    assert _states(run_pipeline()) == ["Pulled"] * 5
 
 
 def test_the_loser_of_a_race_takes_the_winners_model(
@@ -151,7 +151,7 @@ def test_the_loser_of_a_race_takes_the_winners_model(
 ) -> None:
     """The winner is another machine, whose arithmetic differs, and which was first between our look and our push."""
     nli_here("store", "push")
-    first = finished_run.stages["finetune"].output
+    first = finished_run.outputs["finetune"].output
     name = f"outputs/finetune/{first.key}.json"
     curves = (first.folder / "history.jsonl").read_bytes().splitlines(keepends=True)[0]
     record = FileRecord(size=len(curves), sha256=hashlib.sha256(curves).hexdigest())
@@ -167,9 +167,9 @@ def test_the_loser_of_a_race_takes_the_winners_model(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tasks.runtime.mirror.CheckpointMirror.__exit__", win)
         summary = run_pipeline(until="finetune")
-    assert summary.stages["finetune"].state_name == "Completed"
-    assert (summary.stages["finetune"].output.folder / "history.jsonl").read_bytes() == curves
-    assert summary.stages["finetune"].output.manifest == other
+    assert summary.outputs["finetune"].state_name == "Completed"
+    assert (summary.outputs["finetune"].output.folder / "history.jsonl").read_bytes() == curves
+    assert summary.outputs["finetune"].output.manifest == other
     assert Store(store).damages() == Store(store).leftovers() == []
 
 
@@ -210,13 +210,13 @@ def test_corpora_and_predictions_may_be_in_a_bucket(
     assert done.returncode == 0, done.stderr
     (manifest,) = (
         text
-        for path in (workplace / "store" / "download").glob("*/manifest.json")
+        for path in (workplace / "store" / "corpus").glob("*/manifest.json")
         if bucket.address in (text := path.read_text())
     )
     entry = bucket.entry("data/rows.csv")
     assert entry is not None
     assert json.loads(manifest)["ingredients"]["corpus"]["train"][2] == f"etag {entry.etag}, {entry.size} bytes"
-    assert json.loads(manifest)["facts"]["corpus"]["files"]["train"] == fields["corpus.train"]
+    assert json.loads(manifest)["facts"]["files"]["train"] == fields["corpus.train"]
     bucket.write("data/rows.csv", f"text,label\n{rows}a girl is gone,gone\n".encode())
     changed = nli_here(*command)
     assert f"{fields['corpus.train']}, line 82: the label 'gone'" in changed.stderr.splitlines()[-1]
@@ -261,7 +261,7 @@ def test_a_machine_that_dies_is_replaced_by_another(
     with monkeypatch.context() as alone:
         machine("undisturbed")
         alone.delenv(REMOTE)
-        expected = run_pipeline(finetune=fields).stages["finetune"].output.folder
+        expected = run_pipeline(finetune=fields).outputs["finetune"].output.folder
 
     store = machine("spot")
     command = [str(Path(sys.executable).with_name("nli")), "run", "sample", *tiny_settings]

@@ -180,7 +180,7 @@ def test_two_nodes_train_one_model_as_two_processes_of_one_machine_do(
 def test_a_table_is_predicted_on_all_nodes_to_the_same_bytes_though_one_dies(
     cluster: Cluster, nli: Nli, finished_run: RunSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, model = tmp_path / "pairs.parquet", finished_run.stages["finetune"].output.folder / MODEL
+    source, model = tmp_path / "pairs.parquet", finished_run.outputs["finetune"].output.folder / MODEL
     rows = 400_000
     texts = [f"a person number {number} is outdoors" for number in range(rows)]
     pl.DataFrame({"premise": texts, "hypothesis": texts[::-1]}).write_parquet(source)

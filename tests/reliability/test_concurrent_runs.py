@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from nli_core.config import STAGES
+from nli_core.config import OUTPUT_KINDS
 
 pytestmark = pytest.mark.faults("faults injected")
 
@@ -27,7 +27,7 @@ def _states(arguments: list[list[str]], address: str) -> list[dict[str, str]]:
         told, complaints = running.communicate(timeout=240)
         assert running.returncode == 0, complaints
         summary = json.loads(told.splitlines()[-1])
-        found.append({stage: result["state"] for stage, result in summary["stages"].items()})
+        found.append({stage: result["state"] for stage, result in summary["outputs"].items()})
     return found
 
 
@@ -36,8 +36,8 @@ def test_two_runs_of_one_recipe_do_the_work_once(
     prefect_server: str, workplace: Path, tiny_settings: list[str]
 ) -> None:
     found = _states([tiny_settings, tiny_settings], prefect_server)
-    for stage in STAGES:
-        assert sorted(states[stage] for states in found) == ["Cached", "Completed"]
+    for kind in OUTPUT_KINDS:
+        assert sorted(states[kind] for states in found) == ["Cached", "Completed"]
     client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("nli")
     assert experiment is not None
@@ -50,7 +50,8 @@ def test_runs_that_overlap_share_what_they_can(prefect_server: str, workplace: P
     other = [*tiny_settings, "--set", "finetune.learning_rate=0.01"]
     found = _states([tiny_settings, other], prefect_server)
     for stage, expected in {
-        "download": ["Cached", "Completed"],
+        "corpus": ["Cached", "Completed"],
+        "encoder": ["Cached", "Completed"],
         "pack": ["Cached", "Completed"],
         "finetune": ["Completed", "Completed"],
         "evaluate": ["Completed", "Completed"],

@@ -23,7 +23,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
 from flows.pipeline import RunSummary
-from nli_core.config import STAGES
 from nli_core.store.manifest import Output
 from nli_core.store.store import Store
 
@@ -34,8 +33,9 @@ pytestmark = pytest.mark.faults("runs compared with an undisturbed one")
 Aim = tuple[float, float] | tuple[str, ...]
 AIMS: tuple[Aim, ...] = (
     (0.5, 3.0),
-    ("download/*.partial/scratch", "download/*/manifest.json"),
-    ("download/*/manifest.json",),
+    ("corpus/*.partial/scratch", "corpus/*/manifest.json"),
+    ("encoder/*.partial/scratch", "encoder/*/manifest.json"),
+    ("encoder/*/manifest.json",),
     ("pack/*.partial/train-*.arrow", "pack/*/manifest.json"),
     ("pack/*.partial/.manifest.json.*", "pack/*/manifest.json"),
     ("finetune/*.partial/checkpoints/*.partial",),
@@ -104,7 +104,7 @@ def _digests(output: Output) -> dict[str, str]:
 
 def _files(store: Store) -> dict[str, dict[str, str]]:
     """Digests of all files of all outputs."""
-    found = {output.key: output for stage in STAGES for output in store.outputs(stage)}
+    found = {output.key: output for output in store.outputs()}
     assert all(output.damage() is None for output in found.values())
     return {key: _digests(output) for key, output in found.items()}
 
@@ -164,7 +164,7 @@ def test_a_run_killed_anywhere_comes_to_the_same(
     assert survived > 0.8 * len(aims) - 1  # an attempt may be over before it is seen
 
     assert found["metrics"] == expected.metrics
-    undisturbed = {result.output.key: result.output for result in expected.stages.values()}
+    undisturbed = {result.output.key: result.output for result in expected.outputs.values()}
     assert _files(Store(killed.store)) == {key: _digests(output) for key, output in undisturbed.items()}
     assert not [path for place in ("*/*.partial", "*/*.discarded", "runs/*") for path in killed.store.glob(place)]
 

@@ -58,7 +58,7 @@ def test_a_clock_that_jumps_changes_no_result(
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: now() + next(jumps))
         jumpy = run_pipeline(rerun=["finetune"])
-    assert {result.state_name for result in jumpy.stages.values()} == {"Completed"}
+    assert {result.state_name for result in jumpy.outputs.values()} == {"Completed"}
     assert jumpy.metrics == finished_run.metrics
     client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
     series = [
@@ -73,7 +73,7 @@ def test_a_copied_store_holds_the_same_outputs(
 ) -> None:
     shutil.copytree(finished_workplace / "store", workplace / "store")
     summary = run_pipeline()
-    assert {result.state_name for result in summary.stages.values()} == {"Cached"}
+    assert {result.state_name for result in summary.outputs.values()} == {"Cached"}
     run = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}").get_run(str(summary.mlflow_run_id))
     assert (run.info.status, run.data.metrics["test/accuracy"]) == ("FINISHED", summary.metrics["test/accuracy"])
 

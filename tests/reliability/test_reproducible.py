@@ -17,7 +17,7 @@ def _files(summary: RunSummary) -> dict[str, bytes]:
     """What the stages left, but for what says when, where and how fast."""
     return {
         f"{stage}/{path.relative_to(result.output.folder)}": path.read_bytes()
-        for stage, result in summary.stages.items()
+        for stage, result in summary.outputs.items()
         for path in sorted(result.output.folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST_NAME and CHECKPOINTS not in path.parts
     }
@@ -32,9 +32,9 @@ def test_workers_store_and_checkpoints_change_no_byte(
     monkeypatch.setenv("NLI_STORE", str(workplace / "another" / "store"))
     flow = pipeline.with_options(task_runner=ThreadPoolTaskRunner(max_workers=1 + (os.cpu_count() or 1)))
     one, two = finished_run, flow(tiny_config(finetune={"checkpoint_every": 7}), recipe="tiny")
-    assert {result.state_name for result in two.stages.values()} == {"Completed"}
-    assert {stage: result.output.key for stage, result in one.stages.items()} == {
-        stage: result.output.key for stage, result in two.stages.items()
+    assert {result.state_name for result in two.outputs.values()} == {"Completed"}
+    assert {stage: result.output.key for stage, result in one.outputs.items()} == {
+        stage: result.output.key for stage, result in two.outputs.items()
     }
     assert _files(one) == _files(two)
     assert len([name for name in _files(one) if name.endswith(".arrow")]) > 4

@@ -48,7 +48,7 @@ def test_a_server_away_at_the_start_is_one_line(
     assert done.stderr.splitlines()[-1].startswith(f"nli: {named}")
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr
-    assert not list((workplace / "store").glob("download/*"))
+    assert not list((workplace / "store").glob("corpus/*"))
 
 
 def _line_with(running: "subprocess.Popen[str]", words: str) -> str:

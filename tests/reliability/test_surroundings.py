@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.local.servers import prefect_server as local_server
 from nli_core.errors import UserError
 from nli_core.locks import FileLock
-from nli_core.store.store import Store, stage_key
+from nli_core.store.store import Store, output_key
 from tasks.operations.preflight import check_prefect, check_tracking
 from tasks.runtime.liveness import register_run, register_use
 from tasks.settings import Settings
@@ -158,7 +158,7 @@ def test_a_store_of_somebody_else_is_one_line(
 def test_a_part_of_the_store_of_somebody_else_is_named(
     tmp_path: Path, without_rights: WithoutRights, part: str
 ) -> None:
-    path = tmp_path / part.replace("KEY", stage_key("pack", {}))
+    path = tmp_path / part.replace("KEY", output_key("pack", {}))
     path.parent.mkdir(parents=True)
     path.mkdir() if part.endswith("/") else path.touch()
     path.chmod(0o555)
@@ -307,10 +307,10 @@ def test_a_file_in_place_of_a_folder_of_the_store_is_named(
     nli_here: Nli, tiny_settings: list[str], workplace: Path
 ) -> None:
     (workplace / "store").mkdir()
-    (workplace / "store" / "download").touch()
+    (workplace / "store" / "corpus").touch()
     done = nli_here("run", "sample", *tiny_settings, "--until", "download")
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("nli: ")]
-    assert (done.returncode, line.startswith(f"nli: {workplace}/store/download")) == (2, True), done.stderr
+    assert (done.returncode, line.startswith(f"nli: {workplace}/store/corpus")) == (2, True), done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -412,11 +412,11 @@ def test_pruning_keeps_what_a_live_run_reads(
 ) -> None:
     nli_here("run", "sample", *tiny_settings, "--until", "pack")
     settings = Settings.from_environment()
-    (download,) = settings.store.outputs("download")
+    (corpus,) = settings.store.outputs("corpus")
     with register_run(settings, "0a3b1c5e-0000-4000-8000-000000000000", lambda *_: None):
-        register_use(settings, "0a3b1c5e-0000-4000-8000-000000000000", [download.key])
+        register_use(settings, "0a3b1c5e-0000-4000-8000-000000000000", [corpus.key])
         told = nli_here("store", "prune", "--all", "--delete").stdout
-        assert download.key not in told
-        assert (settings.store.outputs("download"), settings.store.outputs("pack")) == ([download], [])
-    assert download.key in nli_here("store", "prune", "--all", "--delete").stdout
-    assert settings.store.outputs("download") == []
+        assert corpus.key not in told
+        assert (settings.store.outputs("corpus"), settings.store.outputs("pack")) == ([corpus], [])
+    assert corpus.key in nli_here("store", "prune", "--all", "--delete").stdout
+    assert settings.store.outputs() == []

@@ -6,7 +6,6 @@ An unusable row stops the work with its file and line. If the layout or the conf
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from nli_core.data.corpus.labels import count_labels
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.locate import Source, position_of
 from nli_core.data.corpus.reading import read_parts
@@ -57,20 +57,6 @@ class CleanTable:
                     contents.update(memoryview(data)[ends[0] : ends[-1]])
         digests = [digest.hexdigest() for pair in columns.values() for digest in pair]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def count_labels(source: Source, layout: CorpusLayout) -> dict[str, int]:
-    """Count the values in the label column of a table, sorted: by number where all are numbers.
-
-    Raises:
-        UserError: the table cannot be read, or lacks a column that the layout names.
-    """
-    counts: Counter[str] = Counter()
-    for part in read_parts(source, layout.table):
-        for value, count in part[layout.label].cast(pl.String).drop_nulls().value_counts().iter_rows():
-            counts[value] += count
-    numbers = all(value.isdecimal() for value in counts)
-    return dict(sorted(counts.items(), key=lambda item: (int(item[0]) if numbers else 0, item[0])))
 
 
 @dataclass(frozen=True)
@@ -133,13 +119,18 @@ def clean_tables(
     return {
         split: _clean(
             layout,
-            Source(corpus / layout.files[split], names.get(split, layout.files[split])),
+            table_of(layout, corpus, split, names),
             out / f"{split}.arrow",
             empty_text,
         )
         for split in SPLITS
         if split in layout.files
     }
+
+
+def table_of(layout: CorpusLayout, corpus: Path, split: Split, names: Mapping[Split, str]) -> Source:
+    """Return the file of a split, and what errors call it."""
+    return Source(corpus / layout.files[split], names.get(split, layout.files[split]))
 
 
 def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) -> CleanTable:

@@ -1,12 +1,12 @@
-"""How to read the files of a corpus: download writes it, pack follows it.
+"""How to read the files of a corpus, which pack follows.
 
-So pack knows no corpus by name: a corpus is a folder of tables with a `layout.json` beside them.
+So pack knows no corpus by name: a corpus is a folder of tables, and a layout.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,7 +16,7 @@ TableFormat = Literal["csv", "tsv", "raw_tsv", "jsonl", "parquet"]
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
-LAYOUT_NAME = "layout.json"
+MOST_LABELS = 65_536  # whose numbers fit into 16 bits
 _FORMATS: Mapping[str, TableFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -56,8 +56,8 @@ class CorpusLayout(BaseModel):
 
     `raw_tsv` is tab-separated without any quoting, as SNLI is; in `tsv` quotes may enclose a field. `columns` names
     those of files without a header line. A premise in several columns is their texts, joined by spaces.
-    `label_values` are the labels as the files write them, if not by their names. `named_by_user` says that columns and
-    labels are fields of the config, which errors then name.
+    Without `labels`, they are those of train, sorted. `label_values` are the labels as the files write them, if not by
+    their names. `named_by_user` says that columns and labels are fields of the config, which errors then name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,11 +93,6 @@ class CorpusLayout(BaseModel):
                 wanted[column] = self.remedy("write the parses")
         return Table(self.format, wanted, self.columns)
 
-    def save(self, folder: Path) -> None:
-        """Write the layout beside the tables."""
-        (folder / LAYOUT_NAME).write_text(self.model_dump_json(indent=1), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> "CorpusLayout":
-        """Read the layout in a corpus' folder."""
-        return cls.model_validate_json((folder / LAYOUT_NAME).read_text(encoding="utf-8"))
+    def identity(self) -> dict[str, Any]:
+        """Return what decides how the tables are read, for the key."""
+        return self.model_dump(mode="json", exclude={"named_by_user"})

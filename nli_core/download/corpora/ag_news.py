@@ -58,11 +58,23 @@ class AgNewsCorpus(Corpus):
     def has_pairs(self) -> bool:
         return False
 
+    @property
+    def layout(self) -> CorpusLayout:
+        return CorpusLayout(
+            format="csv",
+            files={"train": "train.csv", "test": "test.csv"},
+            columns=("class", "title", "description"),
+            premise=("title", "description"),
+            hypothesis=None,
+            label="class",
+            labels=AG_NEWS_LABELS,
+            label_values=("1", "2", "3", "4"),
+            carve={"dev": self.dev_fraction},
+            carve_seed=self.carve_seed,
+        )
+
     def identity(self) -> dict[str, Any]:
-        identity = self.result_fields()
-        for split, (address, sha256) in self._files().items():
-            identity[f"{split}_sha256"] = sha256 or contents_of(address, split)
-        return identity
+        return {split: sha256 or contents_of(address, split) for split, (address, sha256) in self._files().items()}
 
     def sources(self) -> Iterator[Source]:
         yield Source("AG News, train", f"{self._folder()}/{self.train}", "corpus.source")
@@ -73,20 +85,8 @@ class AgNewsCorpus(Corpus):
         verified, files = True, self._files()
         for split, (address, sha256) in files.items():
             fetched = fetcher.fetch(address, digest=sha256, remedy=_REMEDY)
-            shutil.copyfile(fetched, out / f"{split}.csv")
+            shutil.copyfile(fetched, out / self.layout.files[split])
             verified = verified and file_sha256(fetched) == (sha256 or AG_NEWS_SHA256[split])
-        CorpusLayout(
-            format="csv",
-            files={split: f"{split}.csv" for split in files},
-            columns=("class", "title", "description"),
-            premise=("title", "description"),
-            hypothesis=None,
-            label="class",
-            labels=AG_NEWS_LABELS,
-            label_values=("1", "2", "3", "4"),
-            carve={"dev": self.dev_fraction},
-            carve_seed=self.carve_seed,
-        ).save(out)
         names = {split: without_password(address) for split, (address, _) in files.items()}
         return Origin(source=without_password(self._folder()), sha256=None, verified=verified, files=names)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nli_core.config.base import Section
-from nli_core.data.corpus.layout import Split
+from nli_core.data.corpus.layout import CorpusLayout, Split
 from nli_core.download.origin import Origin
 from nli_core.download.source import Source
 from nli_core.errors import UserError
@@ -34,9 +34,18 @@ class Corpus(Section, ABC):
         """The paths of the user's own files, by split."""
         return {}
 
+    @property
+    @abstractmethod
+    def layout(self) -> CorpusLayout:
+        """How pack is to read the files that `download` leaves.
+
+        Raises:
+            UserError: the files have no common format.
+        """
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """Return what decides the corpus' contents, for the key: digests of local files and never their paths.
+        """Return what decides the corpus' files, for the key: digests of local files and never their paths.
 
         Raises:
             UserError: a local file is missing.
@@ -48,7 +57,7 @@ class Corpus(Section, ABC):
 
     @abstractmethod
     def download(self, out: Path, fetcher: "Fetcher") -> Origin:
-        """Leave the tables and their `layout.json` in the folder `out`.
+        """Leave the tables that the layout names in the folder `out`.
 
         Raises:
             UserError: a file cannot be fetched or has another digest.

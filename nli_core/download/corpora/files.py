@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from nli_core.config.base import NOT_IN_KEY, Fraction, Int, Names
-from nli_core.data.corpus.layout import CorpusLayout, Split, TableFormat, format_of
+from nli_core.data.corpus.layout import MOST_LABELS, CorpusLayout, Split, format_of
 from nli_core.data.corpus.locate import DELIMITERS
 from nli_core.data.corpus.locate import Source as TableSource
 from nli_core.download.archives import gunzip
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from nli_core.download.fetch import Fetcher
 
 _PACKED = ".gz"
-_MOST_LABELS = 65_536
 
 
 class FileCorpus(Corpus):
@@ -52,7 +51,7 @@ class FileCorpus(Corpus):
     labels: Names | None = Field(
         None,
         min_length=2,
-        max_length=_MOST_LABELS,
+        max_length=MOST_LABELS,
         description="the label names as the files write them, in order of class number; null: those of train, sorted",
     )
     drop_labels: Names = Field((), description="values in the label column whose rows are dropped and counted")
@@ -91,8 +90,31 @@ class FileCorpus(Corpus):
         given: dict[Split, str | None] = {"train": self.train, "dev": self.dev, "test": self.test}
         return {split: path for split, path in given.items() if path is not None}
 
+    @property
+    def layout(self) -> CorpusLayout:
+        files = {split: format_of(Path(address)) for split, address in self.user_files.items()}
+        if len(formats := set(files.values())) > 1:
+            raise UserError(f"corpus: the files of one corpus must have one format, not {', '.join(sorted(formats))}")
+        format_ = formats.pop()
+        if self.columns is not None and format_ not in DELIMITERS:
+            raise UserError(f"corpus.columns: {format_} files name their columns themselves; leave it out")
+        fractions: dict[Split, float] = {"dev": self.dev_fraction, "test": self.test_fraction}
+        return CorpusLayout(
+            format=format_,
+            files={split: f"{split}.{format_}" for split in files},
+            columns=self.columns,
+            premise=self.premise,
+            hypothesis=self.hypothesis,
+            label=self.label,
+            labels=self.labels or (),
+            drop_labels=self.drop_labels,
+            carve={split: fraction for split, fraction in fractions.items() if split not in files},
+            carve_seed=self.carve_seed,
+            named_by_user=True,
+        )
+
     def identity(self) -> dict[str, Any]:
-        identity = self.result_fields()
+        identity: dict[str, Any] = {}
         for split, address in self.user_files.items():
             contents, path = contents_of(address, split), Path(address)
             identity[split] = [format_of(path), path.suffix == _PACKED, contents]
@@ -102,13 +124,11 @@ class FileCorpus(Corpus):
         yield from (Source(f"file, {split}", path, f"corpus.{split}") for split, path in self.user_files.items())
 
     def download(self, out: Path, fetcher: "Fetcher") -> Origin:
-        from nli_core.data.corpus.cleaning import check_labels  # it imports polars and Arrow
+        from nli_core.data.corpus.cleaning import check_labels  # they import polars and Arrow
+        from nli_core.data.corpus.labels import with_labels
 
+        layout = self.layout
         paths = {split: _here(address, split, fetcher) for split, address in self.user_files.items()}
-        formats = {format_of(path) for path in paths.values()}
-        if len(formats) > 1:
-            raise UserError(f"corpus: the files of one corpus must have one format, not {', '.join(sorted(formats))}")
-        layout = self._layout(formats.pop(), tuple(paths))
         given: dict[Split, TableSource] = {}
         for split, path in paths.items():
             given[split] = TableSource(path, self.user_files[split])
@@ -116,50 +136,17 @@ class FileCorpus(Corpus):
                 unpacked = out / layout.files[split]
                 gunzip(path, unpacked, name=str(path), remedy="compress it again")
                 given[split] = TableSource(unpacked, self.user_files[split])
-        layout = self._with_labels(given["train"], layout)
+        layout = with_labels(layout, given["train"])
         for table in given.values():  # before anything is copied
             check_labels(table, layout)
         for split, table in given.items():
             if table.path != out / layout.files[split]:
                 shutil.copyfile(table.path, out / layout.files[split])
-        layout.save(out)
         names = {split: str(user_path(address)) for split, address in self.user_files.items()}
         source = str(paths["train"].resolve())
         if is_bucket(self.train):
             source, names = self.train, self.user_files
         return Origin(source=source, sha256=None, verified=False, files=names)
-
-    def _layout(self, format_: TableFormat, splits: tuple[Split, ...]) -> CorpusLayout:
-        fractions: dict[Split, float] = {"dev": self.dev_fraction, "test": self.test_fraction}
-        if self.columns is not None and format_ not in DELIMITERS:
-            raise UserError(f"corpus.columns: {format_} files name their columns themselves; leave it out")
-        return CorpusLayout(
-            format=format_,
-            files={split: f"{split}.{format_}" for split in splits},
-            columns=self.columns,
-            premise=self.premise,
-            hypothesis=self.hypothesis,
-            label=self.label,
-            labels=self.labels or (),
-            drop_labels=self.drop_labels,
-            carve={split: fraction for split, fraction in fractions.items() if split not in splits},
-            carve_seed=self.carve_seed,
-            named_by_user=True,
-        )
-
-    def _with_labels(self, train: TableSource, layout: CorpusLayout) -> CorpusLayout:
-        """Return the layout with the labels of the config, or else those of train."""
-        from nli_core.data.corpus.cleaning import count_labels
-
-        if self.labels:
-            return layout
-        labels = tuple(label for label in count_labels(train, layout) if label not in self.drop_labels)
-        if not 2 <= len(labels) <= _MOST_LABELS:
-            found = f"{len(labels):,} different values" if labels else "no value"
-            raise UserError(
-                f"{train.name}: the column {self.label!r} has {found}; set corpus.label to a column with labels"
-            )
-        return layout.model_copy(update={"labels": labels})
 
 
 def _here(address: str, split: Split, fetcher: "Fetcher") -> Path:

@@ -36,6 +36,17 @@ class SampleCorpus(Corpus):
     def has_pairs(self) -> bool:
         return True
 
+    @property
+    def layout(self) -> CorpusLayout:
+        return CorpusLayout(
+            format="jsonl",
+            files={split: f"{split}.jsonl" for split in SPLITS},
+            premise=("premise",),
+            hypothesis="hypothesis",
+            label="label",
+            labels=sample_grammar.LABELS,
+        )
+
     def identity(self) -> dict[str, Any]:
         return self.result_fields()
 
@@ -43,18 +54,11 @@ class SampleCorpus(Corpus):
         yield from ()
 
     def download(self, out: Path, fetcher: "Fetcher") -> Origin:
-        for split, pairs in sample_grammar.generate(self.pairs, self.seed).items():
+        generated = sample_grammar.generate(self.pairs, self.seed)
+        for split, file in self.layout.files.items():
             lines = [
                 json.dumps({"premise": pair.premise, "hypothesis": pair.hypothesis, "label": pair.label})
-                for pair in pairs
+                for pair in generated[split]
             ]
-            (out / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        CorpusLayout(
-            format="jsonl",
-            files={split: f"{split}.jsonl" for split in SPLITS},
-            premise=("premise",),
-            hypothesis="hypothesis",
-            label="label",
-            labels=sample_grammar.LABELS,
-        ).save(out)
+            (out / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
         return Origin(source="generated", sha256=None, verified=True)

@@ -51,6 +51,10 @@ class SnliCorpus(Corpus):
     def has_pairs(self) -> bool:
         return True
 
+    @property
+    def layout(self) -> CorpusLayout:
+        return SNLI_LAYOUT
+
     def identity(self) -> dict[str, Any]:
         identity = {**self.result_fields(), "sha256": self._expected_sha256()}
         if identity["sha256"] is None and self.source is not None:
@@ -64,7 +68,6 @@ class SnliCorpus(Corpus):
         address, sha256 = self.source or SNLI_ADDRESS, self._expected_sha256()
         archive = fetcher.fetch(address, digest=sha256, remedy=_REMEDY)
         archives.extract(archive, SNLI_LAYOUT.files.values(), out, remedy=_REMEDY)
-        SNLI_LAYOUT.save(out)
         digest = file_sha256(archive)
         return Origin(source=without_password(address), sha256=digest, verified=sha256 is not None)
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from flows.pipeline import RunSummary
+from nli_core.config import OUTPUT_KINDS
 
 Nli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -40,21 +41,21 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
         "flow_run_id",
         "mlflow_run_id",
         "tracking_uri",
-        "stages",
+        "outputs",
         "metrics",
         "promotion",
     }
     assert (summary["recipe"], summary["status"]) == ("sample", "Completed")
-    for stage in ("download", "pack", "finetune", "evaluate"):
-        told = summary["stages"][stage]
+    for kind in OUTPUT_KINDS:
+        told = summary["outputs"][kind]
         assert told.keys() == {"key", "state", "seconds", "path"}
         assert told["state"] == "Completed"
-        assert Path(told["path"]) == workplace / "store" / stage / told["key"]
+        assert Path(told["path"]) == workplace / "store" / kind / told["key"]
     assert {"dev/accuracy", "test/accuracy", "test/accuracy_low", "test/f1/neutral"} <= summary["metrics"].keys()
 
     explained = nli_here("run", "sample", *tiny_settings, "--explain")
     assert re.findall(r"^(\w+) +(cached|runs)", explained.stdout, re.MULTILINE) == [
-        (stage, "cached") for stage in ("download", "pack", "finetune", "evaluate")
+        (kind, "cached") for kind in OUTPUT_KINDS
     ]
     changed = nli_here("run", "sample", *tiny_settings, "--set", "finetune.learning_rate=0.5", "--explain")
     assert "finetune.learning_rate: 0.001 → 0.5" in changed.stdout
@@ -70,11 +71,11 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
     assert "make ui" in again.stdout
 
     listed = nli_here("store", "ls").stdout
-    assert all(told["key"][:12] in listed for told in summary["stages"].values())
-    assert "4 outputs, all as their manifests say" in nli_here("store", "verify").stdout
+    assert all(told["key"][:12] in listed for told in summary["outputs"].values())
+    assert "5 outputs, all as their manifests say" in nli_here("store", "verify").stdout
     assert "nothing to prune" in nli_here("store", "prune").stdout
 
-    shard = next(Path(summary["stages"]["pack"]["path"]).glob("*.arrow"))
+    shard = next(Path(summary["outputs"]["pack"]["path"]).glob("*.arrow"))
     shard.write_bytes(shard.read_bytes()[:-1])
     damaged = nli_here("store", "verify")
     assert damaged.returncode == 2
@@ -96,7 +97,7 @@ def test_a_temporary_server_lives_as_long_as_the_command(prefect_home: Path, kil
     command = [str(Path(sys.executable).with_name("nli")), "run", "sample", "--until", "download"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
-        assert "download: Completed" in run.stderr.readline()
+        assert "corpus: Completed" in run.stderr.readline()
         if killed:
             run.kill()
         run.stderr.read()
@@ -130,7 +131,7 @@ def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
     assert again.returncode == 0, again.stderr
     assert "Same code, versions and hardware as then." in again.stderr
     repeated = json.loads(again.stdout.splitlines()[-1])
-    assert {stage["state"] for stage in repeated["stages"].values()} == {"Cached"}
+    assert {stage["state"] for stage in repeated["outputs"].values()} == {"Cached"}
 
     monkeypatch.setenv("NLI_STORE", str(workplace / "elsewhere" / "store"))
     (repeat,) = workplace.rglob("repeat.json")
@@ -138,7 +139,7 @@ def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
     elsewhere = nli_here("run", "--from-mlflow", run_id, "--json")
     assert re.search(r"^polars +0\.", elsewhere.stderr, re.MULTILINE)
     found = json.loads(elsewhere.stdout.splitlines()[-1])
-    assert {stage["state"] for stage in found["stages"].values()} == {"Completed"}
+    assert {stage["state"] for stage in found["outputs"].values()} == {"Completed"}
     assert found["metrics"] == finished_run.metrics
 
 

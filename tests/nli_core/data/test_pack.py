@@ -20,6 +20,8 @@ from nli_core.download.corpora.snli import SnliCorpus
 from nli_core.download.fetch import Fetcher
 from nli_core.errors import UserError
 
+LAYOUT = SampleCorpus().layout
+
 
 def _in_turn(jobs: Sequence[ShardJob]) -> list[ShardFacts]:
     return [pack_shard(job) for job in jobs]
@@ -38,9 +40,16 @@ def corpus(tmp_path: Path) -> Path:
     return out
 
 
-def _pack(corpus: Path, encoder: Path, out: Path, run_jobs: Any = _in_turn, **fields: Any) -> dict[str, Any]:
+def _pack(
+    corpus: Path,
+    encoder: Path,
+    out: Path,
+    run_jobs: Any = _in_turn,
+    layout: CorpusLayout = LAYOUT,
+    **fields: Any,
+) -> dict[str, Any]:
     out.mkdir()
-    return pack(corpus, encoder, PackConfig(**{"max_length": 64, **fields}), out=out, run_jobs=run_jobs)
+    return pack(corpus, layout, encoder, PackConfig(**{"max_length": 64, **fields}), out=out, run_jobs=run_jobs)
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -156,7 +165,7 @@ def test_the_real_counts_of_snli(tmp_path: Path, shared_data: Path, tiny_encoder
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     source.download(corpus, Fetcher(tmp_path, tmp_path))
-    facts = _pack(corpus, tiny_encoder, tmp_path / "out", max_length=128)["splits"]
+    facts = _pack(corpus, tiny_encoder, tmp_path / "out", layout=source.layout, max_length=128)["splits"]
     assert {split: known["rows"] for split, known in facts.items()} == {"train": 21_638, "dev": 9_842, "test": 9_824}
     assert {split: known["dropped"] for split, known in facts.items()} == {
         "train": {},
@@ -180,23 +189,23 @@ def test_a_tokenizer_that_does_not_fit_the_encoder_is_refused(tmp_path: Path, co
 
 
 def test_a_class_without_training_examples_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
-    layout = CorpusLayout.load(corpus)
-    layout.model_copy(update={"labels": (*layout.labels, "paradox")}).save(corpus)
+    layout = LAYOUT.model_copy(update={"labels": (*LAYOUT.labels, "paradox")})
     with pytest.raises(UserError, match="no example of the label 'paradox'"):
-        _pack(corpus, tiny_encoder, tmp_path / "out")
+        _pack(corpus, tiny_encoder, tmp_path / "out", layout=layout)
 
 
 def test_a_missing_split_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
-    layout = CorpusLayout.load(corpus)
-    files = {split: name for split, name in layout.files.items() if split != "dev"}
-    layout.model_copy(update={"files": files}).save(corpus)
+    files = {split: name for split, name in LAYOUT.files.items() if split != "dev"}
     with pytest.raises(UserError, match="there is no dev split"):
-        _pack(corpus, tiny_encoder, tmp_path / "out")
+        _pack(corpus, tiny_encoder, tmp_path / "out", layout=LAYOUT.model_copy(update={"files": files}))
 
 
 def test_examples_in_two_splits_are_reported_or_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
-    layout = CorpusLayout.load(corpus)
-    layout.model_copy(update={"files": {**layout.files, "test": layout.files["train"]}}).save(corpus)
-    assert _pack(corpus, tiny_encoder, tmp_path / "one")["examples_in_earlier_split"] == {"dev": 0, "test": 240}
+    layout = LAYOUT.model_copy(update={"files": {**LAYOUT.files, "test": LAYOUT.files["train"]}})
+    facts = _pack(corpus, tiny_encoder, tmp_path / "one", layout=layout)
+    assert facts["examples_in_earlier_split"] == {
+        "dev": 0,
+        "test": 240,
+    }
     with pytest.raises(UserError, match=r"test: 240 of 240 examples are in an earlier split .* pack\.shared_examples"):
-        _pack(corpus, tiny_encoder, tmp_path / "two", shared_examples="error")
+        _pack(corpus, tiny_encoder, tmp_path / "two", layout=layout, shared_examples="error")

@@ -26,7 +26,7 @@ corpus, out = folder / "corpus", folder / "out"
 corpus.mkdir(), out.mkdir()
 config = FileCorpus(train=str(folder / "train.csv"), labels=("no", "yes"))
 config.download(corpus, Fetcher(folder, folder))
-facts = pack(corpus, encoder, PackConfig(max_length=64, rows_per_shard=50_000), out=out,
+facts = pack(corpus, config.layout, encoder, PackConfig(max_length=64, rows_per_shard=50_000), out=out,
              run_jobs=lambda jobs: [pack_shard(job) for job in jobs])
 assert sum(facts["splits"][split]["rows"] for split in ("train", "dev", "test")) == rows
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -14,11 +14,14 @@ from nli_core.download.corpora.registry import CORPORA
 from nli_core.download.encoders.registry import ENCODERS
 from nli_core.fingerprint.code import code_of
 from nli_core.run.config import parse_config
-from nli_core.run.plan import ENTRIES, stage_code
+from nli_core.run.plan import ENTRIES, code_behind
 
-STAGES = set(ENTRIES)
-KINDS = tuple(f"{kind.__module__}:{kind.__name__}" for kind in (*CORPORA, *ENCODERS))
-EVERY_ENTRY = {**ENTRIES, "download": (*ENTRIES["download"], *KINDS)}
+KINDS = set(ENTRIES)
+EVERY_ENTRY = {
+    **ENTRIES,
+    "corpus": (*ENTRIES["corpus"], *(f"{corpus.__module__}:{corpus.__name__}" for corpus in CORPORA)),
+    "encoder": (*ENTRIES["encoder"], *(f"{encoder.__module__}:{encoder.__name__}" for encoder in ENCODERS)),
+}
 Code = Callable[[], dict[str, Any]]
 
 
@@ -30,7 +33,7 @@ def core(tmp_path: Path, project: Path) -> Path:
 
 @pytest.fixture
 def code(core: Path) -> Code:
-    """Digests the copy for every stage; the module is loaded anew, since it remembers what it parsed."""
+    """Digests the copy for every kind of output; the module is loaded anew, since it remembers what it parsed."""
     return lambda: _digest(core)
 
 
@@ -42,7 +45,7 @@ def digests(project: Path) -> dict[str, Any]:
 
 def _digest(core: Path) -> dict[str, Any]:
     module = _load(core)
-    return {stage: module.code_of(*entries) for stage, entries in EVERY_ENTRY.items()}
+    return {kind: module.code_of(*entries) for kind, entries in EVERY_ENTRY.items()}
 
 
 def _load(core: Path) -> Any:
@@ -64,26 +67,26 @@ def _edit(core: Path, file: str, before: str, after: str) -> None:
 
 def _changed(code: Code, before: dict[str, Any]) -> set[str]:
     after = code()
-    return {stage for stage in STAGES if after[stage].digest != before[stage].digest}
+    return {kind for kind in KINDS if after[kind].digest != before[kind].digest}
 
 
 @pytest.mark.parametrize(
-    ("file", "before", "after", "stages"),
+    ("file", "before", "after", "kinds"),
     [
         pytest.param(
-            "download/archives.py", "_MOST_SWELLING = 100", "_MOST_SWELLING = 99", {"download"}, id="constant"
+            "download/archives.py", "_MOST_SWELLING = 100", "_MOST_SWELLING = 99", {"corpus", "encoder"}, id="constant"
         ),
         pytest.param(
             "download/corpora/sample_grammar.py",
             "range(pairs // 3)",
             "range(pairs // 4)",
-            {"download"},
+            {"corpus"},
             id="bound",
         ),
         pytest.param(
-            "data/corpus/layout.py", "carve_seed: int = 0", "carve_seed: int = 1", {"download", "pack"}, id="default"
+            "data/corpus/layout.py", "carve_seed: int = 0", "carve_seed: int = 1", {"corpus", "pack"}, id="default"
         ),
-        pytest.param("data/corpus/layout.py", "    label: str\n", "    label: int\n", {"download", "pack"}, id="field"),
+        pytest.param("data/corpus/layout.py", "    label: str\n", "    label: int\n", {"corpus", "pack"}, id="field"),
         pytest.param("data/examples/compiled_join.py", "range(kept[row])", "range(kept[row] - 1)", {"pack"}, id="loop"),
         pytest.param("data/examples/truncate.py", "budget // 2", "budget // 3", {"pack"}, id="formula-of-pack"),
         pytest.param("training/optimizer.py", "(step + 1)", "(step + 2)", {"finetune"}, id="formula-of-finetune"),
@@ -114,10 +117,10 @@ def _changed(code: Code, before: dict[str, Any]) -> set[str]:
     ],
 )
 def test_code_that_changes_a_result_counts(
-    core: Path, code: Code, digests: dict[str, Any], file: str, before: str, after: str, stages: set[str]
+    core: Path, code: Code, digests: dict[str, Any], file: str, before: str, after: str, kinds: set[str]
 ) -> None:
     _edit(core, file, before, after)
-    assert _changed(code, digests) == stages
+    assert _changed(code, digests) == kinds
 
 
 @pytest.mark.parametrize(
@@ -152,9 +155,9 @@ def test_what_changes_no_result_does_not_count(
 
 def test_a_tokenizer_does_not_count_for_who_reads_shards(core: Path, code: Code, digests: dict[str, Any]) -> None:
     _edit(core, "data/tokenize/word_level.py", r"n't(?!\\w)", r"n't")
-    assert _changed(code, digests) == {"download"}
+    assert _changed(code, digests) == {"encoder"}
     _edit(core, "data/tokenize/tokenizer.py", "parse or self._split", "self._split")
-    assert _changed(code, digests) == {"download", "pack"}
+    assert _changed(code, digests) == {"encoder", "pack"}
 
 
 @pytest.mark.parametrize("module", ["data.examples.ragged", "model.architecture", "training.optimizer"])
@@ -266,7 +269,7 @@ def test_scopes_and_assignments(core: Path, before: str, after: str, counts: boo
 
 
 def test_a_corpus_counts_only_for_runs_that_read_it() -> None:
-    snli = stage_code("download", parse_config({"corpus": {"name": "snli"}})).definitions
+    snli = code_behind("corpus", parse_config({"corpus": {"name": "snli"}})).definitions
     assert "nli_core.download.corpora.snli.SnliCorpus" in snli
     assert not [name for name in snli if "ag_news" in name or "d2l" in name]
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from nli_core.config import STAGES, Stage
+from nli_core.config import OUTPUT_KINDS, OutputKind
 from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL
 from nli_core.run.config import RunConfig, parse_config
-from nli_core.run.plan import Outputs, StagePlan, explain, finished_upstream, key_inputs, stage_code
+from nli_core.run.plan import OutputPlan, Outputs, code_behind, explain, finished_upstream, key_inputs
 from nli_core.store.store import Store
 
-FILES: dict[Stage, tuple[str, ...]] = {
-    "download": (f"{CORPUS}/layout.json", f"{ENCODER}/config.json", f"{ENCODER}/vocab.txt"),
+FILES: dict[OutputKind, tuple[str, ...]] = {
+    "corpus": (f"{CORPUS}/train.jsonl",),
+    "encoder": (f"{ENCODER}/config.json", f"{ENCODER}/vocab.txt"),
     "pack": ("train-0.arrow", "dev-0.arrow", "test-0.arrow"),
     "finetune": (f"{MODEL}/model.safetensors", HISTORY),
     "evaluate": ("metrics.json",),
@@ -36,76 +37,94 @@ def finish(store: Store) -> Callable[[RunConfig], Outputs]:
 
     def run(config: RunConfig) -> Outputs:
         outputs: Outputs = {}
-        for stage in STAGES:
-            made_with = {"definitions": stage_code(stage, config).definitions}
-            with store.claim(stage, key_inputs(stage, config, outputs)) as claim:
-                for name in FILES[stage]:
+        for kind in OUTPUT_KINDS:
+            made_with = {"definitions": code_behind(kind, config).definitions}
+            with store.claim(kind, key_inputs(kind, config, outputs)) as claim:
+                for name in FILES[kind]:
                     (claim.partial / name).parent.mkdir(exist_ok=True)
-                    (claim.partial / name).write_text(f"{stage} {name}")
-                outputs[stage] = claim.complete({}, made_with)
+                    (claim.partial / name).write_text(f"{kind} {name}")
+                outputs[kind] = claim.complete({}, made_with)
         return outputs
 
     return run
 
 
-def _runs(plans: list[StagePlan]) -> dict[str, bool]:
-    return {plan.stage: plan.runs for plan in plans}
+def _runs(plans: list[OutputPlan]) -> dict[str, bool]:
+    return {plan.kind: plan.runs for plan in plans}
 
 
 def test_an_empty_store_lets_everything_run(store: Store) -> None:
     plans = explain(_config(), store)
-    assert plans[0] == StagePlan("download", "runs", "no earlier output")
-    assert [plan.reason for plan in plans[1:]] == [
-        f"{stage} runs before it, and may leave another output" for stage in ("download", "download", "pack")
+    assert plans[:2] == [OutputPlan(kind, "runs", "no earlier output") for kind in ("corpus", "encoder")]
+    assert [plan.reason for plan in plans[2:]] == [
+        f"{kind} runs before it, and may leave another output" for kind in ("corpus", "encoder", "pack")
     ]
 
 
 def test_a_finished_run_is_cached(store: Store, finish: Callable[[RunConfig], Outputs]) -> None:
     outputs = finish(_config())
     assert [(plan.runs, plan.reason) for plan in explain(_config(), store)] == [
-        (False, f"finished {outputs[stage].manifest.created}") for stage in STAGES
+        (False, f"finished {outputs[kind].manifest.created}") for kind in OUTPUT_KINDS
     ]
 
 
 @pytest.mark.parametrize(
-    ("sections", "stage", "reason"),
+    ("sections", "kind", "reason"),
     [
-        ({"corpus": {"name": "sample", "pairs": 300}}, "download", "download.corpus.pairs"),
+        ({"corpus": {"name": "sample", "pairs": 300}}, "corpus", "corpus.pairs: 4500 → 300"),
         ({"pack": {"max_length": 32}}, "pack", "pack.max_length: 128 → 32"),
         ({"finetune": {"seed": 7}}, "finetune", "finetune.seed: 0 → 7"),
         ({"finetune": {"checkpoint_every": 7}}, None, ""),
     ],
 )
 def test_the_first_stage_that_runs_names_the_field(
-    store: Store, finish: Callable[[RunConfig], Outputs], sections: dict[str, Any], stage: Stage | None, reason: str
+    store: Store, finish: Callable[[RunConfig], Outputs], sections: dict[str, Any], kind: OutputKind | None, reason: str
 ) -> None:
     finish(_config())
     plans = explain(_config(**sections), store)
     first = next((plan for plan in plans if plan.runs), None)
-    assert (first and first.stage) == stage
-    assert reason.rpartition(".")[2] in (first.reason if first else "")
+    assert (first and first.kind) == kind
+    assert reason in (first.reason if first else "")
 
 
 def test_a_forced_stage_runs_and_what_follows_may(store: Store, finish: Callable[[RunConfig], Outputs]) -> None:
     finish(_config())
     plans = explain(_config(), store, rerun=["pack"], until="finetune")
-    assert _runs(plans) == {"download": False, "pack": True, "finetune": True}
-    assert plans[1].reason == "--rerun names it, or a stage before it"
+    assert _runs(plans) == {"corpus": False, "encoder": False, "pack": True, "finetune": True}
+    assert plans[2].reason == "--rerun names it, or a stage before it"
 
 
 def test_damage_is_the_reason(store: Store, finish: Callable[[RunConfig], Outputs]) -> None:
     damaged = finish(_config())["finetune"].folder / HISTORY
     damaged.write_text("x")
     plans = explain(_config(), store)
-    assert _runs(plans) == {"download": False, "pack": False, "finetune": True, "evaluate": True}
-    assert str(damaged) in plans[2].reason
+    assert _runs(plans) == {"corpus": False, "encoder": False, "pack": False, "finetune": True, "evaluate": True}
+    assert str(damaged) in plans[3].reason
 
 
 def test_a_stage_alone_needs_what_comes_before_it(store: Store, finish: Callable[[RunConfig], Outputs]) -> None:
     with pytest.raises(UserError, match=r"no output of the stage download .* run download first"):
         finished_upstream("pack", _config(), store)
     outputs = finish(_config())
-    assert finished_upstream("evaluate", _config(), store).keys() == {"download", "pack", "finetune"}
+    assert finished_upstream("evaluate", _config(), store).keys() == {"corpus", "encoder", "pack", "finetune"}
     (outputs["pack"].folder / "dev-0.arrow").write_text("x")
     with pytest.raises(UserError, match="run pack again"):
         finished_upstream("finetune", _config(), store)
+
+
+def test_a_corpus_and_an_encoder_are_downloaded_apart(
+    store: Store, finish: Callable[[RunConfig], Outputs], tmp_path: Path
+) -> None:
+    """How the user's files are read belongs to pack: labels, columns and what is carved."""
+    table = tmp_path / "rows.csv"
+    table.write_text("text,other,label\na,b,yes\nc,d,no\n")
+    own = {"name": "file", "train": str(table), "premise": "text", "hypothesis": None}
+    finish(_config(corpus=own))
+    for change in ({"labels": "no,yes"}, {"premise": "other"}, {"dev_fraction": 0.2}, {"carve_seed": 1}):
+        plans = explain(_config(corpus={**own, **change}), store)
+        assert list(_runs(plans).values()) == [False, False, True, True, True]
+        assert f"layout.{next(iter(change))}".removesuffix("dev_fraction") in plans[2].reason
+    plans = explain(_config(corpus=own, encoder={"name": "transformer"}), store)
+    assert _runs(plans) == {"corpus": False, "encoder": True, "pack": True, "finetune": True, "evaluate": True}
+    table.write_text("text,other,label\na,b,yes\nc,d,no\ne,f,no\n")
+    assert list(_runs(explain(_config(corpus=own), store)).values()) == [True, False, True, True, True]

@@ -8,7 +8,7 @@ import pytest
 
 from nli_core.errors import UserError
 from nli_core.store.manifest import MANIFEST_NAME, Manifest
-from nli_core.store.store import Store, stage_key
+from nli_core.store.store import Store, output_key
 
 INGREDIENTS = {"finetune": {"seed": 1}}
 
@@ -32,8 +32,8 @@ def test_a_finished_output_is_found_by_its_ingredients(tmp_path: Path) -> None:
 
 
 def test_the_key_does_not_depend_on_the_order_of_ingredients() -> None:
-    assert stage_key("pack", {"a": 1, "b": 2}) == stage_key("pack", {"b": 2, "a": 1})
-    assert stage_key("pack", {"a": 1}) != stage_key("finetune", {"a": 1})
+    assert output_key("pack", {"a": 1, "b": 2}) == output_key("pack", {"b": 2, "a": 1})
+    assert output_key("pack", {"a": 1}) != output_key("finetune", {"a": 1})
 
 
 @pytest.mark.parametrize("damage", ["delete", "flip", "truncate", "manifest"])
@@ -186,7 +186,7 @@ def test_a_killed_holder_leaves_no_lock_and_no_output(tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "holding\n"
         store = Store(tmp_path)
-        key = stage_key("pack", {"held": True})
+        key = output_key("pack", {"held": True})
         assert store.in_use("pack", key)
         holder.kill()
     with store.claim("pack", {"held": True}) as claim:

@@ -17,8 +17,9 @@ Finetune = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
     corpus, out = tmp_path_factory.mktemp("corpus"), tmp_path_factory.mktemp("shards")
-    SampleCorpus(pairs=360).download(corpus, Fetcher(corpus, corpus))
-    pack(corpus, tiny_encoder, PackConfig(max_length=64), out=out, run_jobs=lambda jobs: list(map(pack_shard, jobs)))
+    sample, config = SampleCorpus(pairs=360), PackConfig(max_length=64)
+    sample.download(corpus, Fetcher(corpus, corpus))
+    pack(corpus, sample.layout, tiny_encoder, config, out=out, run_jobs=lambda jobs: list(map(pack_shard, jobs)))
     return out
 
 

@@ -126,7 +126,7 @@ def test_ranks_agree_on_real_pairs_at_real_sizes(
     source = SnliCorpus(source=str(shared_data / "snli_1.0_subset.zip"))
     source.download(corpus, Fetcher(corpus, corpus))
     _keep_lines(corpus / "snli_1.0_train.txt", 400)
-    pack(corpus, encoder, PackConfig(), out=shards, run_jobs=lambda jobs: list(map(pack_shard, jobs)))
+    pack(corpus, source.layout, encoder, PackConfig(), out=shards, run_jobs=lambda jobs: list(map(pack_shard, jobs)))
     for devices in (1, ranks):
         config = FinetuneConfig(epochs=1, batch_size=33, precision="fp32", log_every=1, head_dropout=0, devices=devices)
         out = tmp_path / str(devices)

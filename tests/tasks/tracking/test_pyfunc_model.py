@@ -81,7 +81,7 @@ def test_the_served_model_answers_and_says_what_it_cannot_answer(
     logged_model: Path, finished_run: RunSummary, tmp_path: Path
 ) -> None:
     with _served(logged_model, Path(sys.executable), free_port(), tmp_path) as ask:
-        _check_answers(ask, finished_run.stages["finetune"].output.folder / MODEL)
+        _check_answers(ask, finished_run.outputs["finetune"].output.folder / MODEL)
 
 
 @pytest.mark.slow
@@ -95,4 +95,4 @@ def test_it_needs_nothing_but_what_it_says_itself(logged_model: Path, finished_r
     absent = subprocess.run([str(python), "-c", "import nli_core"], cwd=tmp_path, capture_output=True, check=False)
     assert absent.returncode == 1
     with _served(logged_model, python, free_port(), tmp_path) as ask:
-        _check_answers(ask, finished_run.stages["finetune"].output.folder / MODEL)
+        _check_answers(ask, finished_run.outputs["finetune"].output.folder / MODEL)

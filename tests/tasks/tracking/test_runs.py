@@ -35,7 +35,7 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(
     assert run.data.params["finetune.learning_rate"] == "0.001"
     assert run.data.params["corpus.name"] == "sample"
     tags = run.data.tags
-    for stage, result in summary.stages.items():
+    for stage, result in summary.outputs.items():
         assert tags[f"nli.key.{stage}"] == result.output.key
     assert tags["nli.recipe"] == "tiny"
     assert tags["nli.flow_run_id"] == summary.flow_run_id
@@ -68,7 +68,7 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(
 
 
 def test_predictions_agree_with_the_metrics(finished_run: RunSummary) -> None:
-    folder = finished_run.stages["evaluate"].output.folder
+    folder = finished_run.outputs["evaluate"].output.folder
     table = pl.read_parquet(folder / "predictions-test.parquet")
     assert table.columns == [
         "id",

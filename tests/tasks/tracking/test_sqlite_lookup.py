@@ -15,7 +15,7 @@ from tasks.tracking.sqlite_lookup import EVALUATED_TAG, PUBLISHED_TAG, RunLink, 
 
 @pytest.fixture
 def outputs(finished_run: RunSummary) -> tuple[Output, Output]:
-    return finished_run.stages["finetune"].output, finished_run.stages["evaluate"].output
+    return finished_run.outputs["finetune"].output, finished_run.outputs["evaluate"].output
 
 
 def test_a_run_counts_while_it_holds_all(outputs: tuple[Output, Output], workplace: Path) -> None:

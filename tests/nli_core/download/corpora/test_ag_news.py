@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from nli_core.data.corpus.layout import CorpusLayout
 from nli_core.download.corpora.ag_news import AG_NEWS_SHA256, AgNewsCorpus
 from nli_core.download.fetch import Fetcher
 from nli_core.download.origin import Origin
@@ -28,8 +27,9 @@ def test_ag_news_comes_from_a_folder_or_a_server(
 ) -> None:
     for path in news.iterdir():
         (server.folder / path.name).write_bytes(path.read_bytes())
-    download(AgNewsCorpus(source=f"{server.address}/"))
-    layout = CorpusLayout.load(out)
+    corpus = AgNewsCorpus(source=f"{server.address}/")
+    download(corpus)
+    layout = corpus.layout
     assert layout.labels == ("World", "Sports", "Business", "Sci/Tech")
     assert layout.carve == {"dev": 0.05}
     assert (out / "train.csv").read_bytes() == (news / "train.csv").read_bytes()
@@ -37,7 +37,7 @@ def test_ag_news_comes_from_a_folder_or_a_server(
 
 def test_ag_news_is_known_by_its_contents(news: Path) -> None:
     published = AgNewsCorpus().identity()
-    assert {published["train_sha256"], published["test_sha256"]} == set(AG_NEWS_SHA256.values())
+    assert published == AG_NEWS_SHA256
     mirrored = AgNewsCorpus(
         source="https://mirror.example",
         train="a.csv",

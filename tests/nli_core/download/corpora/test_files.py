@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from nli_core.data.corpus.cleaning import clean_tables
-from nli_core.data.corpus.layout import CorpusLayout
+from nli_core.data.corpus.labels import with_labels
+from nli_core.data.corpus.locate import Source
 from nli_core.download.corpora.files import FileCorpus
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
@@ -26,8 +27,9 @@ def test_gzipped_files_arrive_plain(tmp_path: Path, out: Path, download: Callabl
     path = tmp_path / "rows.jsonl.gz"
     text = "".join(json.dumps(row) + "\n" for row in ROWS)
     path.write_bytes(gzip.compress(text.encode()))
-    download(_file_corpus(path))
-    layout = CorpusLayout.load(out)
+    corpus = _file_corpus(path)
+    download(corpus)
+    layout = corpus.layout
     assert (out / layout.files["train"]).read_text() == text
     assert layout.format == "jsonl"
     assert layout.carve == {"dev": 0.05, "test": 0.1}
@@ -70,7 +72,7 @@ def test_the_first_line_may_hold_a_row_and_labels_may_be_those_of_train(
         train=str(path), columns=("class", "title", "body"), premise=("title", "body"), hypothesis=None, label="class"
     )
     assert download(corpus).source == str(path)
-    layout = CorpusLayout.load(out)
+    layout = with_labels(corpus.layout, Source(out / "train.csv", "train"))
     assert layout.labels == ("9", "10")
     assert layout.columns == ("class", "title", "body")
     texts = clean_tables(layout, out, tmp_path, empty_text="error", names={})["train"].path

@@ -33,6 +33,13 @@ class ToyCorpus(Corpus):
     def has_pairs(self) -> bool:
         return False
 
+    @property
+    def layout(self) -> CorpusLayout:
+        files = {split: f"{split}.csv" for split in SPLITS}
+        return CorpusLayout(
+            format="csv", files=files, premise=("text",), hypothesis=None, label="label", labels=("no", "yes")
+        )
+
     def identity(self) -> dict[str, Any]:
         return self.result_fields()
 
@@ -43,11 +50,6 @@ class ToyCorpus(Corpus):
         for split in SPLITS:
             rows = [f"{split} word{row},{'yes' if row % 2 else 'no'}" for row in range(self.rows)]
             (out / f"{split}.csv").write_text("\\n".join(["text,label", *rows]) + "\\n")
-        files = {split: f"{split}.csv" for split in SPLITS}
-        layout = CorpusLayout(
-            format="csv", files=files, premise=("text",), hypothesis=None, label="label", labels=("no", "yes")
-        )
-        layout.save(out)
         return Origin("toys", None, True)
 '''
 USE = """
@@ -64,14 +66,18 @@ from nli_core.run.plan import explain, key_inputs
 from nli_core.store.store import Store
 folder = Path(sys.argv[1])
 config = parse_config({"corpus": {"name": "toy", "rows": 20}})
-files, shards = folder / "files", folder / "shards"
-files.mkdir(), shards.mkdir()
-download(config.corpus, config.encoder, out=files, cache=folder)
+for name in ("a", "b", "shards"):
+    (folder / name).mkdir()
+download(config.corpus, out=folder / "a", cache=folder)
+download(config.encoder, out=folder / "b", cache=folder)
 run = lambda jobs: [*map(pack_shard, jobs)]
-facts = pack(files / "corpus", files / "encoder", config.pack, out=shards, run_jobs=run)
+facts = pack(
+    folder / "a" / "corpus", config.corpus.layout, folder / "b" / "encoder", config.pack,
+    out=folder / "shards", run_jobs=run,
+)
 sources = [source.purpose for source in config.corpus.sources()]
 plans = [plan.reason for plan in explain(config, Store(folder / "store"))]
-print(json.dumps([facts["splits"]["train"]["rows"], key_inputs("download", config, {})["corpus"], sources, plans[0]]))
+print(json.dumps([facts["splits"]["train"]["rows"], key_inputs("corpus", config, {})["corpus"], sources, plans[0]]))
 """
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from nli_core.data.corpus.layout import CorpusLayout
 from nli_core.download.corpora.snli import SNLI_SHA256, SnliCorpus
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
@@ -21,7 +20,8 @@ def test_snli_comes_from_a_server_with_its_digest_checked(
     sha256 = "96d24c2293e677915d4ed0e865ce7636255726dffc10606f84964c66e0fd965d"
     download(SnliCorpus(source=f"{server.address}/snli_1.0.zip", sha256=sha256))
     assert len((out / "snli_1.0_dev.txt").read_text().splitlines()) == 10_001
-    assert CorpusLayout.load(out).labels == ("entailment", "contradiction", "neutral")
+    assert {path.name for path in out.iterdir()} == set(SnliCorpus().layout.files.values())
+    assert SnliCorpus().layout.labels == ("entailment", "contradiction", "neutral")
 
 
 def test_the_release_is_known_by_its_digest_anywhere(tmp_path: Path) -> None:
