@@ -63,7 +63,7 @@ def test_every_run_names_a_recipe_and_fields(command: str, nli_here: Nli, workpl
     # A mirror named in a document need not exist; its digest says what it holds.
     done = nli_here(*words, "--explain")
     assert done.returncode == 0, done.stderr
-    assert "download" in done.stdout
+    assert "encoder" in done.stdout
 
 
 def test_a_table_becomes_a_recipe(nli_here: Nli, workplace: Path, own_book: Path) -> None:

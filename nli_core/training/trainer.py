@@ -222,6 +222,8 @@ class _Trainer:
     def _end_epoch(self, inputs: Inputs) -> None:
         config, position = self.config, self.position
         self._end_if_asked()
+        self._end_after_fault()
+        self._refuse_infinite()
         try:
             own = self.ranks.together(lambda: inputs.dev_logits(self._raise_if_asked))
         except StoppedError:

@@ -14,6 +14,7 @@ from tasks.settings import TRACKING, Settings
 _SQLITE = "sqlite:///"
 _BUSY_SECONDS = 20
 _TIMEOUT_SECONDS = 10
+_UNFINISHED = (sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY)
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -53,6 +54,8 @@ def _check_file(path: Path) -> None:
         with opened_to_read(path) as database:
             database.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode in _UNFINISHED:
+            return  # a process was killed while it wrote: whoever may write undoes that first
         if "locked" in str(error):
             raise UserError(f"{path}: another process has locked it; rerun once that has ended") from None
         raise UserError(

@@ -264,7 +264,10 @@ def test_the_commands_lead_to_a_nightly_run(tmp_path: Path, project: Path) -> No
             assert shell.wait() == 0, (tmp_path / "log").read_text()
             runs = requests.post(f"{api}/flow_runs/filter", json={"sort": "START_TIME_ASC"}, timeout=30).json()
             done = [run for run in runs if run["state_type"] != "SCHEDULED"]
-            assert [(run["name"], run["state_name"]) for run in done] == [("sample", "Completed")] * 2
+            assert [(run["name"], run["state_name"]) for run in done] == [
+                ("sample", "Completed"),
+                ("sample lr=1e-4", "Completed"),
+            ]
             wanted = {"flow_runs": {"id": {"any_": [done[1]["id"]]}}}
             tasks = requests.post(f"{api}/task_runs/filter", json=wanted, timeout=30).json()
             states = {task["name"].rpartition("-")[0]: task["state_name"] for task in tasks}

@@ -129,7 +129,7 @@ def test_a_bad_trial_is_stopped_early_and_a_longer_search_resumes_it(
 
     whole = nli_here(*grid)
     assert whole.returncode == 0, whole.stderr
-    assert min(map(int, re.findall(r"finetune: (\d+)/", whole.stderr))) > reached
+    assert min(map(int, re.findall(r"finetune: (\d+)/\d+, (?!loading)", whole.stderr))) > reached
     told = json.loads(whole.stdout)
     assert (len(told["runs"]), told["pruned"]) == (7, [])
     assert client.get_run(run.info.run_id).info.status == "FINISHED"

@@ -1,6 +1,9 @@
 """A tracking database in states that a user can mend."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +27,32 @@ def test_a_locked_database_is_not_to_be_moved(workplace: Path, monkeypatch: pyte
         database.execute("BEGIN EXCLUSIVE")
         with pytest.raises(UserError, match=r"mlflow.db: another process has locked it; rerun once that has ended$"):
             check_database(Settings.from_environment())
+
+
+KILLED_WRITER = """
+import os, signal, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN")
+database.execute("UPDATE experiments SET name = name || ?", ("x" * 100_000,))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_database_whose_writer_was_killed_is_used(workplace: Path) -> None:
+    path = workplace / "mlflow.db"
+    before = [each.name for each in MlflowClient(f"sqlite:///{path}").search_experiments()]
+    killed = subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (workplace / "mlflow.db-journal").stat().st_size > 0
+    with (
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database,
+    ):
+        database.execute("PRAGMA schema_version")
+    check_database(Settings.from_environment())
+    with mlflow_client(Settings.from_environment()) as client:
+        assert [each.name for each in client.search_experiments()] == before
 
 
 def test_a_folder_is_no_database(workplace: Path) -> None:
