@@ -4,6 +4,7 @@ import signal
 import time
 from typing import Annotated
 
+import httpx
 import typer
 
 from flows.cli.output import echo
@@ -11,8 +12,7 @@ from flows.local.environment import set_library_defaults
 from flows.local.servers import port_is_taken, prefect_server, running
 from nli_core.errors import UserError
 from tasks.settings import Settings
-
-_TRAININGS = "/#/experiments?workflowType=machine_learning"  # and not language models and their prompts
+from tasks.tracking.tags import EXPERIMENT, PAGES, VIEW
 
 
 def ui(
@@ -25,6 +25,17 @@ def ui(
     """
     set_library_defaults()
     _serve(Settings.from_environment(), prefect_port, mlflow_port)
+
+
+def _page_of_runs(mlflow: str) -> str:
+    """Return the page of our runs in the saved view; before the first run, of all experiments."""
+    found = httpx.get(
+        f"{mlflow}/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": EXPERIMENT}, timeout=30
+    )
+    if found.status_code != httpx.codes.OK:
+        return f"/#/experiments{PAGES}"
+    number = found.json()["experiment"]["experiment_id"]
+    return f"/#/experiments/{number}/runs{PAGES}&viewStateShareKey={VIEW}"
 
 
 def _serve(settings: Settings, prefect_port: int, mlflow_port: int) -> None:
@@ -49,9 +60,10 @@ def _serve(settings: Settings, prefect_port: int, mlflow_port: int) -> None:
             prefect_server(port=prefect_port) as first,
             running("MLflow", command, mlflow_port, "/health", mlflow) as second,
         ):
-            for server, page in ((first, ""), (second, _TRAININGS)):
+            for server in (first, second):
                 server.wait_until_healthy()
-                echo(f"{server.name}: {server.address}{page}")
+            echo(f"{first.name}: {first.address}")
+            echo(f"{second.name}: {second.address}{_page_of_runs(second.address)}")
             echo("Ctrl-C stops both.")
             while first.process.poll() is None and second.process.poll() is None:
                 time.sleep(0.5)

@@ -8,14 +8,14 @@ def headline_markdown(recipe: str, metrics: Mapping[str, float], training: Mappi
     """Render a table of dev and test, and how the model was trained."""
     rows = [
         f"| {split} | {accuracy_text(metrics, split)} | {metrics[f'{split}/macro_f1']:.4f} "
-        f"| {metrics[f'{split}/nll']:.4f} | {metrics[f'{split}/ece']:.4f} | {metrics[f'{split}/examples']:,.0f} |"
+        f"| {metrics[f'{split}/loss']:.4f} | {metrics[f'{split}/ece']:.4f} | {metrics[f'{split}/examples']:,.0f} |"
         for split in ("dev", "test")
     ]
     return "\n".join(
         [
             f"## {recipe}",
             "",
-            "| split | accuracy (95 % interval) | macro-F1 | NLL | ECE | examples |",
+            "| split | accuracy (95 % interval) | macro-F1 | loss | ECE | examples |",
             "|---|---|---|---|---|---|",
             *rows,
             "",

@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 def classification_metrics(
     probabilities: Floats, label_ids: Ints, labels: tuple[str, ...], *, bins: int
 ) -> dict[str, float]:
-    """Compute accuracy with its interval, macro-F1, NLL and ECE, and precision, recall and F1 of each class.
+    """Compute accuracy with its interval, macro-F1, loss and ECE, and precision, recall and F1 of each class.
 
     `probabilities` [examples, labels] has rows that sum to 1; `label_ids` [examples] are indices in `labels`. A class
     that is never predicted has precision 0, and one without examples recall 0.
@@ -31,7 +31,7 @@ def classification_metrics(
         "accuracy_low": low,
         "accuracy_high": high,
         "macro_f1": float(np.mean(f1)),
-        "nll": float(log_loss(label_ids, probabilities, labels=every)),
+        "loss": float(log_loss(label_ids, probabilities, labels=every)),
         "ece": calibration_error(probabilities, label_ids, bins=bins),
     }
     for index, label in enumerate(labels):

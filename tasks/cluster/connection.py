@@ -2,7 +2,9 @@
 
 import math
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -87,6 +89,7 @@ def connected(settings: Settings, environment: Mapping[str, str], *, lines: bool
     try:
         _check_port(str(settings.ray))
         _connect(ray, settings.ray, options)
+        _take_sigterm_back()
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(f"{RAY}: no cluster at {settings.ray} ({reason_of(error)}); start one, or unset it") from None
     try:
@@ -108,6 +111,13 @@ def _check_port(address: str) -> None:
     if address != "auto":
         place = urlsplit(address if "://" in address else f"//{address}")
         socket.create_connection((place.hostname or "", place.port or _PORT), timeout=_PORT_SECONDS).close()
+
+
+def _take_sigterm_back() -> None:
+    """Have SIGTERM reach Python's own handler; Ray's would abort the process three seconds later, whatever it saves."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _connect(ray: Any, address: str | None, options: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from mlflow.entities import Run
 
-from nli_core.evaluation.headline import accuracy_text
 from tasks.comparison.compare import Compared
 from tasks.comparison.report import verdict
 
@@ -18,7 +17,7 @@ def version_markdown(model: str, run: Run, before: str | None, compared: Compare
         place = f"Champion after version {before}: {verdict(compared)}."
     return "\n".join(
         [
-            f"**Test accuracy {accuracy_text(run.data.metrics, 'test')}** (95 % interval); {place} Reason: {reason}.",
+            f"**Test accuracy {tags['nli.test.accuracy']}** (95 % interval); {place} Reason: {reason}.",
             "",
             f"- Data: {params['corpus.name']}, from {tags['nli.corpus.source']} ({tags['nli.corpus.verified']})",
             f"- Encoder: {params['encoder.name']} ({tags['nli.encoder.verified']})",

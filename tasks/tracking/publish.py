@@ -14,10 +14,12 @@ from nli_core.training.curves import read_history
 from nli_core.urls import is_remote
 from tasks.settings import Settings
 from tasks.tracking.metric_names import metric_names
-from tasks.tracking.run_contents import data_metrics, data_tags, datasets
+from tasks.tracking.run_contents import CONSTANTS, data_tags, datasets, measured_tags
 from tasks.tracking.runs import create_run, runs_of
 from tasks.tracking.tags import EVALUATED_TAG, MOST_METRICS, PAGES, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 from tasks.tracking.training_run import TrainingRun
+
+_SHOWN_FACTS = ("best_epoch", "device", "precision", "parameters", "training_seconds")
 
 
 def publish_training(client: MlflowClient, settings: Settings, output: Output, request: StageRequest) -> RunLink:
@@ -36,10 +38,9 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, r
 
     log_model(client, run_id, output.folder / MODEL)
     client.log_dict(run_id, output.facts, "training.json")
-    shown = {f"nli.{name}": str(output.facts[name]) for name in ("best_epoch", "device", "precision", "parameters")}
-    tags = {**shown, PUBLISHED_TAG: output.manifest.created}
-    # Not before the curves: MLflow's comparison begins with the metric that was logged first.
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()], metrics=data_metrics(request))
+    client.log_dict(run_id, request.upstream["pack"].facts, "data.json")
+    tags = {f"nli.{name}": str(output.facts[name]) for name in _SHOWN_FACTS} | {PUBLISHED_TAG: output.manifest.created}
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
     client.set_terminated(run_id, "FINISHED")
     return _link(settings, client.get_run(run_id))
 
@@ -56,10 +57,13 @@ def publish_evaluation(
         if data_tags(request).items() - run.data.tags.items():  # a new test set does not retrain
             client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(request).items()])
             client.log_inputs(run_id, datasets(request))
+            client.log_dict(run_id, request.upstream["pack"].facts, "data.json")
+        measured = output.facts["metrics"]
+        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in measured_tags(measured).items()])
         now = int(time.time() * 1000)
         step = int(trained.facts["steps"])
-        names = metric_names(output.facts["metrics"])
-        metrics = [Metric(names[name], value, now, step) for name, value in output.facts["metrics"].items()]
+        names = metric_names(name for name in measured if not name.endswith(CONSTANTS))
+        metrics = [Metric(shown, measured[name], now, step) for name, shown in names.items()]
         for first in range(0, len(metrics), MOST_METRICS):
             client.log_batch(run_id, metrics=metrics[first : first + MOST_METRICS])
         client.log_artifacts(run_id, str(output.folder / FIGURES), FIGURES)
@@ -68,7 +72,7 @@ def publish_evaluation(
             client.log_dict(run_id, changed, "metric_names.json")
         for split in ("dev", "test"):
             client.log_artifact(run_id, str(output.folder / predictions_name(split)), "predictions")
-        headline = headline_markdown(request.recipe, output.facts["metrics"], trained.facts)
+        headline = headline_markdown(request.recipe, measured, trained.facts)
         client.set_tag(run_id, "mlflow.note.content", headline)
         client.set_tag(run_id, EVALUATED_TAG, output.key)
     return _link(settings, run)

@@ -1,17 +1,20 @@
-"""What a training's MLflow run holds besides curves: tags, parameters, data facts and data sets."""
+"""What a training's MLflow run holds besides curves: tags, parameters and data sets."""
 
-import time
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from nli_core.data.corpus.layout import SPLITS
+from nli_core.evaluation.headline import accuracy_text
 from nli_core.run.config import RunConfig
 from nli_core.run.plan import StageRequest
 from nli_core.urls import without_password
-from tasks.tracking.metric_names import metric_names
 from tasks.tracking.tags import EXAMPLES_TAG
+
+CONSTANTS = ("/examples", "/accuracy_low", "/accuracy_high", "/ece")
+"""How metrics end that are no charts: MLflow has them as tags and in `metrics.json`."""
 
 
 def data_tags(request: StageRequest) -> dict[str, str]:
@@ -28,6 +31,16 @@ def data_tags(request: StageRequest) -> dict[str, str]:
         "nli.encoder.sha256": encoder.facts["sha256"] or encoder.digest("encoder/"),
         "nli.encoder.verified": _verified(encoder.facts),
     }
+
+
+def measured_tags(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Return what was measured and no chart needs: accuracies with intervals, ECE, and numbers of examples."""
+    tags: dict[str, str] = {}
+    for split in ("dev", "test"):
+        tags[f"nli.{split}.accuracy"] = accuracy_text(metrics, split)
+        tags[f"nli.{split}.ece"] = f"{metrics[f'{split}/ece']:.4f}"
+        tags[f"nli.{split}.examples"] = f"{metrics[f'{split}/examples']:.0f}"
+    return tags
 
 
 def _verified(origin: Mapping[str, Any]) -> str:
@@ -48,25 +61,10 @@ def shown_config(config: RunConfig) -> dict[str, dict[str, Any]]:
     }
 
 
-def data_metrics(request: StageRequest) -> list[Metric]:
-    """Return the facts of packing as metrics, so that runs can be compared and charted by them."""
-    facts, now = request.upstream["pack"].facts, int(time.time() * 1000)
-    values: dict[str, float] = {}
-    for split, known in facts["splits"].items():
-        for name in ("rows", "tokens", "truncated_examples", "truncated_tokens"):
-            values[f"pack/{split}/{name}"] = known[name]
-        values |= {f"pack/{split}/length_p{share}": length for share, length in known["length_percentiles"].items()}
-        values |= {f"pack/{split}/label/{label}": count for label, count in known["labels"].items()}
-        values |= {f"pack/{split}/dropped/{reason}": count for reason, count in known["dropped"].items()}
-    for split, count in facts["examples_in_earlier_split"].items():
-        values[f"pack/{split}/examples_in_earlier_split"] = count
-    names = metric_names(values)
-    return [Metric(names[name], float(value), now, 0) for name, value in values.items()]
-
-
 def datasets(request: StageRequest) -> list[DatasetInput]:
     """Return the splits, for MLflow's list of data sets."""
     corpus, packed = request.upstream["corpus"], request.upstream["pack"]
+    facts = packed.facts["splits"]
     contexts = {"train": "training", "dev": "validation", "test": "testing"}
     return [
         DatasetInput(
@@ -75,7 +73,7 @@ def datasets(request: StageRequest) -> list[DatasetInput]:
                 digest=packed.digest(f"{split}-")[:16],
                 source_type="local",
                 source=f'{{"uri": "{corpus.facts["source"]}"}}',
-                profile=f'{{"num_rows": {packed.facts["splits"][split]["rows"]}}}',
+                profile=json.dumps({"num_rows": facts[split]["rows"], **facts[split]}),
             ),
             [InputTag("mlflow.data.context", contexts[split])],
         )

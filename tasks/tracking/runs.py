@@ -22,6 +22,7 @@ from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.run_contents import data_tags, datasets, flat_config, shown_config
 from tasks.tracking.run_names import run_title
 from tasks.tracking.tags import EXPERIMENT, FLOW_RUN_TAG, KEY_TAG
+from tasks.tracking.view import save_view
 
 REPEAT = "repeat.json"
 
@@ -104,10 +105,11 @@ def experiment_id(client: MlflowClient, settings: Settings) -> str:
             f"MLflow at {settings.shown_tracking_uri}: the experiment {EXPERIMENT} was deleted; restore it with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
         )
-    if found is not None:
-        return str(found.experiment_id)
-    kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(EXPERIMENT, artifact_location=settings.artifacts, tags=kind))
+    if found is None:
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        found = client.get_experiment(client.create_experiment(EXPERIMENT, settings.artifacts, tags=kind))
+    save_view(client, found)
+    return str(found.experiment_id)
 
 
 def runs_of(client: MlflowClient, key: str) -> list[Run]:

@@ -9,6 +9,7 @@ PUBLISHED_TAG = "nli.published.finetune"
 EXAMPLES_TAG = "nli.test_examples.sha256"  # of texts and labels, however they are tokenized
 FLOW_RUN_TAG = "nli.flow_run_id"
 RUN_ID_FACT = "mlflow_run_id"
+VIEW = "nli"  # the saved view of runs
 PAGES = "?workflowType=machine_learning"  # without it MLflow shows pages for language models and their prompts
 MOST_METRICS = 500  # in one request; MLflow takes 1,000
 

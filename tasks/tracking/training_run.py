@@ -16,6 +16,7 @@ from tasks.runtime.liveness import defer_status
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, reason_of_mlflow
 from tasks.tracking.runs import create_run, runs_of
+from tasks.tracking.system_metrics import system_metrics
 from tasks.tracking.tags import FLOW_RUN_TAG, MOST_METRICS
 
 _SEND_SECONDS = 5.0
@@ -81,9 +82,11 @@ def training_run(settings: Settings, key: str, request: StageRequest, *, resumes
         run_id = taken_over.info.run_id if taken_over else create_run(client, settings, key, request)
         client.set_tag(run_id, FLOW_RUN_TAG, str(flow_run.id))
         client.update_run(run_id, status="RUNNING")
+        started = client.get_run(run_id).info.start_time / 1000
     training = TrainingRun(client, run_id, resumes=taken_over is not None)
     try:
-        yield training
+        with system_metrics(training.log_metrics, started):
+            yield training
     except BaseException as error:
         try:
             killed = isinstance(error, StoppedError) or not isinstance(error, Exception)

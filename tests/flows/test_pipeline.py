@@ -65,7 +65,7 @@ def test_a_changed_source_file_reruns_what_depends_on_it(
     other_test = run_pipeline(corpus=corpus)
     assert [kind for kind, state in _states(other_test).items() if state == "Cached"] == ["encoder", "finetune"]
     (run,) = _runs(workplace)
-    assert run.data.metrics["test/examples"] == 70
+    assert run.data.tags["nli.test.examples"] == "70"
     assert run.data.tags["nli.key.pack"] == other_test.outputs["pack"].output.key
     assert run.data.tags["nli.key.evaluate"] == other_test.outputs["evaluate"].output.key
 

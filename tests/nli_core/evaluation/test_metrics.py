@@ -22,7 +22,7 @@ def test_metrics_of_an_example_worked_out_by_hand() -> None:
     assert metrics["f1/b"] == pytest.approx(0.8)
     assert metrics["precision/c"] == pytest.approx(1 / 2)
     assert metrics["macro_f1"] == pytest.approx((0.5 + 0.8 + 2 / 3) / 3)
-    assert metrics["nll"] == pytest.approx(-np.log([0.8, 0.2, 0.6, 0.8, 0.8, 0.2]).mean())
+    assert metrics["loss"] == pytest.approx(-np.log([0.8, 0.2, 0.6, 0.8, 0.8, 0.2]).mean())
     # Of the three with confidence 0.8 all are right, of the three with 0.6 one is.
     assert metrics["ece"] == pytest.approx((abs(0.8 - 1) + abs(0.6 - 1 / 3)) / 2)
 

@@ -17,6 +17,7 @@ from flows.pipeline import RunSummary
 from tasks.settings import Settings
 from tasks.tracking.training_run import TrainingRun
 
+CONSTANTS = ("/examples", "_low", "_high", "/ece")
 LABELS = ["entailment", "contradiction", "neutral"]
 
 
@@ -48,8 +49,15 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(
         "sample-dev",
         "sample-test",
     }
-    assert summary.metrics.items() <= run.data.metrics.items()
-    assert run.data.metrics["pack/train/rows"] == 240
+    shown = {name: value for name, value in summary.metrics.items() if not name.endswith(CONSTANTS)}
+    assert shown.items() <= run.data.metrics.items()
+    assert not [name for name in run.data.metrics if name.startswith("pack/") or "accuracy_" in name]
+    assert tags["nli.test.accuracy"].startswith(f"{run.data.metrics['test/accuracy']:.4f} [")
+    profiles = {each.dataset.name: json.loads(each.dataset.profile) for each in run.inputs.dataset_inputs}
+    assert profiles["sample-train"]["num_rows"] == 240
+    assert profiles["sample-train"]["labels"] == dict.fromkeys(LABELS, 80)
+    view = json.loads(client.get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.nli"])
+    assert "metrics.`test/accuracy`" in json.loads(view["state"])["selectedColumns"]
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "train/loss")] == [
         4,
         8,
@@ -60,7 +68,7 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(
         28,
     ]
     found = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert {"figures", "predictions", "metrics.json", "training.json"} <= found
+    assert {"figures", "predictions", "metrics.json", "training.json", "data.json"} <= found
     figures = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "figures")}
     assert figures == {"learning_curves.png"} | {
         f"{kind}_{split}.png" for kind in ("confusion", "reliability") for split in ("dev", "test")
