@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from tasks.comparison import compare as comparison
-from tasks.comparison import report
+from tasks.comparison import page, report
 from tasks.settings import Settings
 
 
@@ -18,10 +18,10 @@ def compare(runs: list[str]) -> dict[str, Any]:
     """
     settings = Settings.from_environment()
     baseline, compared = comparison.compare_runs(settings, runs)
-    texts = comparison.changed_texts(settings, baseline, compared)
-    markdown = report.as_markdown(baseline, compared, texts)
+    markdown = report.as_markdown(baseline, compared)
     create_markdown_artifact(
         markdown, key="comparison", description=f"{len(compared)} against {baseline.info.run_name}"
     )
-    comparison.publish_report(settings, baseline, compared, report.as_html(baseline, compared, texts))
+    figures = comparison.read_figures(settings, [baseline, *(other.run for other in compared)])
+    comparison.publish_report(settings, baseline, compared, page.as_html(baseline, compared, figures))
     return report.as_json(baseline, compared)

@@ -22,6 +22,11 @@ METRICS = "metrics.json"
 FIGURES = "figures"
 
 
+def text_name(split: str) -> str:
+    """Return the name of the Arrow file with the text of a split, which pack leaves for dev and test."""
+    return f"text-{split}.arrow"
+
+
 def predictions_name(split: str) -> str:
     """Return the name of the Parquet file with the predictions for a split."""
     return f"predictions-{split}.parquet"

@@ -12,7 +12,7 @@ from flows.local.environment import set_library_defaults
 from nli_core.errors import UserError
 from tasks.settings import Settings
 
-_SHOWN_CHANGES = 5
+_SHOWN_CHANGES = 3
 
 
 def compare(
@@ -37,30 +37,26 @@ def compare(
         raise UserError(f"--report {report}: name a file that ends in .html or .md")
     set_library_defaults()
     from tasks.comparison import compare as comparing
-    from tasks.comparison import report as comparison_report
+    from tasks.comparison import report as text
+    from tasks.comparison.page import write_report
 
     settings = Settings.from_environment()
     first, compared = comparing.compare_runs(settings, runs)
-    spelled = comparing.changed_texts(settings, first, compared)
     if report:
-        write = comparison_report.as_html if report.suffix == ".html" else comparison_report.as_markdown
-        try:
-            report.write_text(write(first, compared, spelled), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--report {report}: cannot be written ({error.strerror}); name another file") from None
+        write_report(settings, first, compared, report)
     if json:
-        print_json(comparison_report.as_json(first, compared))
+        print_json(text.as_json(first, compared))
         return
-    for other in compared:
-        echo(f"{comparison_report.run_name(other.run)} against {comparison_report.run_name(first)}")
-        everything = other.comparison.parts[0]
-        for which, accuracy in (("first", everything.first), ("second", everything.second)):
-            echo(f"{which}: test accuracy {comparison_report.accuracy_text(accuracy)}")
-        echo(f"{comparison_report.verdict(other)}\n")
-        _print(comparison_report.DIFFERENCES, comparison_report.differing_rows(other))
-        header = ("part", "examples", "first", "second", "difference, points", "p")
-        _print(header, comparison_report.short_part_rows(other))
-        _print(comparison_report.CHANGES, comparison_report.changed_rows(other, spelled, _SHOWN_CHANGES))
+    _print(text.RUNS, text.run_rows(first, compared))
+    for place, other in enumerate(compared, start=1):
+        name = text.letter(place)
+        echo(f"{name} against A: {text.verdict(other)}\n")
+        _print(text.header(text.DIFFERENCES, name), text.differing_rows(other))
+        _print(("part", "examples", "A", name, "difference, points", "p"), text.short_part_rows(other))
+        for which, rows in zip(("wrong", "right"), text.lost_and_gained(other, _SHOWN_CHANGES), strict=True):
+            if rows:
+                echo(f"{name} alone gets {which}, for example:")
+            _print(text.header(text.CHANGES, name), rows)
     echo(f"report: {report}" if report else "For the whole report with figures, add --report FILE.html.")
 
 

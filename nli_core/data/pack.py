@@ -32,10 +32,11 @@ from nli_core.data.tokenize.tokenizer import (
 )
 from nli_core.data.tokenize.trial import try_tokenizer
 from nli_core.errors import UserError
-from nli_core.filenames import TOKENIZER
+from nli_core.filenames import TOKENIZER, text_name
 
-_TEXT = "text"
+_SCRATCH = "scratch"
 _PERCENTILES = (50, 90, 99, 100)
+_MOST_BINS = 64  # of the histogram of lengths: [first length, examples] each
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ def pack(
     run_jobs: RunJobs,
     names: Mapping[Split, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Leave shards of every split in `out`, and their tokenizer; a split that the corpus lacks is carved from train.
+    """Leave shards of every split in `out`, their tokenizer, and the text of dev and test.
+
+    A split that the corpus lacks is carved from train.
 
     `layout` says how the corpus' files are to be read. `run_jobs` calls `pack_shard` on every job, in any order and on
     as many workers as it likes, and returns what the calls returned. `names` is what errors call the files of splits.
@@ -87,10 +90,10 @@ def pack(
     """
     _check_encoder(encoder, config)
     shutil.rmtree(out)
-    (out / _TEXT).mkdir(parents=True)
+    (out / _SCRATCH).mkdir(parents=True)
     (out / TOKENIZER).mkdir()
     layout = with_labels(layout, table_of(layout, corpus, "train", names))
-    tables = _tables(layout, corpus, out / _TEXT, config, names)
+    tables = _tables(layout, corpus, out / _SCRATCH, config, names)
     shared = shared_examples(tables)
     for split, count in shared.items():
         if count and config.shared_examples == "error":
@@ -120,7 +123,9 @@ def pack(
     ]
     packed = run_jobs(jobs)
     _check_every_class_is_trained(packed, layout)
-    shutil.rmtree(out / _TEXT)
+    for split in digests:  # for people who look at predictions
+        tables[split].path.rename(out / text_name(split))
+    shutil.rmtree(out / _SCRATCH)
     splits = {
         split: {
             **_split_facts([facts for facts in packed if facts.split == split], layout.labels),
@@ -244,10 +249,12 @@ def _split_facts(shards: Sequence[ShardFacts], labels: tuple[str, ...]) -> dict[
     # The smallest length that at least this share of the examples does not exceed.
     reached = np.cumsum(by_length)
     percentiles = {str(share): int(np.searchsorted(reached, share / 100 * rows)) for share in _PERCENTILES}
+    starts = each_length[:: -(-len(by_length) // _MOST_BINS)]
     return {
         "rows": rows,
         "tokens": int((by_length * each_length).sum()),
         "length_percentiles": percentiles,
+        "length_histogram": np.stack([starts, np.add.reduceat(by_length, starts)], axis=1).tolist(),
         "truncated_examples": sum(facts.truncated_examples for facts in shards),
         "truncated_tokens": sum(facts.truncated_tokens for facts in shards),
         "labels": {name: int(count) for name, count in zip(labels, by_label, strict=True)},

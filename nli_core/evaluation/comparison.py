@@ -12,6 +12,7 @@ from nli_core.evaluation.significance import Paired, paired_difference
 from nli_core.evaluation.slices import slices
 
 ALL = "all"
+TEXTS = ("premise", "hypothesis")
 _PROBABILITY = "probability/"
 _BINS = 15
 
@@ -40,8 +41,9 @@ class Comparison:
     """The part `all`, then the others; and every example that one of the two gets right and the other does not.
 
     `first_ece` and `second_ece` are the calibration errors of both, over equal bins.
-    `changed` has the columns id, label, first, second (what each predicts), and certainty, the second's probability of
-    its answer; errors of the second come first, the most certain on top.
+    `changed` has the columns id, the texts, label, first, second (what each predicts), and certainty, the second's
+    probability of its answer; errors of the second come first, the most certain on top. Predictions of earlier versions
+    have no texts.
     """
 
     parts: list[Part]
@@ -63,11 +65,12 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
     everything: Bools = rights[0] | True
     parts = [_part(name, rows, *rights) for name, rows in {ALL: everything, **slices(first)}.items()]
     probabilities = [f"{name}_second" for name in second.columns if name.startswith(_PROBABILITY)]
+    texts = [name for name in TEXTS if name in first.columns]
     changed = (
         joined.with_columns(certainty=pl.max_horizontal(probabilities))
         .filter(pl.Series(rights[0] != rights[1]))
         .sort(pl.col("predicted") != pl.col("label"), -pl.col("certainty"), "id")
-        .select("id", "label", first="predicted", second="predicted_second", certainty="certainty")
+        .select("id", *texts, "label", first="predicted", second="predicted_second", certainty="certainty")
     )
     return Comparison(parts, _calibration_error(first), _calibration_error(second), changed)
 

@@ -15,10 +15,12 @@ from nli_core.config import EvaluateConfig
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.shards import ShardSet
 from nli_core.errors import UserError
-from nli_core.evaluation.figures import save_confusions, save_learning_curves, save_reliability_diagram
+from nli_core.evaluation.comparison import TEXTS
+from nli_core.evaluation.errors import save_errors
+from nli_core.evaluation.figures import save_confusions, save_f1, save_learning_curves, save_reliability_diagram
 from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion
 from nli_core.evaluation.slices import overlap, text_lengths
-from nli_core.filenames import FIGURES, METRICS, predictions_name
+from nli_core.filenames import FIGURES, METRICS, predictions_name, text_name
 from nli_core.inference.logits import Report
 from nli_core.inference.replicas import Replicas
 from nli_core.model.device import choose_devices
@@ -38,7 +40,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Leave metrics, per-example predictions and figures of the model in `out`; returns the facts.
 
-    `curves` are the points of the training that made the model.
+    `shards` is the folder that pack left. `curves` are the points of the training that made the model.
 
     Raises:
         UserError: the model's labels are not those of the shards, in the same order.
@@ -56,7 +58,8 @@ def evaluate(
         def report(done: int, _of: int, before: int = before, split: Split = examples.split) -> None:
             progress(before + done, total, split)
 
-        measured = _measure(classifier, examples, config, out, report)
+        texts = pl.read_ipc(shards / text_name(examples.split))
+        measured = _measure(classifier, examples, texts, config, out, report)
         metrics |= {f"{examples.split}/{name}": value for name, value in measured.items()}
         before += len(examples)
     progress(total, total, f"test accuracy {metrics['test/accuracy']:.4f}")
@@ -70,31 +73,37 @@ def evaluate(
     }
 
 
-def _measure(model: Replicas, shards: ShardSet, config: EvaluateConfig, out: Path, report: Report) -> dict[str, float]:
+def _measure(
+    model: Replicas, shards: ShardSet, texts: pl.DataFrame, config: EvaluateConfig, out: Path, report: Report
+) -> dict[str, float]:
     if model.labels != shards.labels:
         raise UserError(f"the model's labels are {model.labels}, those of the shards {shards.labels}; pack them alike")
     logits = model.logits(shards.examples, report)
     probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
-    _save_predictions(probabilities, shards, out / predictions_name(shards.split))
+    predictions = _predictions(probabilities, shards, texts)
+    predictions.write_parquet(out / predictions_name(shards.split))
     bins = calibration_bins(probabilities, shards.label_ids, bins=config.calibration_bins)
     counts = confusion(probabilities, shards.label_ids, shards.labels)
     figures, title = out / FIGURES, f"{shards.split}, {len(shards):,} examples"
     save_confusions(counts, shards.labels, title, figures / f"confusion_{shards.split}.png")
     save_reliability_diagram(*bins, title, figures / f"reliability_{shards.split}.png")
+    save_f1(counts, shards.labels, title, figures / f"f1_{shards.split}.png")
+    save_errors(predictions, f"The surest errors on {shards.split}", figures / f"errors_{shards.split}.html")
     return classification_metrics(probabilities, shards.label_ids, shards.labels, bins=config.calibration_bins)
 
 
-def _save_predictions(probabilities: Floats, shards: ShardSet, path: Path) -> None:
+def _predictions(probabilities: Floats, shards: ShardSet, texts: pl.DataFrame) -> pl.DataFrame:
     names = np.array(shards.labels)
     columns = {
         "id": shards.ids,
+        **{name: texts[name] for name in TEXTS if name in texts.columns},
         "label": names[shards.label_ids],
         "predicted": names[probabilities.argmax(axis=1)],
         "tokens": text_lengths(shards.examples),
         **({"overlap": overlap(shards.examples)} if shards.examples.pairs else {}),
         **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(shards.labels)},
     }
-    pl.DataFrame(columns).write_parquet(path)
+    return pl.DataFrame(columns)
 
 
 def _save_curves(points: list[Point], path: Path) -> None:

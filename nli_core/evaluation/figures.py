@@ -1,14 +1,16 @@
 """Figures of a run, as PNG files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from nli_core.arrays import Floats, Ints
+from nli_core.evaluation.metrics import f1_intervals
 from nli_core.evaluation.significance import SIGNIFICANT, Paired
-from nli_core.evaluation.style import ACCENT, MOST_INCHES, MOST_ROWS, SECOND, plain, save
+from nli_core.evaluation.style import ACCENT, MOST_INCHES, MOST_ROWS, SECOND, SPLIT_COLOURS, plain, save
 
 _MOST_LABELS = 30  # that a matrix shows
 _MOST_BARS = 25
@@ -77,6 +79,46 @@ def save_reliability_diagram(confidence: Floats, accuracy: Floats, share: Floats
     save(figure, path)
 
 
+def save_f1(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> None:
+    """Draw the F1 of each class with its bootstrap interval, from counts [true label, predicted label].
+
+    Of very many classes, those with the lowest F1 are drawn.
+    """
+    f1, low, high = f1_intervals(counts)
+    order = sorted(range(len(labels)), key=lambda index: f1[index])[:MOST_ROWS] if len(labels) > MOST_ROWS else None
+    shown = order or range(len(labels))
+    figure = Figure(figsize=(7, 0.42 * len(shown) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    for row, index in enumerate(shown):
+        axes.plot([low[index], high[index]], [row, row], color=ACCENT, linewidth=2)
+        axes.plot(f1[index], row, color=ACCENT, marker="o")
+    names = [f"{plain(labels[index])} ({counts[index].sum():,})" for index in shown]
+    axes.set_yticks(range(len(shown)), names)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set(xlabel="F1 (95 % bootstrap intervals), examples in parentheses", title=plain(title))
+    save(figure, path)
+
+
+def save_data(splits: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw the labels and the lengths of each split, as shares of its examples, from what pack reports of them."""
+    names = list(next(iter(splits.values()))["labels"])[:MOST_ROWS]
+    figure = Figure(figsize=(9, max(3.6, 0.3 * len(names) + 1.4)), layout="constrained")
+    by_label, by_length = figure.subplots(1, 2)
+    height = 0.8 / len(splits)
+    for number, (split, facts) in enumerate(splits.items()):
+        places = [row + (number - (len(splits) - 1) / 2) * height for row in range(len(names))]
+        shares = [facts["labels"][name] / facts["rows"] for name in names]
+        by_label.barh(places, shares, height * 0.9, color=SPLIT_COLOURS[split], label=f"{split} ({facts['rows']:,})")
+        starts, counts = zip(*facts["length_histogram"], strict=True)
+        by_length.step(starts, [count / facts["rows"] for count in counts], where="post", color=SPLIT_COLOURS[split])
+    by_label.set_yticks(range(len(names)), [plain(name) for name in names])
+    by_label.set_ylim(len(names) - 0.5, -0.5)
+    by_label.set(xlabel="share of the split", title="Labels")
+    by_length.set(xlabel="tokens", ylabel="share of the split", title="Lengths", ylim=(0, None))
+    figure.legend(loc="outside lower center", ncols=len(splits), frameon=False)
+    save(figure, path)
+
+
 def save_learning_curves(
     train: Sequence[tuple[int, float]], dev: Sequence[tuple[int, float, float]], path: Path
 ) -> None:
@@ -128,5 +170,5 @@ def save_differences(parts: Sequence[tuple[str, Paired]], path: Path) -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(parts)), [f"{plain(name)} ({paired.examples:,})" for name, paired in parts])
     axes.invert_yaxis()
-    axes.set(xlabel="difference in accuracy, points (95 % bootstrap intervals)")
+    axes.set(xlabel="difference in accuracy to A, points (95 % bootstrap intervals)")
     save(figure, path)

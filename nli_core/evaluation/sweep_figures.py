@@ -1,15 +1,18 @@
 """Figures of a sweep: its trials, what each field does to dev's accuracy, and how much each field matters."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from scipy import stats
 
-from nli_core.evaluation.style import ACCENT, MOST_INCHES, MOST_ROWS, SECOND, plain, save
+from nli_core.evaluation.metrics import CONFIDENCE
+from nli_core.evaluation.style import ACCENT, MOST_INCHES, MOST_ROWS, SECOND, SERIES, plain, save
 from nli_core.evaluation.sweep import SweepResult, values_text
 
 _PANEL_INCHES = 3.2
@@ -34,6 +37,37 @@ def save_trials(result: SweepResult, path: Path) -> None:
     axes.set_axisbelow(True)
     axes.set(xlabel="accuracy on dev; each seed a dot, their mean a bar")
     save(figure, path)
+
+
+def save_epochs(result: SweepResult, curves: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Draw dev's accuracy by epoch: of each trial the mean over its seeds, with the 95 % interval of that mean (t).
+
+    `curves` has the accuracy after each epoch of runs, by their ids. Of many trials, the first are drawn.
+    """
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for trial, colour in zip(result.trials, SERIES, strict=False):
+        values = values_text(trial.values)
+        of_seeds = [curves[run.run_id] for run in result.runs if values_text(run.values) == values]
+        longest = max(map(len, of_seeds))
+        by_epoch = [[curve[epoch] for curve in of_seeds if epoch < len(curve)] for epoch in range(longest)]
+        epochs, means = range(1, len(by_epoch) + 1), [fmean(accuracies) for accuracies in by_epoch]
+        axes.plot(epochs, means, color=colour, marker="o", markersize=4, label=plain(values or "all seeds"))
+        spread = [_half_interval(accuracies) for accuracies in by_epoch]
+        lows, highs = ([mean + sign * half for mean, half in zip(means, spread, strict=True)] for sign in (-1, 1))
+        axes.fill_between(epochs, lows, highs, color=colour, alpha=0.15, linewidth=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylabel="accuracy on dev", title="Mean over seeds, with the 95 % interval of the mean")
+    axes.legend(frameon=False, fontsize="small")
+    save(figure, path)
+
+
+def _half_interval(values: Sequence[float]) -> float:
+    """Compute half the width of the 95 % interval of a mean (Student's t); 0 for a single value."""
+    if len(values) < 2:
+        return 0.0
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+    return quantile * stdev(values) / math.sqrt(len(values))
 
 
 def save_slices(result: SweepResult, scales: Mapping[str, str], path: Path) -> None:

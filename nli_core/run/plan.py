@@ -129,6 +129,7 @@ def _evaluate(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     return {
         "model": upstream["finetune"].digest(f"{MODEL}/", HISTORY),
         "shards": upstream["pack"].digest("dev-", "test-"),
+        "text": upstream["pack"].digest("text-"),
         "evaluate": config.evaluate.result_fields(),
     }
 

@@ -11,19 +11,18 @@ import polars as pl
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from nli_core.data.examples.decode import decode_examples
 from nli_core.errors import UserError, reason_of
 from nli_core.evaluation.comparison import Comparison, compare
 from nli_core.evaluation.significance import holm
-from nli_core.filenames import predictions_name
+from nli_core.filenames import FIGURES, predictions_name
 from tasks.runtime.provenance import differences
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client
 from tasks.tracking.runs import find_run, read_repeat
 from tasks.tracking.tags import EXAMPLES_TAG
 
-MOST_TEXTS = 20
 _DATA_TAGS = ("nli.corpus.source", "nli.corpus.sha256", "nli.encoder.sha256")
+_FIGURES = ("learning_curves", "confusion_test", "f1_test")
 _SECTIONS = ("corpus.", "encoder.", "pack.", "finetune.", "evaluate.")
 
 
@@ -74,11 +73,19 @@ def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Co
     ]
 
 
-def changed_texts(settings: Settings, first: Run, compared: Sequence[Compared]) -> dict[int, tuple[str, ...]]:
-    """Return the first examples that changed sides, by id; none if their shards have left the stage store."""
-    packed = settings.store.load("pack", first.data.tags["nli.key.pack"])
-    shown = {id_ for other in compared for id_ in other.comparison.changed["id"].head(MOST_TEXTS).to_list()}
-    return decode_examples(packed.folder, "test", shown) if packed else {}
+def read_figures(settings: Settings, runs: Sequence[Run]) -> dict[str, dict[str, bytes]]:
+    """Read what a comparison shows of each run beside the other's: figures by their names, by the run's id."""
+    found: dict[str, dict[str, bytes]] = {}
+    with mlflow_client(settings) as client, tempfile.TemporaryDirectory() as scratch:
+        for run in runs:
+            run_id = run.info.run_id
+            there = {file.path for file in client.list_artifacts(run_id, FIGURES)}
+            paths = {name: f"{FIGURES}/{name}.png" for name in _FIGURES if f"{FIGURES}/{name}.png" in there}
+            found[run_id] = {
+                name: Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{path}", dst_path=scratch)).read_bytes()
+                for name, path in paths.items()
+            }
+    return found
 
 
 def publish_report(settings: Settings, first: Run, compared: Sequence[Compared], html: str) -> None:

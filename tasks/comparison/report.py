@@ -1,32 +1,36 @@
-"""A comparison of runs as text: markdown for Prefect and for people, HTML with a figure, plain values for programs."""
+"""A comparison of runs as text: rows for tables, Markdown, and plain values for programs.
 
-import base64
-import tempfile
-from collections.abc import Mapping, Sequence
+The first run is A, the baseline; the others are B, C and so on.
+"""
+
+from collections.abc import Sequence
 from dataclasses import asdict
-from html import escape
-from pathlib import Path
 from typing import Any
 
-from markdown_it import MarkdownIt
+import polars as pl
 from mlflow.entities import Run
 
-from nli_core.evaluation.comparison import Accuracy, Part
-from nli_core.evaluation.figures import save_differences
+from nli_core.evaluation.comparison import TEXTS, Accuracy, Part
 from nli_core.evaluation.significance import SIGNIFICANT
 from nli_core.printable import printable
-from tasks.comparison.compare import MOST_TEXTS, Compared
+from tasks.comparison.compare import Compared
 
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2024}"
-    "table{border-collapse:collapse;margin:1rem 0}"
-    "th,td{border-bottom:1px solid #ddd;padding:.3rem .8rem;text-align:left}"
-    "th{background:#f5f6f8}img{max-width:100%}"
-)
-DIFFERENCES = ("differs", "", "first", "second")
-PARTS = ("part", "examples", "first", "second", "difference", "p")
-CHANGES = ("id", "example", "label", "first", "second")
-Texts = Mapping[int, tuple[str, ...]]
+DIFFERENCES = ("differs", "", "A", "{}")
+PARTS = ("part", "examples", "A", "{}", "difference", "p")
+CHANGES = ("id", "example", "label", "A", "{}")
+RUNS = ("", "run", "test accuracy", "against A", "p", "trained", "on")
+MOST_TEXTS = 20
+Rows = list[tuple[str, ...]]
+
+
+def letter(place: int) -> str:
+    """Return the short name of a run by its place, 0 for the first."""
+    return chr(ord("A") + place) if place < 26 else f"run {place + 1}"
+
+
+def header(cells: Sequence[str], name: str) -> tuple[str, ...]:
+    """Return the header of a table that has A and the run of this short name."""
+    return tuple(cell.format(name) for cell in cells)
 
 
 def run_name(run: Run) -> str:
@@ -61,7 +65,7 @@ def p_text(value: float) -> str:
 
 
 def as_json(first: Run, compared: Sequence[Compared]) -> dict[str, Any]:
-    """Return everything as plain values, with the examples that changed sides by id."""
+    """Return everything as plain values, with the examples that changed sides."""
     return {
         "first": {"run_id": first.info.run_id, "name": first.info.run_name},
         "others": [
@@ -79,37 +83,18 @@ def as_json(first: Run, compared: Sequence[Compared]) -> dict[str, Any]:
     }
 
 
-def as_markdown(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
-    """Render the whole report except the figure."""
-    lines = [f"# {run_name(first)} against {', '.join(run_name(other.run) for other in compared)}"]
-    lines += [
-        "",
-        "Accuracy on test with 95 % intervals; differences are the second's less the first's. "
-        "The p values of parts are not corrected: among many parts, some differ by chance.",
-    ]
-    for other in compared:
-        lines += ["", f"## {run_name(other.run)}", "", f"**{verdict(other)}** (McNemar's exact test; Holm over runs)"]
-        lines += _differing(other)
-        lines += ["", *_table(PARTS, part_rows(other))]
-        lines += _changed(other, texts)
-    return "\n".join(lines) + "\n"
+def run_rows(first: Run, compared: Sequence[Compared]) -> Rows:
+    """Return a row for each run, the most accurate on top: a ladder."""
+    rows = [(compared[0].comparison.parts[0].first, (letter(0), run_name(first)), ("", ""), _cost(first))]
+    for place, other in enumerate(compared, start=1):
+        everything = other.comparison.parts[0]
+        against = (difference_text(everything), p_text(other.p_value))
+        rows.append((everything.second, (letter(place), run_name(other.run)), against, _cost(other.run)))
+    rows.sort(key=lambda row: row[0].value, reverse=True)
+    return [(*names, accuracy_text(accuracy), *against, *cost) for accuracy, names, against, cost in rows]
 
 
-def as_html(first: Run, compared: Sequence[Compared], texts: Texts) -> str:
-    """Render the report as one self-contained page with figures."""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(as_markdown(first, compared, texts))
-    figures = "".join(
-        f"<h2>{escape(run_name(other.run))}: differences by part</h2><img src='data:image/png;base64,{_figure(other)}'>"
-        for other in compared
-    )
-    title = escape(f"{run_name(first)} compared")
-    return (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title><style>{_STYLE}</style>"
-        f"</head><body>{body}{figures}</body></html>\n"
-    )
-
-
-def part_rows(other: Compared) -> list[tuple[str, ...]]:
+def part_rows(other: Compared) -> Rows:
     """Return part, examples, both accuracies, difference and p value."""
     return [
         (
@@ -124,7 +109,7 @@ def part_rows(other: Compared) -> list[tuple[str, ...]]:
     ]
 
 
-def short_part_rows(other: Compared) -> list[tuple[str, ...]]:
+def short_part_rows(other: Compared) -> Rows:
     """Return `part_rows` without the intervals of the accuracies, for a narrow terminal."""
     return [
         (name, examples, first.split()[0], second.split()[0], difference.removesuffix(" points"), p_value)
@@ -132,41 +117,74 @@ def short_part_rows(other: Compared) -> list[tuple[str, ...]]:
     ]
 
 
-def differing_rows(other: Compared) -> list[tuple[str, ...]]:
+def differing_rows(other: Compared) -> Rows:
     """Return the kind of each difference, its name, and both values."""
     return [(kind, *row) for kind in ("parameters", "data", "code") for row in getattr(other, kind)]
 
 
-def changed_rows(other: Compared, texts: Texts, most: int) -> list[tuple[str, ...]]:
-    """Return examples that changed sides: id, text, label and both predictions."""
+def lost_and_gained(other: Compared, most: int) -> tuple[Rows, Rows]:
+    """Return examples that this run alone gets wrong, and those that it alone gets right, the surest answers first.
+
+    A row has id, text, label, and what both predict.
+    """
+    changed = other.comparison.changed
+    lost, gained = (
+        changed.filter(pl.col("first") == pl.col("label")),
+        changed.filter(pl.col("second") == pl.col("label")),
+    )
+    return _texts(lost.head(most)), _texts(gained.head(most))
+
+
+def as_markdown(first: Run, compared: Sequence[Compared]) -> str:
+    """Render the whole report except the figures."""
+    return f"{heading_markdown(first, compared)}\n{details_markdown(compared)}"
+
+
+def heading_markdown(first: Run, compared: Sequence[Compared]) -> str:
+    """Render the top of the report: all runs."""
+    others = ", ".join(run_name(other.run) for other in compared)
+    lines = [f"# {run_name(first)} against {others}", "", *_table(RUNS, run_rows(first, compared)), ""]
+    lines += ["Intervals are 95 %; p is McNemar's exact test against A, corrected for the number of runs (Holm)."]
+    return "\n".join(lines) + "\n"
+
+
+def details_markdown(compared: Sequence[Compared]) -> str:
+    """Render what differs between A and each other run: settings, parts of test, and examples."""
+    lines = []
+    for place, other in enumerate(compared, start=1):
+        name = letter(place)
+        lines += ["", f"## {name}: {run_name(other.run)}", "", f"**{verdict(other)}**", ""]
+        if rows := differing_rows(other):
+            lines += _table(header(DIFFERENCES, name), rows)
+        else:
+            lines += ["Parameters, data and code are the same."]
+        lines += ["", *_table(header(PARTS, name), part_rows(other)), ""]
+        lines += ["The p values of parts are not corrected: among many parts, some differ by chance."]
+        paired = other.comparison.parts[0].paired
+        lost, gained = lost_and_gained(other, MOST_TEXTS)
+        for rows, count, which in ((lost, paired.only_first, "wrong"), (gained, paired.only_second, "right")):
+            lines += ["", f"### {count:,} examples that {name} alone gets {which}", ""]
+            if rows:
+                lines += [*_table(header(CHANGES, name), rows), ""]
+            if len(rows) < count:
+                lines += [f"The {len(rows)} surest are shown.", ""]
+    return "\n".join(lines) + "\n"
+
+
+def _cost(run: Run) -> tuple[str, str]:
+    """Return how long the training of a run took, and on what; earlier versions did not say how long."""
+    seconds = run.data.tags.get("nli.training_seconds")
+    return f"{float(seconds):,.1f} s" if seconds else "", run.data.tags.get("nli.device", "")
+
+
+def _texts(changed: pl.DataFrame) -> Rows:
+    shown = [name for name in TEXTS if name in changed.columns]
     return [
-        (str(row["id"]), " → ".join(texts.get(row["id"], ())), row["label"], row["first"], row["second"])
-        for row in other.comparison.changed.head(most).to_dicts()
+        (str(row["id"]), " → ".join(row[name] for name in shown), row["label"], row["first"], row["second"])
+        for row in changed.to_dicts()
     ]
 
 
-def _differing(other: Compared) -> list[str]:
-    if rows := differing_rows(other):
-        return ["", *_table(DIFFERENCES, rows)]
-    return ["", "Parameters, data and code are the same."]
-
-
-def _changed(other: Compared, texts: Texts) -> list[str]:
-    paired, rows = other.comparison.parts[0].paired, changed_rows(other, texts, MOST_TEXTS)
-    lines = ["", f"{paired.only_second:,} examples are right in the second alone, {paired.only_first:,} in the first."]
-    if rows:
-        lines += ["", f"{len(rows)} of {other.comparison.changed.height:,}, those that the second got wrong first:", ""]
-        lines += _table(CHANGES, rows)
-    return lines
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [names, ["---"] * len(names), *rows]
     return ["| " + " | ".join(printable(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
-
-
-def _figure(other: Compared) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "differences.png"
-        save_differences([(part.name, part.paired) for part in other.comparison.parts], path)
-        return base64.b64encode(path.read_bytes()).decode()

@@ -1,11 +1,14 @@
 """Bring an MLflow run up to date with the stage store. An up-to-date run is left alone."""
 
+import tempfile
 import time
+from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from nli_core.evaluation.figures import save_data
 from nli_core.evaluation.headline import headline_markdown
 from nli_core.filenames import FIGURES, METRICS, MODEL, predictions_name
 from nli_core.run.plan import StageRequest
@@ -38,7 +41,7 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, r
 
     log_model(client, run_id, output.folder / MODEL)
     client.log_dict(run_id, output.facts, "training.json")
-    client.log_dict(run_id, request.upstream["pack"].facts, "data.json")
+    _log_data(client, run_id, request)
     tags = {f"nli.{name}": str(output.facts[name]) for name in _SHOWN_FACTS} | {PUBLISHED_TAG: output.manifest.created}
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
     client.set_terminated(run_id, "FINISHED")
@@ -57,7 +60,7 @@ def publish_evaluation(
         if data_tags(request).items() - run.data.tags.items():  # a new test set does not retrain
             client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(request).items()])
             client.log_inputs(run_id, datasets(request))
-            client.log_dict(run_id, request.upstream["pack"].facts, "data.json")
+            _log_data(client, run_id, request)
         measured = output.facts["metrics"]
         client.log_batch(run_id, tags=[RunTag(name, value) for name, value in measured_tags(measured).items()])
         now = int(time.time() * 1000)
@@ -76,6 +79,16 @@ def publish_evaluation(
         client.set_tag(run_id, "mlflow.note.content", headline)
         client.set_tag(run_id, EVALUATED_TAG, output.key)
     return _link(settings, run)
+
+
+def _log_data(client: MlflowClient, run_id: str, request: StageRequest) -> None:
+    """Leave what pack reports of the data in a run, as JSON and as a figure."""
+    facts = request.upstream["pack"].facts
+    client.log_dict(run_id, facts, "data.json")
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "data.png"
+        save_data(facts["splits"], path)
+        client.log_artifact(run_id, str(path), FIGURES)
 
 
 def _run_of(client: MlflowClient, trained: Output) -> Run | None:

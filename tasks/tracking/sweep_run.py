@@ -14,7 +14,7 @@ from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
 from nli_core.evaluation.sweep import SweepResult, TrialRun, sweep_markdown
-from nli_core.evaluation.sweep_figures import save_importance, save_slices, save_trials
+from nli_core.evaluation.sweep_figures import save_epochs, save_importance, save_slices, save_trials
 from nli_core.run.space import Interval
 from nli_core.run.sweep import Sweep
 from tasks.runtime.provenance import code_tags
@@ -90,6 +90,9 @@ def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -
             return result
         folder = Path(scratch)
         save_trials(result, folder / "sweep.png")
+        curves = {run.run_id: _by_epoch(client, run.run_id) for run in result.runs}
+        if all(curves.values()):
+            save_epochs(result, curves, folder / "dev_by_epoch.png")
         if sweep.search:
             scales = {name: tried.scale for name, tried in sweep.space.items() if isinstance(tried, Interval)}
             save_slices(result, scales, folder / "slices.png")

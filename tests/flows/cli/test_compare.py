@@ -1,6 +1,7 @@
 """`nli compare` on runs that were really trained and tracked."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,13 @@ def test_two_runs_side_by_side(
 
     shown = nli_here("compare", *two_rates)
     assert "finetune.learning_rate" in shown.stdout
-    assert " is " in shown.stdout  # the texts of examples that changed sides
+    assert shown.stdout.splitlines()[0].split()[:2] == ["run", "test"]
+    assert re.search(r"B alone gets (right|wrong), for example:", shown.stdout)
+    assert {each["premise"] for each in other["changed"]} <= _premises(workplace)  # as the files have them
     page = (workplace / "report.html").read_text()
     assert "<td>finetune.learning_rate</td>" in page
-    assert "data:image/png;base64," in page
+    assert page.index("data:image/png;base64,") < page.index("finetune.learning_rate")
+    assert page.count("<figcaption>") == 6  # three figures of two runs
 
     told = compare(two_rates)
     assert told["others"][0]["parts"] == other["parts"]
@@ -51,6 +55,11 @@ def test_two_runs_side_by_side(
     refused = nli_here("compare", two_rates[0], str(elsewhere))
     assert refused.returncode == 2
     assert "were tested on different examples" in refused.stderr.splitlines()[-1]
+
+
+def _premises(workplace: Path) -> set[str]:
+    (test,) = workplace.glob("store/corpus/*/corpus/test.jsonl")
+    return {json.loads(line)["premise"] for line in test.read_text().splitlines()}
 
 
 def test_what_cannot_be_compared_is_one_line(nli_here: Callable[..., Any]) -> None:

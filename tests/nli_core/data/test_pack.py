@@ -65,6 +65,8 @@ def test_bytes_do_not_depend_on_the_workers(tmp_path: Path, corpus: Path, tiny_e
     assert sorted(files) == [
         *(f"dev-0000{i}.arrow" for i in (0, 1)),
         *(f"test-0000{i}.arrow" for i in (0, 1)),
+        "text-dev.arrow",
+        "text-test.arrow",
         "tokenizer/vocab.txt",
         *(f"train-0000{i}.arrow" for i in range(5)),
     ]
@@ -94,7 +96,10 @@ def test_long_texts_are_tokenized_a_part_of_the_file_at_a_time(
     monkeypatch.setattr("nli_core.data.pack.encode_texts", encode)
     monkeypatch.setattr("nli_core.data.corpus.reading._PART_BYTES", 1_000)
     _pack(corpus, tiny_encoder, tmp_path / "many", rows_per_shard=50)
-    assert _bytes(tmp_path / "one") == _bytes(tmp_path / "many")
+    one, many = (_bytes(tmp_path / name) for name in ("one", "many"))
+    for name in ("text-dev.arrow", "text-test.arrow"):  # whose batches are those parts
+        assert pl.read_ipc(one.pop(name)).equals(pl.read_ipc(many.pop(name)))
+    assert one == many
     assert (sum(at_once), max(at_once) < 20) == (360, True)
 
 
@@ -124,6 +129,11 @@ def test_a_shard_is_ragged_and_small_and_says_what_it_is(tmp_path: Path, corpus:
     assert schema.field("boundary").type == pa.uint8()
     shards = ShardSet(tmp_path / "out", "train")
     assert shards.labels == ("entailment", "contradiction", "neutral")
+    histogram = facts["splits"]["train"].pop("length_histogram")
+    starts = np.array([start for start, _ in histogram])
+    assert np.diff(starts).tolist() == [2] * 32
+    expected = np.bincount(np.searchsorted(starts, shards.examples.lengths, side="right") - 1, minlength=33)
+    assert [count for _, count in histogram] == expected.tolist()
     assert facts["splits"]["train"] == {
         "rows": 240,
         "tokens": int(shards.examples.lengths.sum()),

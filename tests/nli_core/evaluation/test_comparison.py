@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.errors import UserError
 from nli_core.evaluation.comparison import ALL, compare
+from nli_core.evaluation.errors import save_errors, surest_errors
 from nli_core.evaluation.slices import overlap, slices, text_lengths
 
 CLS, SEP = 101, 102
@@ -39,6 +42,17 @@ def test_parts_and_changes_of_an_example_worked_out_by_hand() -> None:
     }
     assert found.parts[0].first.value == found.parts[0].second.value == 0.75
     assert found.changed.rows() == [(3, "b", "b", "a", 0.9), (2, "a", "b", "a", 0.9)]
+
+
+def test_the_surest_errors_come_first_and_show_their_texts(tmp_path: Path) -> None:
+    texts = ["<b>one</b>", "two", "three", "four"]
+    wrong = _predictions("bbab", [1] * 4).with_columns(premise=pl.Series(texts))
+    wrong[0, "probability/b"] = 0.99
+    assert surest_errors(wrong).select("id", "premise", "probability").rows() == [(0, texts[0], 0.99)]
+    save_errors(wrong, "Errors & more", tmp_path / "errors.html")
+    page = (tmp_path / "errors.html").read_text()
+    assert "1 of 4 examples are wrong" in page
+    assert "<td>&lt;b&gt;one&lt;/b&gt;</td><td>a</td><td>b</td><td>0.990</td>" in page
 
 
 def test_every_example_is_in_one_part_of_each_kind() -> None:

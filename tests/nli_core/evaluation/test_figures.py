@@ -9,7 +9,9 @@ from matplotlib.image import imread
 from nli_core.evaluation.figures import (
     save_attention,
     save_confusions,
+    save_data,
     save_differences,
+    save_f1,
     save_reliability_diagram,
 )
 from nli_core.evaluation.significance import paired_difference
@@ -20,6 +22,16 @@ MOST_PIXELS = 2_700
 
 def _sides(path: Path) -> tuple[int, ...]:
     return tuple(imread(path).shape[:2])
+
+
+@pytest.mark.parametrize("many", [2, 8, 1_000])
+def test_the_figures_of_classes_and_of_data_fit(many: int, tmp_path: Path) -> None:
+    labels = (*HOSTILE, *map(str, range(1_000)))[:many]
+    counts = np.random.default_rng(0).integers(0, 9, (many, many))
+    save_f1(counts, labels, "dev, $_$", tmp_path / "f1.png")
+    facts = {"rows": 9, "labels": dict.fromkeys(labels, 3), "length_histogram": [[0, 4], [2, 5]]}
+    save_data(dict.fromkeys(("train", "dev", "test"), facts), tmp_path / "data.png")
+    assert all(max(_sides(path)) <= MOST_PIXELS for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("labels", [HOSTILE, *(tuple(map(str, range(many))) for many in (2, 30, 31, 77, 1_000))])

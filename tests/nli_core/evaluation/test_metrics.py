@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
-from nli_core.evaluation.metrics import accuracy_interval, calibration_error, classification_metrics, confusion
+from nli_core.evaluation.metrics import (
+    accuracy_interval,
+    calibration_error,
+    classification_metrics,
+    confusion,
+    f1_intervals,
+)
 
 LABELS = ("a", "b", "c")
 # Six examples; four are right. The confidences are 0.8, 0.6, 0.6, 0.8, 0.8 and 0.6.
@@ -51,3 +58,16 @@ def test_a_calibrated_model_has_no_calibration_error() -> None:
     assert calibration_error(probabilities, np.where(right, 0, 1), bins=15) < 0.01
     overconfident = np.stack([np.full(1000, 0.99), np.full(1000, 0.01)], axis=1)
     assert calibration_error(overconfident, np.arange(1000) % 2, bins=15) == pytest.approx(0.49)
+
+
+def test_intervals_of_f1_are_those_of_examples_drawn_again() -> None:
+    source = np.random.default_rng(3)
+    truth = source.integers(0, 3, 400)
+    predicted = np.where(source.random(400) < 0.7, truth, source.integers(0, 3, 400))
+    counts = confusion(np.eye(3)[predicted], truth, ("a", "b", "c"))
+    f1, low, high = f1_intervals(counts)
+    assert f1 == pytest.approx(f1_score(truth, predicted, average=None))
+    drawn = source.integers(0, 400, (2000, 400))
+    scores = [f1_score(truth[rows], predicted[rows], average=None) for rows in drawn]
+    expected = np.quantile(scores, [0.025, 0.975], axis=0)
+    assert np.stack([low, high]) == pytest.approx(expected, abs=0.01)

@@ -70,8 +70,9 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(
     found = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"figures", "predictions", "metrics.json", "training.json", "data.json"} <= found
     figures = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "figures")}
-    assert figures == {"learning_curves.png"} | {
-        f"{kind}_{split}.png" for kind in ("confusion", "reliability") for split in ("dev", "test")
+    of_splits = ("confusion_{}.png", "reliability_{}.png", "f1_{}.png", "errors_{}.html")
+    assert figures == {"learning_curves.png", "data.png"} | {
+        name.format(split) for name in of_splits for split in ("dev", "test")
     }
 
 
@@ -80,6 +81,8 @@ def test_predictions_agree_with_the_metrics(finished_run: RunSummary) -> None:
     table = pl.read_parquet(folder / "predictions-test.parquet")
     assert table.columns == [
         "id",
+        "premise",
+        "hypothesis",
         "label",
         "predicted",
         "tokens",
