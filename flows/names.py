@@ -1,10 +1,13 @@
 """What flow runs are called: as their runs in MLflow, unless somebody named one."""
 
+from contextlib import suppress
 from typing import Any
 
 from coolname.data import config
 from prefect.runtime import flow_run
 
+from nli_core.errors import UserError
+from nli_core.run.changes import UNCHANGED, Changes
 from nli_core.run.config import RunConfig
 from tasks.tracking.run_names import run_title
 
@@ -17,7 +20,13 @@ def run_name() -> str:
     if present and not _is_invented(present):
         return present
     parameters = flow_run.parameters
-    return run_title(str(parameters["recipe"]), RunConfig.model_validate(parameters["config"]))
+    changes, config = (
+        Changes.model_validate(parameters.get("changes", UNCHANGED)),
+        RunConfig.model_validate(parameters["config"]),
+    )
+    with suppress(UserError):  # which the flow itself reports
+        config = changes.applied(config)
+    return run_title(str(parameters["recipe"]), config)
 
 
 def _is_invented(name: str) -> bool:

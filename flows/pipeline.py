@@ -10,6 +10,7 @@ from flows.names import run_name
 from flows.summary import RunSummary, summarize
 from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
+from nli_core.run.changes import UNCHANGED, Changes
 from nli_core.run.config import RunConfig
 from nli_core.run.plan import StageRequest, kinds_until, stage_of
 from tasks.cluster.connection import check_place
@@ -33,24 +34,28 @@ CHAIN: Mapping[OutputKind, Task[[StageRequest], State[StageResult]]] = {
 
 @flow(name="pipeline", flow_run_name=run_name, task_runner=shard_workers(), **ends)
 def pipeline(
-    config: RunConfig,
+    *,
     recipe: str = "custom",
+    changes: Changes = UNCHANGED,
     rerun: list[Stage] | None = None,
     until: Stage = "evaluate",
     promote_as: str | None = None,
+    config: RunConfig,
 ) -> RunSummary:
     """Run every stage up to `until`; reuse the output of each stage that is cached.
 
     Args:
-        config: The configuration; nli_core/run/config.py lists its sections.
         recipe: The recipe's name, for runs and artifacts.
+        changes: What people change most; what is empty stays as in the configuration.
         rerun: Stages to run again, and with them every stage after.
         until: The last stage.
         promote_as: A name in the registry, such as nli-snli. The run becomes its champion if it is better by the rules.
+        config: Everything; `nli config` lists the fields.
 
     Raises:
         UserError: a fault that the user can fix.
     """
+    config = changes.applied(config)
     if promote_as:
         check_model_name(promote_as)
     if promote_as and until != "evaluate":

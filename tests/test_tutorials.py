@@ -50,7 +50,7 @@ def run(prefect_server: str, workplace: Path, project: Path) -> Callable[..., Ru
         words = [f"{name.replace('__', '.')}={value}" for name, value in settings.items()]
         words += [f"{name}={value}" for name, value in QUICK.items()]
         config = parse_config(override(find_recipe(project / "prefect.yaml", recipe).config, words))
-        return pipeline(config, recipe=recipe)
+        return pipeline(config=config, recipe=recipe)
 
     return run
 

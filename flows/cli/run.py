@@ -83,7 +83,7 @@ def run(
 
         named = pipeline.with_options(flow_run_name=lambda: run_name) if run_name else pipeline
         with tags(recipe.name):
-            summary = named(config, recipe=recipe.name, rerun=again, until=until, promote_as=promote_as)
+            summary = named(config=config, recipe=recipe.name, rerun=again, until=until, promote_as=promote_as)
     if json:
         print_json(summary.as_json())
     else:

@@ -11,7 +11,7 @@ from nli_core.printable import printable
 
 ACCENT = "#2f6db5"
 SECOND = "#c8553d"
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # told apart by all eyes (Okabe, Ito 2008)
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # distinct for all eyes (Okabe, Ito 2008)
 SPLIT_COLOURS = {"train": "#6c757d", "dev": SECOND, "test": ACCENT}
 MOST_INCHES = 20.0  # of a figure's side: 2,600 pixels
 MOST_ROWS = 40

@@ -13,7 +13,7 @@ from nli_core.errors import UserError
 from nli_core.evaluation.figures import save_differences
 from nli_core.evaluation.style import html_page
 from tasks.comparison.compare import Compared, read_figures
-from tasks.comparison.report import as_markdown, details_markdown, heading_markdown, letter, run_name
+from tasks.comparison.report import as_markdown, details_markdown, letter, run_name, runs_markdown, title
 from tasks.settings import Settings
 
 Figures = Mapping[str, Mapping[str, bytes]]
@@ -44,9 +44,9 @@ def as_html(first: Run, compared: Sequence[Compared], figures: Figures) -> str:
         for place, other in enumerate(compared, start=1)
     )
     runs = [first, *(other.run for other in compared)]
-    body = markdown.render(heading_markdown(first, compared)) + forests
+    body = markdown.render(runs_markdown(first, compared)) + forests
     body += markdown.render(details_markdown(compared)) + _side_by_side(runs, figures)
-    return html_page(f"{run_name(first)} compared", body)
+    return html_page(title(first, compared), body)
 
 
 def _side_by_side(runs: Sequence[Run], figures: Figures) -> str:

@@ -137,13 +137,17 @@ def lost_and_gained(other: Compared, most: int) -> tuple[Rows, Rows]:
 
 def as_markdown(first: Run, compared: Sequence[Compared]) -> str:
     """Render the whole report except the figures."""
-    return f"{heading_markdown(first, compared)}\n{details_markdown(compared)}"
+    return f"# {title(first, compared)}\n\n{runs_markdown(first, compared)}\n{details_markdown(compared)}"
 
 
-def heading_markdown(first: Run, compared: Sequence[Compared]) -> str:
-    """Render the top of the report: all runs."""
-    others = ", ".join(run_name(other.run) for other in compared)
-    lines = [f"# {run_name(first)} against {others}", "", *_table(RUNS, run_rows(first, compared)), ""]
+def title(first: Run, compared: Sequence[Compared]) -> str:
+    """Name all runs."""
+    return f"{run_name(first)} against {', '.join(run_name(other.run) for other in compared)}"
+
+
+def runs_markdown(first: Run, compared: Sequence[Compared]) -> str:
+    """Render the table of all runs."""
+    lines = [*_table(RUNS, run_rows(first, compared)), ""]
     lines += ["Intervals are 95 %; p is McNemar's exact test against A, corrected for the number of runs (Holm)."]
     return "\n".join(lines) + "\n"
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -30,15 +30,18 @@ def _measure(log: Callable[[Mapping[str, float], int], None], started: float, ov
     if over.wait(_FIRST_SECONDS):
         return
     monitors = _monitors()
-    while True:
-        values: dict[str, float] = {}
-        for monitor in monitors:
-            monitor.collect_metrics()
-            values |= monitor.aggregate_metrics()
-            monitor.clear_metrics()
-        log({f"system/{name}": value for name, value in values.items()}, int(time.time() - started))
-        if over.wait(_EVERY_SECONDS):
-            return
+    _values(monitors)  # the share of a processor is that since the look before
+    while not over.wait(_EVERY_SECONDS):
+        log(_values(monitors), int(time.time() - started))
+
+
+def _values(monitors: Sequence[Any]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for monitor in monitors:
+        monitor.collect_metrics()
+        values |= {f"system/{name}": value for name, value in monitor.aggregate_metrics().items()}
+        monitor.clear_metrics()
+    return values
 
 
 def _monitors() -> list[Any]:

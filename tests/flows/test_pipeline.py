@@ -2,12 +2,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
 
-from flows.pipeline import RunSummary
+from flows.pipeline import RunSummary, pipeline
 from nli_core.errors import UserError
+from nli_core.run.changes import Changes
+from nli_core.run.config import RunConfig
 
 Run = Callable[..., RunSummary]
 
@@ -183,3 +187,12 @@ def test_a_run_deleted_in_mlflow_is_filled_again(finished_run: RunSummary, run_p
     (run,) = _runs(workplace)
     assert run.info.run_id == second.mlflow_run_id != finished_run.mlflow_run_id
     assert run.data.metrics["test/accuracy"] == finished_run.metrics["test/accuracy"]
+
+
+def test_the_short_form_changes_the_config_and_the_name(
+    prefect_server: str, workplace: Path, tiny_config: Callable[..., RunConfig]
+) -> None:
+    summary = pipeline(config=tiny_config(), recipe="sample", changes=Changes(learning_rate=5e-4), until="pack")
+    assert list(summary.outputs) == ["corpus", "encoder", "pack"]
+    with get_client(sync_client=True) as client:
+        assert "lr=5e-4" in client.read_flow_run(UUID(summary.flow_run_id)).name

@@ -30,6 +30,7 @@ class FileCorpus(Corpus):
     """The user's own CSV, TSV, JSONL or Parquet files, plain or gzipped."""
 
     is_published: ClassVar[bool] = False
+    place: ClassVar[str | None] = "train"
     name: Literal["file"] = "file"
     train: str = Field(
         description="path of the training examples, or address in a bucket (s3://...)", json_schema_extra=NOT_IN_KEY

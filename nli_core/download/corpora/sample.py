@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class SampleCorpus(Corpus):
     """Premise/hypothesis pairs that a small grammar in this project generates; needs no download."""
 
+    place: ClassVar[str | None] = None
     name: Literal["sample"] = "sample"
     pairs: Int = Field(4500, ge=90, le=1_000_000, description="pairs in train, dev and test together; a multiple of 3")
     seed: Int = Field(0, ge=0, lt=2**32, description="seed of the grammar's choices")
