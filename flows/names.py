@@ -1,5 +1,6 @@
 """What flow runs are called: as their runs in MLflow, unless somebody named one."""
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +13,11 @@ from nli_core.run.config import RunConfig
 from tasks.tracking.run_names import run_title
 
 _SLUGS: Any = config  # lists of words, and how they are combined
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi "
+    "psi omega"
+)
+_STAR = re.compile(rf"({'|'.join(_GREEK.split())})\d+(-[a-z]+)+")
 
 
 def run_name() -> str:
@@ -30,6 +36,8 @@ def run_name() -> str:
 
 
 def _is_invented(name: str) -> bool:
-    """Return whether Prefect made the name: two words of its list, such as `brave-otter`."""
+    """Return whether Prefect made the name: `brave-otter`, or `tau282-chactun-v`, as the form of its UI does."""
+    if _STAR.fullmatch(name):
+        return True
     words = name.split("-")
     return len(words) == 2 and all(any(word in each.get("words", ()) for each in _SLUGS.values()) for word in words)
