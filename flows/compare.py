@@ -18,10 +18,9 @@ def compare(runs: list[str]) -> dict[str, Any]:
     """
     settings = Settings.from_environment()
     baseline, compared = comparison.compare_runs(settings, runs)
-    markdown = report.as_markdown(baseline, compared)
+    markdown = report.as_markdown(settings, baseline, compared)
     create_markdown_artifact(
         markdown, key="comparison", description=f"{len(compared)} against {baseline.info.run_name}"
     )
-    figures = comparison.read_figures(settings, [baseline, *(other.run for other in compared)])
-    comparison.publish_report(settings, baseline, compared, page.as_html(baseline, compared, figures))
+    page.publish_report(settings, baseline, compared)
     return report.as_json(baseline, compared)

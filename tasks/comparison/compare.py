@@ -88,11 +88,9 @@ def read_figures(settings: Settings, runs: Sequence[Run]) -> dict[str, dict[str,
     return found
 
 
-def publish_report(settings: Settings, first: Run, compared: Sequence[Compared], html: str) -> None:
-    """Leave the report in every run that was compared with the first."""
-    with mlflow_client(settings) as client:
-        for other in compared:
-            client.log_text(other.run.info.run_id, html, f"comparisons/{first.info.run_id}.html")
+def report_name(first: Run) -> str:
+    """Return the name of the artifact with the comparison with a run."""
+    return f"comparisons/{first.info.run_id}.html"
 
 
 def read_predictions(client: MlflowClient, run: Run) -> pl.DataFrame:

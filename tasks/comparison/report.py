@@ -14,6 +14,8 @@ from nli_core.evaluation.comparison import TEXTS, Accuracy, Part
 from nli_core.evaluation.significance import SIGNIFICANT
 from nli_core.printable import printable
 from tasks.comparison.compare import Compared
+from tasks.settings import Settings
+from tasks.tracking.runs import run_link
 
 DIFFERENCES = ("differs", "", "A", "{}")
 PARTS = ("part", "examples", "A", "{}", "difference", "p")
@@ -135,9 +137,9 @@ def lost_and_gained(other: Compared, most: int) -> tuple[Rows, Rows]:
     return _texts(lost.head(most)), _texts(gained.head(most))
 
 
-def as_markdown(first: Run, compared: Sequence[Compared]) -> str:
+def as_markdown(settings: Settings, first: Run, compared: Sequence[Compared]) -> str:
     """Render the whole report except the figures."""
-    return f"# {title(first, compared)}\n\n{runs_markdown(first, compared)}\n{details_markdown(compared)}"
+    return f"# {title(first, compared)}\n\n{runs_markdown(settings, first, compared)}\n{details_markdown(compared)}"
 
 
 def title(first: Run, compared: Sequence[Compared]) -> str:
@@ -145,9 +147,14 @@ def title(first: Run, compared: Sequence[Compared]) -> str:
     return f"{run_name(first)} against {', '.join(run_name(other.run) for other in compared)}"
 
 
-def runs_markdown(first: Run, compared: Sequence[Compared]) -> str:
-    """Render the table of all runs."""
-    lines = [*_table(RUNS, run_rows(first, compared)), ""]
+def runs_markdown(settings: Settings, first: Run, compared: Sequence[Compared]) -> str:
+    """Render the table of all runs, with links to their pages where a server has them."""
+    links = {run_name(run): run_link(settings, run).address for run in (first, *(other.run for other in compared))}
+    rows = [
+        (short, f"[{name}]({links[name]})" if links[name] else name, *others)
+        for short, name, *others in run_rows(first, compared)
+    ]
+    lines = [*_table(RUNS, rows), ""]
     lines += ["Intervals are 95 %; p is McNemar's exact test against A, corrected for the number of runs (Holm)."]
     return "\n".join(lines) + "\n"
 

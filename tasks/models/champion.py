@@ -19,14 +19,15 @@ from mlflow.exceptions import MlflowException
 from nli_core.download.corpora.registry import published_corpora
 from nli_core.errors import UserError
 from nli_core.evaluation.promotion_rules import Margins, failed_checks
-from tasks.comparison.compare import Compared, compare_runs, read_predictions
+from tasks.comparison.compare import Compared, compare_runs, read_predictions, report_name
+from tasks.comparison.page import publish_report
 from tasks.comparison.report import verdict
 from tasks.models.names import check_model_name
 from tasks.models.version_page import version_markdown
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.log_model import MODEL_NAME
-from tasks.tracking.runs import find_run
+from tasks.tracking.runs import find_run, run_link
 
 CHAMPION = "champion"
 _PAST_TAG = "nli.past_champions"
@@ -82,7 +83,8 @@ def _promote(settings: Settings, run_name: str, model: str | None, reason: str |
         if before.run_id == run.info.run_id:
             return Promotion(name, str(before.version), promoted=False, failed=["it is champion already"])
         try:
-            _, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
+            first, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
+            publish_report(settings, first, [compared])
             failed = failed_checks(compared.comparison, margins)
         except UserError as error:
             failed = [str(error)]
@@ -94,7 +96,7 @@ def _promote(settings: Settings, run_name: str, model: str | None, reason: str |
             _remember(client, name, [*_past(client, name), str(before.version)])
         why = reason or ("passed all checks" if before else "the first champion")
         client.set_model_version_tag(name, version.version, _REASON_TAG, why)
-        page = version_markdown(name, run, str(before.version) if before else None, compared, why)
+        page = version_markdown(settings, name, run, str(before.version) if before else None, compared, why)
         client.update_model_version(name, version.version, description=page)
         client.set_registered_model_alias(name, CHAMPION, version.version)
     return Promotion(name, str(version.version), promoted=True, failed=failed, compared=compared)
@@ -124,7 +126,7 @@ def roll_back(settings: Settings, model: str) -> tuple[str, str]:
 
 
 def standing(settings: Settings, run_id: str) -> str:
-    """Compare a run with the champion of its corpus, in a sentence.
+    """Compare a run with the champion of its corpus, in a sentence with links; leave the comparison in the run.
 
     Raises:
         UserError: the two cannot be compared.
@@ -139,8 +141,11 @@ def standing(settings: Settings, run_id: str) -> str:
         return f"{name} has no champion yet; run `nli promote {run_id[:8]}` to make this run one"
     if champion.run_id == run_id:
         return f"{name}: this is the champion, version {champion.version}"
-    _, (compared,) = compare_runs(settings, [str(champion.run_id), run_id])
-    return f"against the champion of {name}, version {champion.version}: {verdict(compared)}"
+    first, (compared,) = compare_runs(settings, [str(champion.run_id), run_id])
+    publish_report(settings, first, [compared])
+    pages = (run_link(settings, first).address, run_link(settings, compared.run, report_name(first)).address)
+    links = f" ([champion]({pages[0]}), [comparison]({pages[1]}))" if all(pages) else ""
+    return f"against the champion of {name}, version {champion.version}: {verdict(compared)}{links}"
 
 
 def _lock(settings: Settings) -> AbstractContextManager[None]:

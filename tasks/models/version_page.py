@@ -4,9 +4,13 @@ from mlflow.entities import Run
 
 from tasks.comparison.compare import Compared
 from tasks.comparison.report import verdict
+from tasks.settings import Settings
+from tasks.tracking.runs import run_link
 
 
-def version_markdown(model: str, run: Run, before: str | None, compared: Compared | None, reason: str) -> str:
+def version_markdown(
+    settings: Settings, model: str, run: Run, before: str | None, compared: Compared | None, reason: str
+) -> str:
     """Describe the version of a run that became champion after version `before`, or as the first."""
     params, tags = run.data.params, run.data.tags
     if before is None:
@@ -21,7 +25,7 @@ def version_markdown(model: str, run: Run, before: str | None, compared: Compare
             "",
             f"- Data: {params['corpus.name']}, from {tags['nli.corpus.source']} ({tags['nli.corpus.verified']})",
             f"- Encoder: {params['encoder.name']} ({tags['nli.encoder.verified']})",
-            f"- Run: {run.info.run_name}, `{run.info.run_id}`",
+            f"- Run: {run.info.run_name}, {run_link(settings, run).markdown}",
             "",
             "```sh",
             f"nli predict --model {model}@champion --input rows.csv --output labels.csv",

@@ -14,12 +14,11 @@ from nli_core.filenames import FIGURES, METRICS, MODEL, predictions_name
 from nli_core.run.plan import StageRequest
 from nli_core.store.manifest import Output
 from nli_core.training.curves import read_history
-from nli_core.urls import is_remote
 from tasks.settings import Settings
 from tasks.tracking.metric_names import metric_names
 from tasks.tracking.run_contents import CONSTANTS, data_tags, datasets, measured_tags
-from tasks.tracking.runs import create_run, runs_of
-from tasks.tracking.tags import EVALUATED_TAG, MOST_METRICS, PAGES, PUBLISHED_TAG, RUN_ID_FACT, RunLink
+from tasks.tracking.runs import create_run, run_link, runs_of
+from tasks.tracking.tags import EVALUATED_TAG, MOST_METRICS, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 from tasks.tracking.training_run import TrainingRun
 
 _SHOWN_FACTS = ("best_epoch", "device", "precision", "parameters", "training_seconds")
@@ -29,7 +28,7 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, r
     """Bring a finished training to a run that is FINISHED: the model, the facts, and missing curves."""
     run = _run_of(client, output)
     if run is not None and PUBLISHED_TAG in run.data.tags:
-        return _link(settings, run)
+        return run_link(settings, run)
     # Without a run, the training was tracked elsewhere.
     run_id = run.info.run_id if run else create_run(client, settings, output.key, request)
     curves = TrainingRun(client, run_id, resumes=run is not None)
@@ -45,7 +44,7 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, r
     tags = {f"nli.{name}": str(output.facts[name]) for name in _SHOWN_FACTS} | {PUBLISHED_TAG: output.manifest.created}
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
     client.set_terminated(run_id, "FINISHED")
-    return _link(settings, client.get_run(run_id))
+    return run_link(settings, client.get_run(run_id))
 
 
 def publish_evaluation(
@@ -78,7 +77,7 @@ def publish_evaluation(
         headline = headline_markdown(request.recipe, measured, trained.facts)
         client.set_tag(run_id, "mlflow.note.content", headline)
         client.set_tag(run_id, EVALUATED_TAG, output.key)
-    return _link(settings, run)
+    return run_link(settings, run)
 
 
 def _log_data(client: MlflowClient, run_id: str, request: StageRequest) -> None:
@@ -98,10 +97,3 @@ def _run_of(client: MlflowClient, trained: Output) -> Run | None:
         if run.info.run_id == trained.facts[RUN_ID_FACT] or published == trained.manifest.created:
             return run
     return None
-
-
-def _link(settings: Settings, run: Run) -> RunLink:
-    path = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}{PAGES}"
-    return RunLink(
-        run.info.run_id, f"{settings.shown_tracking_uri}/{path}" if is_remote(settings.tracking_uri) else None
-    )

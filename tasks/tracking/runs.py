@@ -16,12 +16,13 @@ from prefect.runtime import flow_run
 
 from nli_core.errors import UserError, reason_of
 from nli_core.run.plan import StageRequest
+from nli_core.urls import is_remote
 from tasks.runtime.provenance import code_tags, made_with
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.run_contents import data_tags, datasets, flat_config, shown_config
 from tasks.tracking.run_names import run_title
-from tasks.tracking.tags import EXPERIMENT, FLOW_RUN_TAG, KEY_TAG
+from tasks.tracking.tags import EXPERIMENT, FLOW_RUN_TAG, KEY_TAG, PAGES, RunLink
 from tasks.tracking.view import save_view
 
 REPEAT = "repeat.json"
@@ -119,6 +120,15 @@ def runs_of(client: MlflowClient, key: str) -> list[Run]:
         return []
     wanted = f"tags.`{KEY_TAG}` = '{key}'"
     return list(client.search_runs([experiment.experiment_id], wanted, order_by=["attributes.start_time DESC"]))
+
+
+def run_link(settings: Settings, run: Run, artifact: str = "") -> RunLink:
+    """Return the link to a run's page, or to that of one of its artifacts."""
+    page = (
+        f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}{f'/artifacts/{artifact}' if artifact else ''}"
+    )
+    is_server = is_remote(settings.tracking_uri)
+    return RunLink(run.info.run_id, f"{settings.shown_tracking_uri}/{page}{PAGES}" if is_server else None)
 
 
 def _name(request: StageRequest) -> str:
