@@ -13,6 +13,7 @@ from nli_core.errors import UserError
 from tasks.settings import Settings
 
 _SHOWN_CHANGES = 3
+_SHOWN_CHARACTERS = 100
 
 
 def compare(
@@ -56,8 +57,13 @@ def compare(
         for which, rows in zip(("wrong", "right"), text.lost_and_gained(other, _SHOWN_CHANGES), strict=True):
             if rows:
                 echo(f"{name} alone gets {which}, for example:")
-            _print(text.header(text.CHANGES, name), rows)
+            shortened = [(row[0], _shortened(row[1]), *row[2:]) for row in rows]
+            _print(text.header(text.CHANGES, name), shortened)
     echo(f"report: {report}" if report else "For the whole report with figures, add --report FILE.html.")
+
+
+def _shortened(example: str) -> str:
+    return example if len(example) <= _SHOWN_CHARACTERS else f"{example[: _SHOWN_CHARACTERS - 1]}…"
 
 
 def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -30,9 +30,10 @@ def export(
     Example: nli export champion --format onnx --output champion-onnx
     """
     set_library_defaults()
-    from nli_core.model.export import export_model
+    from nli_core.model.export import check_packages, export_model
     from tasks.models.predict import fine_tuned
 
+    check_packages(form)  # before the model is fetched
     with fine_tuned(Settings.from_environment(), model) as folder:
         path = export_model(folder, output, form=form)
     if json:

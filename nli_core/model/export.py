@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +60,16 @@ for number, label in described["id2label"].items():
 '''
 
 
+def check_packages(form: Format) -> None:
+    """Raise UserError if a package that the format needs is not installed."""
+    missing = [name for name in ("onnx", "onnxscript") if form == "onnx" and find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"--format onnx needs the package {missing[0]}; in the project's folder: "
+            "pip install -c constraints.txt -e '.[onnx]'"
+        )
+
+
 def export_model(folder: Path, out: Path, *, form: Format) -> Path:
     """Write the fine-tuned model in `folder` to `out`, a new folder that appears when it is whole; returns the file.
 
@@ -66,6 +77,7 @@ def export_model(folder: Path, out: Path, *, form: Format) -> Path:
         UserError: transformers has no such architecture, `out` is there already or cannot be written, a package is
             missing, or the model is damaged.
     """
+    check_packages(form)
     model = load_classifier(folder)
     family = model.encoder.architecture.family
     if form == "huggingface" and family != "bert":
@@ -101,20 +113,14 @@ def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
         if form == "torch":
             torch.export.save(_program(model), out / "model.pt2")
             return "model.pt2"
-        try:
-            torch.onnx.export(
-                _program(model),
-                f=out / "model.onnx",
-                input_names=list(_INPUTS),
-                output_names=["logits"],
-                external_data=False,
-                verbose=False,
-            )
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"--format onnx needs the package {error.name}; in the project's folder: "
-                "pip install -c constraints.txt -e '.[onnx]'"
-            ) from None
+        torch.onnx.export(
+            _program(model),
+            f=out / "model.onnx",
+            input_names=list(_INPUTS),
+            output_names=["logits"],
+            external_data=False,
+            verbose=False,
+        )
         if (out / _TOKENIZER).exists():
             (out / "infer.py").write_text(_INFER, encoding="utf-8")
         return "model.onnx"

@@ -14,14 +14,14 @@ def version_markdown(
     """Describe the version of a run that became champion after version `before`, or as the first."""
     params, tags = run.data.params, run.data.tags
     if before is None:
-        place = "The first champion."
+        place = ""
     elif compared is None:
-        place = f"Champion after version {before}, with which it could not be compared."
+        place = f"Champion after version {before}, with which it could not be compared. "
     else:
-        place = f"Champion after version {before}: {verdict(compared)}."
+        place = f"Champion after version {before}: {verdict(compared)}. "
     return "\n".join(
         [
-            f"**Test accuracy {tags['nli.test.accuracy']}** (95 % interval); {place} Reason: {reason}.",
+            f"**Test accuracy {tags['nli.test.accuracy']}** (95 % interval). {place}Reason: {reason}.",
             "",
             f"- Data: {params['corpus.name']}, from {tags['nli.corpus.source']} ({tags['nli.corpus.verified']})",
             f"- Encoder: {params['encoder.name']} ({tags['nli.encoder.verified']})",
