@@ -26,10 +26,8 @@ def run_name() -> str:
     if present and not _is_invented(present):
         return present
     parameters = flow_run.parameters
-    changes, config = (
-        Changes.model_validate(parameters.get("changes", UNCHANGED)),
-        RunConfig.model_validate(parameters["config"]),
-    )
+    config = RunConfig.model_validate(parameters["config"])
+    changes = Changes.model_validate(parameters.get("changes", UNCHANGED))
     with suppress(UserError):  # which the flow itself reports
         config = changes.applied(config)
     return run_title(str(parameters["recipe"]), config)

@@ -13,7 +13,7 @@ from nli_core.evaluation.slices import slices
 
 ALL = "all"
 TEXTS = ("premise", "hypothesis")
-_PROBABILITY = "probability/"
+PROBABILITY = "probability/"
 _BINS = 15
 
 
@@ -64,7 +64,7 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
     rights = [(joined["label"] == joined[name]).to_numpy() for name in ("predicted", "predicted_second")]
     everything: Bools = rights[0] | True
     parts = [_part(name, rows, *rights) for name, rows in {ALL: everything, **slices(first)}.items()]
-    probabilities = [f"{name}_second" for name in second.columns if name.startswith(_PROBABILITY)]
+    probabilities = [f"{name}_second" for name in second.columns if name.startswith(PROBABILITY)]
     texts = [name for name in TEXTS if name in first.columns]
     changed = (
         joined.with_columns(certainty=pl.max_horizontal(probabilities))
@@ -76,8 +76,8 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
 
 
 def _calibration_error(predictions: pl.DataFrame) -> float:
-    names = [name for name in predictions.columns if name.startswith(_PROBABILITY)]
-    index_of = {name.removeprefix(_PROBABILITY): index for index, name in enumerate(names)}
+    names = [name for name in predictions.columns if name.startswith(PROBABILITY)]
+    index_of = {name.removeprefix(PROBABILITY): index for index, name in enumerate(names)}
     label_ids = np.array([index_of[label] for label in predictions["label"]])
     return calibration_error(predictions.select(names).to_numpy(), label_ids, bins=_BINS)
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import polars as pl
 
-from nli_core.evaluation.comparison import TEXTS
+from nli_core.evaluation.comparison import PROBABILITY, TEXTS
 from nli_core.evaluation.style import html_page, html_table
 
 _SHOWN = 20
-_PROBABILITY = "probability/"
 
 
 def surest_errors(predictions: pl.DataFrame) -> pl.DataFrame:
@@ -16,7 +15,7 @@ def surest_errors(predictions: pl.DataFrame) -> pl.DataFrame:
 
     The columns are id, the texts, label, predicted and `probability`, of what is predicted.
     """
-    probabilities = [name for name in predictions.columns if name.startswith(_PROBABILITY)]
+    probabilities = [name for name in predictions.columns if name.startswith(PROBABILITY)]
     texts = [name for name in TEXTS if name in predictions.columns]
     return (
         predictions.with_columns(probability=pl.max_horizontal(probabilities))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nli_core.arrays import Floats, Ints
-from nli_core.evaluation.metrics import f1_intervals
+from nli_core.evaluation.metrics import f1_interval, f1_scores
 from nli_core.evaluation.significance import SIGNIFICANT, Paired
 from nli_core.evaluation.style import ACCENT, MOST_INCHES, MOST_ROWS, SECOND, SPLIT_COLOURS, plain, save
 
@@ -84,13 +84,13 @@ def save_f1(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> No
 
     Of very many classes, those with the lowest F1 are drawn.
     """
-    f1, low, high = f1_intervals(counts)
-    order = sorted(range(len(labels)), key=lambda index: f1[index])[:MOST_ROWS] if len(labels) > MOST_ROWS else None
-    shown = order or range(len(labels))
+    f1, shown = f1_scores(counts), list(range(len(labels)))
+    if len(shown) > MOST_ROWS:
+        shown = sorted(shown, key=lambda index: f1[index])[:MOST_ROWS]
     figure = Figure(figsize=(7, 0.42 * len(shown) + 1.4), layout="constrained")
     axes = figure.subplots()
     for row, index in enumerate(shown):
-        axes.plot([low[index], high[index]], [row, row], color=ACCENT, linewidth=2)
+        axes.plot(f1_interval(counts, index), [row, row], color=ACCENT, linewidth=2)
         axes.plot(f1[index], row, color=ACCENT, marker="o")
     names = [f"{plain(labels[index])} ({counts[index].sum():,})" for index in shown]
     axes.set_yticks(range(len(shown)), names)

@@ -48,21 +48,28 @@ def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def f1_intervals(counts: Ints) -> tuple[Floats, Floats, Floats]:
-    """Compute the F1 of each class with the ends of its 95 % bootstrap interval, each [labels].
+def f1_scores(counts: Ints) -> Floats:
+    """Compute the F1 of each class [labels] from counts [true label, predicted label]."""
+    return _f1(_parts(counts))
 
-    `counts` [true label, predicted label] is drawn again as so many examples, 2,000 times, from a fixed seed; for each
-    class only right, missed, wrongly predicted and other examples matter.
+
+def f1_interval(counts: Ints, index: int) -> tuple[float, float]:
+    """Compute the ends of the 95 % bootstrap interval of a class' F1.
+
+    `counts` [true label, predicted label] is drawn again as so many examples, 2,000 times, from a fixed seed; only
+    right, missed, wrongly predicted and other examples matter.
     """
+    total, part = int(counts.sum()), _parts(counts)[index]
+    shares = [*(part / total), max(0.0, 1 - part.sum() / total)]
+    drawn = np.random.default_rng(0).multinomial(total, shares, size=_DRAWS)[:, :3]
+    low, high = np.quantile(_f1(drawn.astype(float)), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _parts(counts: Ints) -> Floats:
+    """Count what is right, missed and wrongly predicted of each class [labels, 3]."""
     hits = np.diag(counts)
-    parts = np.stack([hits, counts.sum(axis=1) - hits, counts.sum(axis=0) - hits], axis=1).astype(float)
-    total = int(counts.sum())
-    ends = np.zeros((2, len(parts)))
-    source = np.random.default_rng(0)
-    for index, part in enumerate(parts):
-        drawn = source.multinomial(total, [*(part / total), 1 - part.sum() / total], size=_DRAWS)[:, :3]
-        ends[:, index] = np.quantile(_f1(drawn.astype(float)), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return _f1(parts), ends[0], ends[1]
+    return np.stack([hits, counts.sum(axis=1) - hits, counts.sum(axis=0) - hits], axis=1).astype(float)
 
 
 def _f1(parts: Floats) -> Floats:

@@ -35,9 +35,8 @@ def records_of(folder: Path) -> dict[str, FileRecord]:
 class Manifest(BaseModel):
     """Files, key inputs and facts of a finished output. Its presence means that the output is complete.
 
-    On disk, `kind` is called `stage`, and `key_inputs` `ingredients`. Add new fields at the
-    end: versions that share a store then read each other's manifests, and neither takes the other's outputs for
-    leftovers.
+    On disk, `kind` is called `stage`, and `key_inputs` `ingredients`. Add new fields at the end:
+    versions that share a store then read each other's manifests, and neither takes the other's outputs for leftovers.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")

@@ -124,9 +124,9 @@ def runs_of(client: MlflowClient, key: str) -> list[Run]:
 
 def run_link(settings: Settings, run: Run, artifact: str = "") -> RunLink:
     """Return the link to a run's page, or to that of one of its artifacts."""
-    page = (
-        f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}{f'/artifacts/{artifact}' if artifact else ''}"
-    )
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    if artifact:
+        page += f"/artifacts/{artifact}"
     is_server = is_remote(settings.tracking_uri)
     return RunLink(run.info.run_id, f"{settings.shown_tracking_uri}/{page}{PAGES}" if is_server else None)
 

@@ -69,12 +69,6 @@ class RaggedExamples:
     def _starts(self) -> IntArray:
         return np.cumsum(self.lengths) - self.lengths
 
-    def ids_of(self, example: int) -> IntArray:
-        """Return the token ids of the example with this index."""
-        start = int(self._starts[example])
-        ids: IntArray = self.input_ids[start : start + int(self.lengths[example])].astype(np.int64)
-        return ids
-
     def batch(self, examples: IntArray, length: int | None = None) -> Batch:
         """Gather the examples with these indices, padded to `length`, or to the longest of them."""
         lengths = self.lengths[examples]
