@@ -33,7 +33,7 @@ def test_a_name_is_that_of_the_flow_run_and_of_the_mlflow_run(
     assert run.info.run_name == "first {try}"
 
 
-@pytest.mark.parametrize("typed", ["warm-start", "Monday", "alpha-test", None, "tau282-chactun-v"])
+@pytest.mark.parametrize("typed", ["warm-start", "alpha-test", None, "tau282-chactun-v"])
 def test_a_typed_name_is_kept_and_one_of_prefects_is_not(
     finished_run: RunSummary, tiny_config: Callable[..., RunConfig], typed: str | None
 ) -> None:

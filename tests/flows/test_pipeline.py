@@ -54,6 +54,7 @@ def test_a_change_reruns_only_what_depends_on_it(run_pipeline: Run, workplace: P
     assert len(_runs(workplace)) == 3
 
 
+@pytest.mark.slow
 def test_a_changed_source_file_reruns_what_depends_on_it(
     run_pipeline: Run, workplace: Path, write_rows: Callable[..., Path]
 ) -> None:
