@@ -158,7 +158,8 @@ def _print_summary(summary: "RunSummary") -> None:
         figures.append(("flow run", flow_run))
     print_rows((), figures)
     if not (page and flow_run):
-        echo("\nLook next: `make ui` opens the flow run in Prefect and the curves and figures in MLflow.")
+        tracked = " and the curves and figures in MLflow" if links else ""
+        echo(f"\nLook next: `make ui` opens the flow run in Prefect{tracked}.")
 
 
 def _flow_run_page(flow_run_id: str) -> str | None:

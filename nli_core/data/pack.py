@@ -218,7 +218,7 @@ def _tables(
     layout: CorpusLayout, corpus: Path, text: Path, config: PackConfig, names: Mapping[Split, str]
 ) -> dict[Split, CleanTable]:
     tables = clean_tables(layout, corpus, text, empty_text=config.empty_text, names=names)
-    tables |= carve(tables["train"], layout.carve, layout.carve_seed)
+    tables |= carve(tables["train"], layout.carve, layout.carve_seed, layout.label_values or layout.labels)
     missing = [split for split in SPLITS if split not in tables]
     if missing:
         raise UserError(f"corpus: there is no {missing[0]} split, and no fraction of train is set aside for it")

@@ -4,6 +4,7 @@ The key inputs of an output are config fields, digests of files, and a digest of
 store derives the key from them. A stage that reran and left the same bytes invalidates nothing after it.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -204,7 +205,9 @@ def _difference(inputs: KeyInputs, definitions: dict[str, str], earlier: list[Ou
     if not names:
         return f"its output {output.key[:12]} is damaged or was renamed"
     wanted, had = _flat(inputs), _flat(output.manifest.key_inputs)
-    changes = [f"{name}: {_short(had.get(name))} → {_short(wanted.get(name))}" for name in names if name != "code"]
+    changes = [
+        f"{_shown(name)}: {_short(had.get(name))} → {_short(wanted.get(name))}" for name in names if name != "code"
+    ]
     if "code" in names:
         changes.append(_changed_code(output.manifest.made_with.get("definitions", {}), definitions))
     return "; ".join(changes)
@@ -224,6 +227,12 @@ def _changed_code(before: dict[str, str], now: dict[str, str]) -> str:
     more = len(changed + gone) - _MOST_DEFINITIONS
     named = ", ".join((changed + gone)[:_MOST_DEFINITIONS]) + (f" and {more} more" if more > 0 else "")
     return f"the code changed: {named}"
+
+
+def _shown(name: str) -> str:
+    """Name a key input as its field is called: the layout of a corpus comes from the corpus' fields."""
+    carved = re.fullmatch(r"layout\.carve\.(\w+)", name)
+    return f"corpus.{carved[1]}_fraction" if carved else re.sub(r"^layout\.", "corpus.", name)
 
 
 def _short(value: object) -> str:

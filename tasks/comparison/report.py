@@ -20,7 +20,7 @@ from tasks.tracking.runs import run_link
 DIFFERENCES = ("differs", "", "A", "{}")
 PARTS = ("part", "examples", "A", "{}", "difference", "p")
 CHANGES = ("id", "example", "label", "A", "{}")
-RUNS = ("", "run", "test accuracy", "against A", "p", "trained", "on")
+RUNS = ("", "run", "test accuracy", "against A", "p (Holm)", "trained", "on")
 MOST_TEXTS = 20
 Rows = list[tuple[str, ...]]
 
@@ -139,7 +139,8 @@ def lost_and_gained(other: Compared, most: int) -> tuple[Rows, Rows]:
 
 def as_markdown(settings: Settings, first: Run, compared: Sequence[Compared]) -> str:
     """Render the whole report except the figures."""
-    return f"# {title(first, compared)}\n\n{runs_markdown(settings, first, compared)}\n{details_markdown(compared)}"
+    heading = f"# {_plain(title(first, compared))}"
+    return f"{heading}\n\n{runs_markdown(settings, first, compared)}\n{details_markdown(compared)}"
 
 
 def title(first: Run, compared: Sequence[Compared]) -> str:
@@ -164,7 +165,7 @@ def details_markdown(compared: Sequence[Compared]) -> str:
     lines = []
     for place, other in enumerate(compared, start=1):
         name = letter(place)
-        lines += ["", f"## {name}: {run_name(other.run)}", "", f"**{verdict(other)}**", ""]
+        lines += ["", f"## {name}: {_plain(run_name(other.run))}", "", f"**{verdict(other)}**", ""]
         if rows := differing_rows(other):
             lines += _table(header(DIFFERENCES, name), rows)
         else:
@@ -196,6 +197,11 @@ def _texts(changed: pl.DataFrame) -> Rows:
     ]
 
 
+def _plain(text: str) -> str:
+    """Write text as Markdown that shows it: without marks of HTML and of tables."""
+    return printable(text).replace("<", "&lt;").replace("|", "\\|")
+
+
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [names, ["---"] * len(names), *rows]
-    return ["| " + " | ".join(printable(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return ["| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines]

@@ -76,19 +76,19 @@ def test_what_one_machine_finished_another_one_pulls(
 
     store = machine("second")
     explained = nli_here("run", "sample", *tiny_settings, "--explain").stdout
-    assert [line.split()[1] for line in explained.splitlines()[1:5]] == ["pulled"] * 4
+    assert [line.split()[1] for line in explained.splitlines()[1:6]] == ["pulled"] * 5
     assert not list(store.glob("*/*"))
     pulled = json.loads(nli_here("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
     assert [stage["state"] for stage in pulled["outputs"].values()] == ["Pulled"] * 5
     assert pulled["metrics"] == finished_run.metrics
     assert Store(store).damages() == Store(store).leftovers() == []
     assert run_pipeline().metrics == finished_run.metrics
-    assert _states(run_pipeline()) == ["Cached"] * 4
+    assert _states(run_pipeline()) == ["Cached"] * 5
 
     machine("third")
     assert evaluate_stage(tiny_config(), recipe="tiny").metrics == finished_run.metrics
 
-    assert nli_here("store", "verify", "--remote").stdout == "4 outputs, all as their manifests say\n"
+    assert nli_here("store", "verify", "--remote").stdout == "5 outputs, all as their manifests say\n"
     assert nli_here("store", "prune", "--remote", "--all", "--delete").stdout == "nothing to prune\n"
     bucket.delete([next(bucket.entries("blobs")).name])
     broken = nli_here("store", "verify", "--remote")
@@ -110,15 +110,15 @@ def test_a_run_without_its_bucket_completes_and_is_pushed_later(
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         summary = run_pipeline()
-    assert sum("(the bucket did not answer before)" in line for line in logged) == 7  # it is asked once
+    assert sum("(the bucket did not answer before)" in line for line in logged) == 9  # it is asked once
     monkeypatch.setattr("tasks.runtime.sharing._AWAY_UNTIL", {})
-    assert _states(summary) == ["Completed"] * 4
+    assert _states(summary) == ["Completed"] * 5
     assert summary.metrics == finished_run.metrics
-    assert sum("not pushed; a later run pushes it" in line for line in logged) == 4
+    assert sum("not pushed; a later run pushes it" in line for line in logged) == 5
     assert not any("test-key" in line or "test-secret" in line for line in logged)
     assert list(bucket.entries("outputs")) == []
-    assert _states(run_pipeline()) == ["Cached"] * 4
-    assert len(list(bucket.entries("outputs"))) == 4
+    assert _states(run_pipeline()) == ["Cached"] * 5
+    assert len(list(bucket.entries("outputs"))) == 5
     machine("third")
     assert _states(run_pipeline()) == ["Pulled"] * 5
 
@@ -215,7 +215,9 @@ def test_corpora_and_predictions_may_be_in_a_bucket(
     )
     entry = bucket.entry("data/rows.csv")
     assert entry is not None
-    assert json.loads(manifest)["ingredients"]["corpus"]["train"][2] == f"etag {entry.etag}, {entry.size} bytes"
+    assert (
+        json.loads(manifest)["ingredients"]["corpus"]["train"]["contents"] == f"etag {entry.etag}, {entry.size} bytes"
+    )
     assert json.loads(manifest)["facts"]["files"]["train"] == fields["corpus.train"]
     bucket.write("data/rows.csv", f"text,label\n{rows}a girl is gone,gone\n".encode())
     changed = nli_here(*command)
@@ -280,7 +282,7 @@ def test_a_machine_that_dies_is_replaced_by_another(
 
     store = machine("another")
     started = time.monotonic()
-    resumed = run_pipeline(finetune=fields).stages
+    resumed = run_pipeline(finetune=fields).outputs
     assert time.monotonic() > started
     assert [stage.state_name for stage in resumed.values()] == ["Pulled", "Pulled", "Completed", "Completed"]
     assert folder_digests(resumed["finetune"].output.folder / "model") == folder_digests(expected / "model")

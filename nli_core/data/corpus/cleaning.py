@@ -22,7 +22,7 @@ from nli_core.data.corpus.reading import read_parts
 from nli_core.errors import UserError, did_you_mean
 
 _SHOWN_CHARACTERS = 60
-_SHOWN_LABELS = 20
+_SHOWN_LABELS, _SHOWN_OF_MANY = 20, 5
 _PLAIN = re.compile(r"[^\W\d][\w/-]*( [\w/-]+)*")  # needs no quotes in YAML
 _Row = dict[str, Any]
 
@@ -206,9 +206,10 @@ def _label_fault(label: str | None, source: Source, layout: CorpusLayout) -> str
     if not layout.named_by_user:
         return f"{fault}; {layout.remedy('')}"
     counts = [each for each in count_labels(source, layout).items() if each[0] not in layout.drop_labels]
-    found = ", ".join(f"{_yaml(value)} ({count:,})" for value, count in counts[:_SHOWN_LABELS])
-    more = f" and {len(counts) - _SHOWN_LABELS:,} more" if len(counts) > _SHOWN_LABELS else ""
-    listed = ", ".join(_yaml(value) for value, _ in counts[:_SHOWN_LABELS])
+    few = counts[:_SHOWN_LABELS] if len(counts) <= _SHOWN_LABELS else counts[:_SHOWN_OF_MANY]
+    found = ", ".join(f"{_yaml(value)} ({count:,})" for value, count in few)
+    more = f" and {len(counts) - len(few):,} more: is it a column of labels?" if len(counts) > len(few) else ""
+    listed = ", ".join(_yaml(value) for value, _ in few)
     remedy = "corpus.labels or corpus.drop_labels" if more else f"corpus.drop_labels, or set corpus.labels=[{listed}]"
     return f"{fault}; add it to {remedy}; the column has {found}{more}"
 

@@ -1,6 +1,6 @@
 """Splits that a corpus lacks, carved from its train split by class with a fixed seed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -11,10 +11,13 @@ from nli_core.data.corpus.layout import Split
 from nli_core.errors import UserError
 
 
-def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dict[Split, CleanTable]:
+def carve(
+    train: CleanTable, fractions: Mapping[Split, float], seed: int, values: Sequence[str]
+) -> dict[Split, CleanTable]:
     """Divide the train table: each split of `fractions` gets that part of every class, train keeps the rest.
 
-    Which rows go where depends on the labels, the fractions and the seed alone; rows keep their order and their id.
+    Which rows go where depends on the labels, the fractions and the seed alone, and not on the order of the labels:
+    `values` are the labels as the files write them, by class number. Rows keep their order and their id.
 
     Raises:
         UserError: a split would be left without a row.
@@ -26,7 +29,7 @@ def carve(train: CleanTable, fractions: Mapping[Split, float], seed: int) -> dic
     splits: list[Split] = ["train", *fractions]
     split_of = np.zeros(len(labels), np.uint8)  # of each row's split in `splits`
     source = np.random.default_rng(seed)
-    for label in np.unique(labels):
+    for label in sorted(range(len(values)), key=lambda number: values[number]):
         members = source.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum([round(fraction * len(members)) for fraction in fractions.values()])
         for number, part in enumerate(np.split(members, ends)[:-1], start=1):  # the last part stays in train

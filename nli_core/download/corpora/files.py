@@ -94,9 +94,10 @@ class FileCorpus(Corpus):
     @property
     def layout(self) -> CorpusLayout:
         files = {split: format_of(Path(address)) for split, address in self.user_files.items()}
-        if len(formats := set(files.values())) > 1:
-            raise UserError(f"corpus: the files of one corpus must have one format, not {', '.join(sorted(formats))}")
-        format_ = formats.pop()
+        format_ = files["train"]
+        for split, other in files.items():
+            if other != format_:
+                raise UserError(f"corpus.{split}: is {other}, and corpus.train is {format_}; give files of one format")
         if self.columns is not None and format_ not in DELIMITERS:
             raise UserError(f"corpus.columns: {format_} files name their columns themselves; leave it out")
         fractions: dict[Split, float] = {"dev": self.dev_fraction, "test": self.test_fraction}
@@ -115,11 +116,14 @@ class FileCorpus(Corpus):
         )
 
     def identity(self) -> dict[str, Any]:
-        identity: dict[str, Any] = {}
-        for split, address in self.user_files.items():
-            contents, path = contents_of(address, split), Path(address)
-            identity[split] = [format_of(path), path.suffix == _PACKED, contents]
-        return identity
+        return {
+            split: {
+                "contents": contents_of(address, split),
+                "format": self.layout.format,
+                "gzipped": Path(address).suffix == _PACKED,
+            }
+            for split, address in self.user_files.items()
+        }
 
     def sources(self) -> Iterator[Source]:
         yield from (Source(f"file, {split}", path, f"corpus.{split}") for split, path in self.user_files.items())

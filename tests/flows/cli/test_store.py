@@ -28,16 +28,16 @@ def test_models_of_a_store_without_its_mlflow_are_kept(
     done = nli_here("store", "prune", "--delete")
     assert done.returncode == 2
     assert "has no run of this store, whose models would all be deleted" in done.stderr.splitlines()[-1]
-    assert len(list(workplace.glob("store/*/*/manifest.json"))) == 4
+    assert len(list(workplace.glob("store/*/*/manifest.json"))) == 5
 
 
 def test_pruning_keeps_what_mlflow_refers_to(nli_here: Nli, tiny_settings: list[str], workplace: Path) -> None:
     nli_here("run", "sample", *tiny_settings, "--until", "pack")
     kept = list(workplace.glob("store/*/*/manifest.json"))
-    assert len(kept) == 2
+    assert len(kept) == 3
     dry = nli_here("store", "prune")
-    assert dry.stdout.count("would delete") == 2
+    assert dry.stdout.count("would delete") == 3
     assert "--delete" in dry.stdout
     assert all(path.exists() for path in kept)
-    assert nli_here("store", "prune", "--delete").stdout.count("deleted ") >= 2
+    assert nli_here("store", "prune", "--delete").stdout.count("deleted ") >= 3
     assert not any(path.exists() for path in kept)
