@@ -129,7 +129,7 @@ def test_a_damaged_output_is_pulled_again(
     nli_here("store", "push")
     (model,) = (workplace / "store").glob("finetune/*/model/model.safetensors")
     model.write_bytes(b"damaged")
-    assert _states(run_pipeline()) == ["Cached", "Cached", "Pulled", "Cached"]
+    assert _states(run_pipeline()) == ["Cached", "Cached", "Cached", "Pulled", "Cached"]
     assert Store(workplace / "store").damages() == []
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_bucket_is_mended_by_the_next_run(
     digest = next(record.sha256 for name, record in shards.items() if name.startswith("train-"))
     bucket.write(f"blobs/{digest}", b"altered")
     machine("second")
-    assert _states(run_pipeline()) == ["Pulled", "Completed", "Pulled", "Pulled"]
+    assert _states(run_pipeline()) == ["Pulled", "Pulled", "Completed", "Pulled", "Pulled"]
     machine("third")
     assert _states(run_pipeline()) == ["Pulled"] * 5
 
@@ -284,7 +284,7 @@ def test_a_machine_that_dies_is_replaced_by_another(
     started = time.monotonic()
     resumed = run_pipeline(finetune=fields).outputs
     assert time.monotonic() > started
-    assert [stage.state_name for stage in resumed.values()] == ["Pulled", "Pulled", "Completed", "Completed"]
+    assert [stage.state_name for stage in resumed.values()] == ["Pulled", "Pulled", "Pulled", "Completed", "Completed"]
     assert folder_digests(resumed["finetune"].output.folder / "model") == folder_digests(expected / "model")
     history = "history.jsonl"
     assert (resumed["finetune"].output.folder / history).read_bytes() == (expected / history).read_bytes()

@@ -44,7 +44,7 @@ def test_any_labels_train_and_are_evaluated(
     run = client.get_run(str(summary.mlflow_run_id))
     assert sum(name.startswith("test/f1/") for name in run.data.metrics) == len(labels)
     figures = Path(str(summary.outputs["evaluate"].output.folder)) / "figures"
-    assert all(max(imread(path).shape[:2]) <= 2_700 for path in figures.iterdir())
+    assert all(max(imread(path).shape[:2]) <= 2_700 for path in figures.glob("*.png"))
     predicted = pl.read_parquet(figures.parent / predictions_name("test"))
     assert predicted["label"].to_list() == list(labels)
     if labels is HOSTILE:

@@ -31,7 +31,7 @@ def test_workers_store_and_checkpoints_change_no_byte(
 ) -> None:
     monkeypatch.setenv("NLI_STORE", str(workplace / "another" / "store"))
     flow = pipeline.with_options(task_runner=ThreadPoolTaskRunner(max_workers=1 + (os.cpu_count() or 1)))
-    one, two = finished_run, flow(tiny_config(finetune={"checkpoint_every": 7}), recipe="tiny")
+    one, two = finished_run, flow(config=tiny_config(finetune={"checkpoint_every": 7}), recipe="tiny")
     assert {result.state_name for result in two.outputs.values()} == {"Completed"}
     assert {stage: result.output.key for stage, result in one.outputs.items()} == {
         stage: result.output.key for stage, result in two.outputs.items()
