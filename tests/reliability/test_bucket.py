@@ -59,6 +59,7 @@ def _states(summary: RunSummary) -> list[str]:
     return [stage.state_name for stage in summary.outputs.values()]
 
 
+@pytest.mark.slow
 def test_what_one_machine_finished_another_one_pulls(
     finished_run: RunSummary,
     run_pipeline: Callable[..., RunSummary],

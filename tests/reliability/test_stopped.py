@@ -117,7 +117,8 @@ def test_a_signal_stops_a_training_at_a_checkpoint(
     assert state.is_crashed()
 
 
-@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
 def test_a_cancellation_in_prefect_stops_at_a_checkpoint(
     training: Callable[..., "contextmanager[subprocess.Popen[str]]"], workplace: Path, devices: int
 ) -> None:

@@ -170,11 +170,12 @@ def test_a_part_of_the_store_of_somebody_else_is_named(
     assert "cannot be used (Permission denied); share a store through a group" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "field", "name"),
     [
-        pytest.param("file-example", "corpus.train", "rows.csv", marks=pytest.mark.slow),
-        pytest.param("snli-minilm", "corpus.source", "snli.zip", marks=pytest.mark.slow),
+        ("file-example", "corpus.train", "rows.csv"),
+        ("snli-minilm", "corpus.source", "snli.zip"),
         ("sample", "encoder.name", "vocab.txt"),
     ],
 )

@@ -91,7 +91,8 @@ def _servers_of(home: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
 def test_a_temporary_server_lives_as_long_as_the_command(prefect_home: Path, killed: bool) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     command = [str(Path(sys.executable).with_name("nli")), "run", "sample", "--until", "download"]
