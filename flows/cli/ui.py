@@ -28,11 +28,11 @@ def ui(
 
 
 def _page_of_runs(mlflow: str) -> str:
-    """Return the page of our runs in the saved view; before the first run, of all experiments."""
-    found = httpx.get(
-        f"{mlflow}/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": EXPERIMENT}, timeout=30
-    )
-    if found.status_code != httpx.codes.OK:
+    """Return the page of our runs in the saved view; of all experiments before the first run."""
+    address = f"{mlflow}/api/2.0/mlflow/experiments/get-by-name"
+    try:
+        found = httpx.get(address, params={"experiment_name": EXPERIMENT}, timeout=30).raise_for_status()
+    except httpx.HTTPError:
         return f"/#/experiments{PAGES}"
     number = found.json()["experiment"]["experiment_id"]
     return f"/#/experiments/{number}/runs{PAGES}&viewStateShareKey={VIEW}"

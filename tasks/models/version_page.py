@@ -2,6 +2,7 @@
 
 from mlflow.entities import Run
 
+from nli_core.evaluation.headline import accuracy_text
 from tasks.comparison.compare import Compared
 from tasks.comparison.report import verdict
 from tasks.settings import Settings
@@ -13,6 +14,8 @@ def version_markdown(
 ) -> str:
     """Describe the version of a run that became champion after version `before`, or as the first."""
     params, tags = run.data.params, run.data.tags
+    # Runs of earlier versions have the interval among their metrics.
+    accuracy = tags.get("nli.test.accuracy") or accuracy_text(run.data.metrics, "test")
     if before is None:
         place = ""
     elif compared is None:
@@ -21,7 +24,7 @@ def version_markdown(
         place = f"Champion after version {before}: {verdict(compared)}. "
     return "\n".join(
         [
-            f"**Test accuracy {tags['nli.test.accuracy']}** (95 % interval). {place}Reason: {reason}.",
+            f"**Test accuracy {accuracy}** (95 % interval). {place}Reason: {reason}.",
             "",
             f"- Data: {params['corpus.name']}, from {tags['nli.corpus.source']} ({tags['nli.corpus.verified']})",
             f"- Encoder: {params['encoder.name']} ({tags['nli.encoder.verified']})",

@@ -16,7 +16,7 @@ from nli_core.store.manifest import Output
 from nli_core.training.curves import read_history
 from tasks.settings import Settings
 from tasks.tracking.metric_names import metric_names
-from tasks.tracking.run_contents import CONSTANTS, data_tags, datasets, measured_tags
+from tasks.tracking.run_contents import data_tags, datasets, is_charted, measured_tags
 from tasks.tracking.runs import create_run, run_link, runs_of
 from tasks.tracking.tags import EVALUATED_TAG, MOST_METRICS, PUBLISHED_TAG, RUN_ID_FACT, RunLink
 from tasks.tracking.training_run import TrainingRun
@@ -64,7 +64,7 @@ def publish_evaluation(
         client.log_batch(run_id, tags=[RunTag(name, value) for name, value in measured_tags(measured).items()])
         now = int(time.time() * 1000)
         step = int(trained.facts["steps"])
-        names = metric_names(name for name in measured if not name.endswith(CONSTANTS))
+        names = metric_names(filter(is_charted, measured))
         metrics = [Metric(shown, measured[name], now, step) for name, shown in names.items()]
         for first in range(0, len(metrics), MOST_METRICS):
             client.log_batch(run_id, metrics=metrics[first : first + MOST_METRICS])

@@ -13,8 +13,7 @@ from nli_core.run.plan import StageRequest
 from nli_core.urls import without_password
 from tasks.tracking.tags import EXAMPLES_TAG
 
-CONSTANTS = ("/examples", "/accuracy_low", "/accuracy_high", "/ece")
-"""How metrics end that are no charts: MLflow has them as tags and in `metrics.json`."""
+_CONSTANTS = ("examples", "accuracy_low", "accuracy_high", "ece")
 
 
 def data_tags(request: StageRequest) -> dict[str, str]:
@@ -31,6 +30,11 @@ def data_tags(request: StageRequest) -> dict[str, str]:
         "nli.encoder.sha256": encoder.facts["sha256"] or encoder.digest("encoder/"),
         "nli.encoder.verified": _verified(encoder.facts),
     }
+
+
+def is_charted(metric: str) -> bool:
+    """Return whether a metric of a split is one in MLflow; the others are tags, and all are in `metrics.json`."""
+    return metric.partition("/")[2] not in _CONSTANTS
 
 
 def measured_tags(metrics: Mapping[str, float]) -> dict[str, str]:
@@ -72,7 +76,7 @@ def datasets(request: StageRequest) -> list[DatasetInput]:
                 name=f"{request.config.corpus.name}-{split}",
                 digest=packed.digest(f"{split}-")[:16],
                 source_type="local",
-                source=f'{{"uri": "{corpus.facts["source"]}"}}',
+                source=json.dumps({"uri": corpus.facts["source"]}),
                 profile=json.dumps({"num_rows": facts[split]["rows"], **facts[split]}),
             ),
             [InputTag("mlflow.data.context", contexts[split])],
