@@ -1,9 +1,10 @@
-"""The pipeline: download → pack → finetune → evaluate."""
+"""The pipeline: download → pack → finetune → evaluate, with audit beside finetune."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from prefect import State, Task, flow
 from prefect.exceptions import CancelledRun
+from prefect.futures import PrefectFuture, wait
 
 from flows.lifecycle import cancelled, ends, lifetime, shard_workers
 from flows.names import run_name
@@ -12,10 +13,12 @@ from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.run.changes import UNCHANGED, Changes
 from nli_core.run.config import RunConfig
-from nli_core.run.plan import StageRequest, kinds_until, stage_of
+from nli_core.run.plan import UPSTREAM, StageRequest, kinds_again, kinds_until
 from tasks.cluster.connection import check_place
 from tasks.models.names import check_model_name
+from tasks.runtime.cancellation import CancellationToken, stop_all
 from tasks.settings import Settings
+from tasks.stages.audit import audit
 from tasks.stages.base import StageResult
 from tasks.stages.download import download_corpus, download_encoder
 from tasks.stages.evaluate import evaluate
@@ -27,9 +30,13 @@ CHAIN: Mapping[OutputKind, Task[[StageRequest], State[StageResult]]] = {
     "corpus": download_corpus,  # its files, verified
     "encoder": download_encoder,  # its files, verified
     "pack": pack,  # text to Arrow shards of examples
+    "audit": audit,  # text to baselines and duplicates, while a model is trained
     "finetune": finetune,  # shards and encoder to a model, tracked in MLflow
     "evaluate": evaluate,  # model and shards to metrics, predictions and figures
 }
+
+BESIDE: tuple[OutputKind, ...] = ("audit",)
+"""What is made in a thread, while the flow continues until it needs it."""
 
 
 @flow(name="pipeline", flow_run_name=run_name, task_runner=shard_workers(), **ends)
@@ -61,16 +68,43 @@ def pipeline(
     if promote_as and until != "evaluate":
         raise UserError(f"promote_as: only an evaluated run can be champion; leave out until={until}")
     check_place(Settings.from_environment(), config.finetune.devices)
-    results: dict[OutputKind, StageResult] = {}
-    promotion, forced = None, False
+    promotion = None
     try:
         with lifetime():
-            for kind in kinds_until(until):
-                forced = forced or stage_of(kind) in (rerun or ())
-                upstream = {earlier: result.output for earlier, result in results.items()}
-                results[kind] = CHAIN[kind](StageRequest(config, recipe, upstream, forced)).result()
+            results = _run_stages(config, recipe, kinds_until(until), kinds_again(rerun or ()))
             if promote_as:
                 promotion = promote(str(results["evaluate"].mlflow_run_id), promote_as).result()
     except CancelledRun as stopped:
         return cancelled(RunSummary, stopped)
     return summarize(recipe, results, promotion)
+
+
+def _run_stages(
+    config: RunConfig, recipe: str, kinds: Sequence[OutputKind], again: Collection[OutputKind]
+) -> dict[OutputKind, StageResult]:
+    """Make the outputs in their order; wait for one of `BESIDE` where it is needed, or at the end."""
+    results: dict[OutputKind, StageResult] = {}
+    beside: dict[OutputKind, PrefectFuture[State[StageResult]]] = {}
+    try:
+        for kind in kinds:
+            for needed in [other for other in UPSTREAM[kind] if other in beside]:
+                results[needed] = _wait(beside.pop(needed))
+            upstream = {earlier: result.output for earlier, result in results.items()}
+            request = StageRequest(config, recipe, upstream, kind in again)
+            if kind in BESIDE:
+                beside[kind] = CHAIN[kind].submit(request)
+            else:
+                results[kind] = CHAIN[kind](request).result()
+        results |= {kind: _wait(future) for kind, future in beside.items()}
+    except BaseException:
+        stop_all()
+        wait(list(beside.values()))  # nothing may write once the flow run has ended
+        raise
+    return {kind: results[kind] for kind in kinds}
+
+
+def _wait(future: PrefectFuture[State[StageResult]]) -> StageResult:
+    with CancellationToken():  # a signal stops the other thread first
+        future.wait()
+        result: StageResult = future.state.result()
+        return result

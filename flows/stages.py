@@ -46,6 +46,12 @@ def finetune_stage(config: RunConfig, recipe: str = "custom", rerun: bool = Fals
     return _run_alone("finetune", config, recipe, rerun)
 
 
+@flow(name="audit-stage", flow_run_name="audit {recipe}", **ends)
+def audit_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
+    """Look for duplicates, give-away words and baselines in a downloaded corpus."""
+    return _run_alone("audit", config, recipe, rerun)
+
+
 @flow(name="evaluate-stage", flow_run_name="evaluate {recipe}", **ends)
 def evaluate_stage(config: RunConfig, recipe: str = "custom", rerun: bool = False) -> RunSummary:
     """Measure a fine-tuned model on dev and test."""

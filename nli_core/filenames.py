@@ -12,6 +12,9 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "spec
 # pack
 TOKENIZER = "tokenizer"
 
+# audit
+AUDIT = "audit.json"
+
 # finetune
 MODEL = "model"
 CHECKPOINTS = "checkpoints"
@@ -25,6 +28,11 @@ FIGURES = "figures"
 def text_name(split: str) -> str:
     """Return the name of the Arrow file with the text of a split, which pack leaves for dev and test."""
     return f"text-{split}.arrow"
+
+
+def audit_name(split: str) -> str:
+    """Return the name of the Parquet file with what audit says of each example of a split: dev or test."""
+    return f"audit-{split}.parquet"
 
 
 def predictions_name(split: str) -> str:

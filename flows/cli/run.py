@@ -13,7 +13,7 @@ from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
 from nli_core.run.config import RunConfig, parse_config
 from nli_core.run.overrides import override
-from nli_core.run.plan import KINDS
+from nli_core.run.plan import KINDS, kinds_until
 from tasks.recipes import Recipe, find_recipe, read_recipes, recipe_names
 from tasks.settings import RECIPE_BOOK, Settings, project_root
 
@@ -71,8 +71,8 @@ def run(
     recipe = _repeated(from_mlflow) if from_mlflow else find_recipe(project_root() / RECIPE_BOOK, str(name))
     config = parse_config(override(recipe.config, settings or ()))
     again = [_stage(word) for word in rerun or ()]
-    if late := [stage for stage in again if STAGES.index(stage) > STAGES.index(until)]:
-        raise UserError(f"--rerun {late[0]}: comes after --until {until}; use one of them")
+    if left_out := [stage for stage in again if not set(KINDS[stage]) <= set(kinds_until(until))]:
+        raise UserError(f"--rerun {left_out[0]}: is no stage that --until {until} runs; use one of them")
     if explain:
         _explain(config, again, until, json)
         return

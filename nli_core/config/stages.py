@@ -6,9 +6,9 @@ from pydantic import Field
 
 from nli_core.config.base import NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
 
-Stage = Literal["download", "pack", "finetune", "evaluate"]
+Stage = Literal["download", "pack", "finetune", "audit", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-OutputKind = Literal["corpus", "encoder", "pack", "finetune", "evaluate"]
+OutputKind = Literal["corpus", "encoder", "pack", "audit", "finetune", "evaluate"]
 OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 """What the stages leave in the store. Download leaves two outputs; each of the others one, of its own name."""
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from nli_core.arrays import IntArray
 from nli_core.config import PackConfig
-from nli_core.data.corpus.cleaning import CleanTable, clean_tables, table_of
-from nli_core.data.corpus.labels import with_labels
+from nli_core.data.corpus.cleaning import CleanTable
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
-from nli_core.data.corpus.splitting import carve, shared_examples
+from nli_core.data.corpus.splitting import shared_examples
+from nli_core.data.corpus.tables import split_tables
 from nli_core.data.examples.compiled_join import join_parts_compiled
 from nli_core.data.examples.encode import EncodedTexts, Texts, encode_texts
 from nli_core.data.examples.ragged import RaggedExamples
@@ -92,8 +92,7 @@ def pack(
     shutil.rmtree(out)
     (out / _SCRATCH).mkdir(parents=True)
     (out / TOKENIZER).mkdir()
-    layout = with_labels(layout, table_of(layout, corpus, "train", names))
-    tables = _tables(layout, corpus, out / _SCRATCH, config, names)
+    tables, labels = split_tables(layout, corpus, out / _SCRATCH, empty_text=config.empty_text, names=names)
     shared = shared_examples(tables)
     for split, count in shared.items():
         if count and config.shared_examples == "error":
@@ -106,7 +105,7 @@ def pack(
         copy_tokenizer(encoder, out / TOKENIZER)
     else:
         learn_tokenizer(_premises(tables["train"]), words, out / TOKENIZER)
-    digests = {split: tables[split].sha256(layout.labels) for split in SPLITS if split != "train"}
+    digests = {split: tables[split].sha256(labels) for split in SPLITS if split != "train"}
     jobs = [
         ShardJob(
             split=split,
@@ -115,26 +114,26 @@ def pack(
             rows=min(config.rows_per_shard, table.rows - start),
             target=out / shard_name(split, index),
             tokenizer=out / TOKENIZER,
-            labels=layout.labels,
+            labels=labels,
             config=config,
         )
         for split, table in tables.items()
         for index, start in enumerate(range(0, table.rows, config.rows_per_shard))
     ]
     packed = run_jobs(jobs)
-    _check_every_class_is_trained(packed, layout)
+    _check_every_class_is_trained(packed, labels, layout.remedy("take it out of corpus.labels"))
     for split in digests:  # for people who look at predictions
         tables[split].path.rename(out / text_name(split))
     shutil.rmtree(out / _SCRATCH)
     splits = {
         split: {
-            **_split_facts([facts for facts in packed if facts.split == split], layout.labels),
+            **_split_facts([facts for facts in packed if facts.split == split], labels),
             "dropped": table.dropped,
         }
         for split, table in tables.items()
     }
     return {
-        "labels": list(layout.labels),
+        "labels": list(labels),
         "splits": splits,
         "examples_sha256": digests,
         "examples_in_earlier_split": shared,
@@ -214,21 +213,9 @@ def _premises(table: CleanTable) -> Iterator[str]:
         yield from batch["premise"].to_pylist()
 
 
-def _tables(
-    layout: CorpusLayout, corpus: Path, text: Path, config: PackConfig, names: Mapping[Split, str]
-) -> dict[Split, CleanTable]:
-    tables = clean_tables(layout, corpus, text, empty_text=config.empty_text, names=names)
-    tables |= carve(tables["train"], layout.carve, layout.carve_seed, layout.label_values or layout.labels)
-    missing = [split for split in SPLITS if split not in tables]
-    if missing:
-        raise UserError(f"corpus: there is no {missing[0]} split, and no fraction of train is set aside for it")
-    return {split: tables[split] for split in SPLITS}
-
-
-def _check_every_class_is_trained(shards: Sequence[ShardFacts], layout: CorpusLayout) -> None:
+def _check_every_class_is_trained(shards: Sequence[ShardFacts], labels: tuple[str, ...], remedy: str) -> None:
     counts = np.sum([shard.labels for shard in shards if shard.split == "train"], axis=0)
-    remedy = layout.remedy("take it out of corpus.labels")
-    for label, count in zip(layout.labels, counts, strict=True):
+    for label, count in zip(labels, counts, strict=True):
         if count == 0:
             raise UserError(f"train: has no example of the label {label!r}; {remedy}")
 

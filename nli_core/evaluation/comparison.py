@@ -7,9 +7,10 @@ import polars as pl
 
 from nli_core.arrays import Bools
 from nli_core.errors import UserError
-from nli_core.evaluation.metrics import accuracy_interval, calibration_error
+from nli_core.evaluation.metrics import calibration_error
 from nli_core.evaluation.significance import Paired, paired_difference
 from nli_core.evaluation.slices import slices
+from nli_core.intervals import proportion_interval
 
 ALL = "all"
 TEXTS = ("premise", "hypothesis")
@@ -88,4 +89,4 @@ def _part(name: str, rows: Bools, first: Bools, second: Bools) -> Part:
 
 def _accuracy(right: Bools) -> Accuracy:
     correct, examples = int(right.sum()), len(right)
-    return Accuracy(correct / examples, *accuracy_interval(correct, examples))
+    return Accuracy(correct / examples, *proportion_interval(correct, examples))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import torch
 
 from nli_core.arrays import Floats
@@ -15,12 +16,13 @@ from nli_core.config import EvaluateConfig
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.shards import ShardSet
 from nli_core.errors import UserError
+from nli_core.evaluation.baselines import audited_metrics, baseline_metrics
 from nli_core.evaluation.comparison import TEXTS
 from nli_core.evaluation.errors import save_errors
 from nli_core.evaluation.figures import save_confusions, save_f1, save_learning_curves, save_reliability_diagram
 from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion
-from nli_core.evaluation.slices import overlap, text_lengths
-from nli_core.filenames import FIGURES, METRICS, predictions_name, text_name
+from nli_core.evaluation.slices import AUDITED_COLUMNS, overlap, text_lengths
+from nli_core.filenames import FIGURES, METRICS, audit_name, predictions_name, text_name
 from nli_core.inference.logits import Report
 from nli_core.inference.replicas import Replicas
 from nli_core.model.device import choose_devices
@@ -32,6 +34,7 @@ _SPLITS: tuple[Split, ...] = ("dev", "test")
 def evaluate(
     model: Path,
     shards: Path,
+    audit: Path,
     curves: list[Point],
     config: EvaluateConfig,
     *,
@@ -40,7 +43,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Leave metrics, per-example predictions and figures of the model in `out`; returns the facts.
 
-    `shards` is the folder that pack left. `curves` are the points of the training that made the model.
+    `shards` and `audit` are the folders that these stages left. `curves` are the points of the training that made the
+    model.
 
     Raises:
         UserError: the model's labels are not those of the shards, in the same order.
@@ -58,10 +62,12 @@ def evaluate(
         def report(done: int, _of: int, before: int = before, split: Split = examples.split) -> None:
             progress(before + done, total, split)
 
-        texts = pl.read_ipc(shards / text_name(examples.split))
-        measured = _measure(classifier, examples, texts, config, out, report)
+        texts = pl.read_ipc(shards / text_name(examples.split)).select("id", cs.by_name(TEXTS, require_all=False))
+        known = texts.join(pl.read_parquet(audit / audit_name(examples.split)), on="id", how="left", validate="1:1")
+        measured = _measure(classifier, examples, known, config, out, report)
         metrics |= {f"{examples.split}/{name}": value for name, value in measured.items()}
         before += len(examples)
+    metrics |= baseline_metrics(audit, pl.read_parquet(out / predictions_name("test")))
     progress(total, total, f"test accuracy {metrics['test/accuracy']:.4f}")
     _save_curves(curves, out / FIGURES / "learning_curves.png")
     (out / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -74,13 +80,14 @@ def evaluate(
 
 
 def _measure(
-    model: Replicas, shards: ShardSet, texts: pl.DataFrame, config: EvaluateConfig, out: Path, report: Report
+    model: Replicas, shards: ShardSet, known: pl.DataFrame, config: EvaluateConfig, out: Path, report: Report
 ) -> dict[str, float]:
+    """Measure a split; `known` has the texts of its examples and what audit says of them."""
     if model.labels != shards.labels:
         raise UserError(f"the model's labels are {model.labels}, those of the shards {shards.labels}; pack them alike")
     logits = model.logits(shards.examples, report)
     probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
-    predictions = _predictions(probabilities, shards, texts)
+    predictions = _predictions(probabilities, shards, known)
     predictions.write_parquet(out / predictions_name(shards.split))
     bins = calibration_bins(probabilities, shards.label_ids, bins=config.calibration_bins)
     counts = confusion(probabilities, shards.label_ids, shards.labels)
@@ -89,18 +96,20 @@ def _measure(
     save_reliability_diagram(*bins, title, figures / f"reliability_{shards.split}.png")
     save_f1(counts, shards.labels, title, figures / f"f1_{shards.split}.png")
     save_errors(predictions, f"The surest errors on {shards.split}", figures / f"errors_{shards.split}.html")
-    return classification_metrics(probabilities, shards.label_ids, shards.labels, bins=config.calibration_bins)
+    metrics = classification_metrics(probabilities, shards.label_ids, shards.labels, bins=config.calibration_bins)
+    return metrics | audited_metrics(predictions)
 
 
-def _predictions(probabilities: Floats, shards: ShardSet, texts: pl.DataFrame) -> pl.DataFrame:
+def _predictions(probabilities: Floats, shards: ShardSet, known: pl.DataFrame) -> pl.DataFrame:
     names = np.array(shards.labels)
     columns = {
         "id": shards.ids,
-        **{name: texts[name] for name in TEXTS if name in texts.columns},
+        **{name: known[name] for name in TEXTS if name in known.columns},
         "label": names[shards.label_ids],
         "predicted": names[probabilities.argmax(axis=1)],
         "tokens": text_lengths(shards.examples),
         **({"overlap": overlap(shards.examples)} if shards.examples.pairs else {}),
+        **{name: known[name] for name in AUDITED_COLUMNS},
         **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(shards.labels)},
     }
     return pl.DataFrame(columns)

@@ -4,12 +4,11 @@ Metric names have the shape `<split>/<metric>`, and `<split>/<metric>/<label>` f
 """
 
 import numpy as np
-from scipy import stats
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-from nli_core.arrays import Floats, Ints
+from nli_core.arrays import Bools, Floats, Ints
+from nli_core.intervals import CONFIDENCE, proportion_interval
 
-CONFIDENCE = 0.95
 _DRAWS = 2000
 
 
@@ -22,15 +21,11 @@ def classification_metrics(
     that is never predicted has precision 0, and one without examples recall 0.
     """
     predicted = probabilities.argmax(axis=1)
-    correct = int((predicted == label_ids).sum())
-    low, high = accuracy_interval(correct, len(label_ids))
     every = np.arange(len(labels))
     precision, recall, f1, _ = precision_recall_fscore_support(label_ids, predicted, labels=every, zero_division=0.0)
     metrics = {
         "examples": float(len(label_ids)),
-        "accuracy": correct / len(label_ids),
-        "accuracy_low": low,
-        "accuracy_high": high,
+        **accuracy_metrics(predicted == label_ids),
         "macro_f1": float(np.mean(f1)),
         "loss": float(log_loss(label_ids, probabilities, labels=every)),
         "ece": calibration_error(probabilities, label_ids, bins=bins),
@@ -42,10 +37,11 @@ def classification_metrics(
     return metrics
 
 
-def accuracy_interval(correct: int, examples: int) -> tuple[float, float]:
-    """Compute the 95 % interval of a proportion (Wilson, 1927), which stays within [0, 1] and suits small samples."""
-    interval = stats.binomtest(correct, examples).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+def accuracy_metrics(right: Bools) -> dict[str, float]:
+    """Compute the share of right answers [examples] and its 95 % interval; there must be one answer at least."""
+    correct, examples = int(right.sum()), len(right)
+    low, high = proportion_interval(correct, examples)
+    return {"accuracy": correct / examples, "accuracy_low": low, "accuracy_high": high}
 
 
 def f1_scores(counts: Ints) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from nli_core.arrays import Bools
-from nli_core.evaluation.metrics import CONFIDENCE
+from nli_core.intervals import CONFIDENCE
 
 SIGNIFICANT = 0.05
 _RESAMPLES = 10_000

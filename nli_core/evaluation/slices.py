@@ -1,7 +1,7 @@
 """Parts of a test set that are worth a look of their own: by class, by length, by how much the two texts share.
 
-Predictions carry what is needed for that: `tokens` and, for pairs, `overlap`. A high overlap makes careless models say
-entailment (McCoy et al., 2019, HANS).
+Predictions carry what is needed for that: `tokens`, for pairs `overlap`, and what audit says of each example. A high
+overlap makes careless models say entailment (McCoy et al., 2019, HANS).
 """
 
 import itertools
@@ -11,10 +11,21 @@ import numpy as np
 import polars as pl
 
 from nli_core.arrays import Bools, Floats, IntArray
+from nli_core.audit.duplicates import NEW
 from nli_core.data.examples.ragged import RaggedExamples
 
 _LENGTHS = (16, 32, 64, 128)
 _OVERLAPS = (1 / 3, 2 / 3)
+AUDITED_COLUMNS = ("baseline", "in_train", "agreement")
+AUDITED: dict[str, pl.Expr] = {
+    "hard": pl.col("baseline") != pl.col("label"),
+    "easy": pl.col("baseline") == pl.col("label"),
+    "in_train": pl.col("in_train") != NEW,
+    "not_in_train": pl.col("in_train") == NEW,
+    "agreed": pl.col("agreement") == 1,
+    "disagreed": pl.col("agreement") < 1,
+}
+"""The parts that audit knows: whether its baseline is wrong, train has the example, all annotators chose the label."""
 
 
 def text_lengths(examples: RaggedExamples) -> IntArray:
@@ -46,7 +57,15 @@ def slices(predictions: pl.DataFrame) -> dict[str, Bools]:
         found |= _bands(predictions["tokens"].to_numpy(), _LENGTHS, "{low:.0f} to {high:.0f} tokens", whole=True)
     if "overlap" in predictions.columns:
         found |= _bands(predictions["overlap"].to_numpy(), _OVERLAPS, "overlap {low:.2f} to {high:.2f}", whole=False)
-    return {name: rows for name, rows in found.items() if rows.any()}
+    return {name: rows for name, rows in (found | audited(predictions)).items() if rows.any()}
+
+
+def audited(predictions: pl.DataFrame) -> dict[str, Bools]:
+    """Select the rows of each part that audit knows, if it has rows and not all; earlier versions had no such parts."""
+    if not set(AUDITED_COLUMNS) <= set(predictions.columns):
+        return {}
+    found = {name: _rows(predictions.select(chosen.fill_null(False)).to_series()) for name, chosen in AUDITED.items()}
+    return {name: rows for name, rows in found.items() if rows.any() and not rows.all()}
 
 
 def _rows(chosen: Any) -> Bools:

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from scipy import stats
 
-from nli_core.evaluation.metrics import CONFIDENCE
 from nli_core.evaluation.style import ACCENT, MOST_INCHES, MOST_ROWS, SECOND, SERIES, plain, save
 from nli_core.evaluation.sweep import SweepResult, values_text
+from nli_core.intervals import CONFIDENCE
 
 _PANEL_INCHES = 3.2
 _MOST_COLUMNS = 3

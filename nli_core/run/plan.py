@@ -21,6 +21,7 @@ KINDS: dict[Stage, tuple[OutputKind, ...]] = {
     "download": ("corpus", "encoder"),
     "pack": ("pack",),
     "finetune": ("finetune",),
+    "audit": ("audit",),
     "evaluate": ("evaluate",),
 }
 """What each stage leaves."""
@@ -32,6 +33,10 @@ ENTRIES: dict[OutputKind, tuple[str, ...]] = {
         "nli_core.data.pack:pack_shard",
         "nli_core.data.corpus.layout:CorpusLayout",  # handed to `pack`, and so not reached from there
     ),
+    "audit": (
+        "nli_core.audit.audit:audit",
+        "nli_core.data.corpus.layout:CorpusLayout",
+    ),
     "finetune": ("nli_core.training.finetune:finetune",),
     "evaluate": ("nli_core.evaluation.evaluate:evaluate",),
 }
@@ -39,8 +44,9 @@ UPSTREAM: dict[OutputKind, tuple[OutputKind, ...]] = {
     "corpus": (),
     "encoder": (),
     "pack": ("corpus", "encoder"),
+    "audit": ("corpus",),
     "finetune": ("encoder", "pack"),
-    "evaluate": ("pack", "finetune"),
+    "evaluate": ("pack", "audit", "finetune"),
 }
 _MOST_DEFINITIONS = 5  # that an explanation names
 
@@ -78,8 +84,20 @@ class OutputPlan:
 
 
 def kinds_until(stage: Stage) -> tuple[OutputKind, ...]:
-    """Return what the stages up to this one leave, in order."""
-    return OUTPUT_KINDS[: OUTPUT_KINDS.index(KINDS[stage][-1]) + 1]
+    """Return what the stage leaves, and what that is made from, in order."""
+    needed = set(KINDS[stage])
+    for kind in reversed(OUTPUT_KINDS):
+        needed |= set(UPSTREAM[kind]) if kind in needed else set()
+    return tuple(kind for kind in OUTPUT_KINDS if kind in needed)
+
+
+def kinds_again(rerun: Sequence[Stage]) -> set[OutputKind]:
+    """Return what these stages leave, and all that is made from it."""
+    again: set[OutputKind] = set()
+    for kind in OUTPUT_KINDS:
+        if stage_of(kind) in rerun or again & set(UPSTREAM[kind]):
+            again.add(kind)
+    return again
 
 
 def stage_of(kind: OutputKind) -> Stage:
@@ -118,6 +136,15 @@ def _pack(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     }
 
 
+def _audit(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    return {
+        "files": upstream["corpus"].digest(f"{CORPUS}/"),
+        "layout": config.corpus.layout.identity(),
+        "annotators": list(config.corpus.annotators),
+        "pack": {"empty_text": config.pack.empty_text},
+    }
+
+
 def _finetune(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
     return {
         "shards": upstream["pack"].digest("train-", "dev-"),
@@ -131,11 +158,19 @@ def _evaluate(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
         "model": upstream["finetune"].digest(f"{MODEL}/", HISTORY),
         "shards": upstream["pack"].digest("dev-", "test-"),
         "text": upstream["pack"].digest("text-"),
+        "audit": upstream["audit"].digest("audit-"),
         "evaluate": config.evaluate.result_fields(),
     }
 
 
-_INPUTS = {"corpus": _corpus, "encoder": _encoder, "pack": _pack, "finetune": _finetune, "evaluate": _evaluate}
+_INPUTS = {
+    "corpus": _corpus,
+    "encoder": _encoder,
+    "pack": _pack,
+    "audit": _audit,
+    "finetune": _finetune,
+    "evaluate": _evaluate,
+}
 
 
 def finished_upstream(stage: Stage, config: RunConfig, store: Store, elsewhere: Elsewhere = nowhere) -> Outputs:
@@ -145,7 +180,7 @@ def finished_upstream(stage: Stage, config: RunConfig, store: Store, elsewhere: 
         UserError: an output is missing or damaged; names the stage to run.
     """
     found: Outputs = {}
-    for needed in OUTPUT_KINDS[: OUTPUT_KINDS.index(KINDS[stage][0])]:
+    for needed in (kind for kind in kinds_until(stage) if kind not in KINDS[stage]):
         inputs = key_inputs(needed, config, found)
         output = store.load(needed, output_key(needed, inputs)) or elsewhere(needed, inputs)
         if output is None:
@@ -170,9 +205,9 @@ def explain(
     """Tell for each output up to the stage `until` whether it would be made now, and which key input makes it so."""
     plans: list[OutputPlan] = []
     found: Outputs = {}
-    forced = False
+    again = kinds_again(rerun)
     for kind in kinds_until(until):
-        forced = forced or stage_of(kind) in rerun
+        forced = kind in again
         waiting = [needed for needed in UPSTREAM[kind] if needed not in found]
         if waiting:
             plans.append(OutputPlan(kind, "runs", f"{waiting[0]} runs before it, and may leave another output"))
@@ -189,7 +224,7 @@ def explain(
         elif damage:
             plans.append(OutputPlan(kind, "runs", damage))
         elif forced:
-            plans.append(OutputPlan(kind, "runs", "--rerun names it, or a stage before it"))
+            plans.append(OutputPlan(kind, "runs", "--rerun names it, or what it is made from"))
         else:
             found[kind] = output
             plans.append(OutputPlan(kind, "cached", f"finished {output.manifest.created}"))

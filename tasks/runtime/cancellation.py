@@ -5,6 +5,7 @@ import signal
 import threading
 from contextvars import copy_context
 from types import FrameType, TracebackType
+from weakref import WeakSet
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -16,14 +17,16 @@ from nli_core.log import LOGGER
 
 _POLL_SECONDS = 2.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_tokens: "WeakSet[CancellationToken]" = WeakSet()  # in use, whatever their thread
 
 
 class CancellationToken:
     """Tells work to end early: call it, and it returns whether to stop.
 
-    Within its `with` block a signal is only recorded, so that work can be saved first. After the block a recorded
-    signal acts as usual. The second signal of a kind acts immediately. A worker carries out a cancellation with
-    SIGTERM; that signal is dropped where the work ends as stopped, so the flow run ends Cancelled and not Crashed.
+    Within its `with` block a signal is only recorded, so that work can be saved first, and stops the work of other
+    threads too. After the block a recorded signal acts as usual. The second signal of a kind acts immediately. A worker
+    carries out a cancellation with SIGTERM; that signal is dropped where the work ends as stopped, so the flow run ends
+    Cancelled and not Crashed.
     """
 
     def __init__(self) -> None:
@@ -37,6 +40,7 @@ class CancellationToken:
 
     def __enter__(self) -> "CancellationToken":
         """Start recording signals and polling Prefect."""
+        _tokens.add(self)
         if threading.current_thread() is threading.main_thread():
             heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup does
             self._handlers = {number: signal.signal(number, self._record) for number in heeded}
@@ -49,6 +53,7 @@ class CancellationToken:
     ) -> None:
         """Restore the handlers, and raise a recorded signal."""
         self._over.set()
+        _tokens.discard(self)
         self._restore()
         if isinstance(error, StoppedError):
             LOGGER.info("%s; rerun the command to resume", error)
@@ -56,12 +61,16 @@ class CancellationToken:
         if self._recorded is not None and not (ends and self._recorded is signal.SIGTERM and _is_cancelled()):
             signal.raise_signal(self._recorded)
 
+    def ask(self) -> None:
+        """Ask the work to stop."""
+        self._asked.set()
+
     def _record(self, number: int, _frame: FrameType | None) -> None:
         if self._recorded is not None:
             self._restore()
             signal.raise_signal(number)
         self._recorded = signal.Signals(number)
-        self._asked.set()
+        stop_all()
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():
@@ -73,6 +82,12 @@ class CancellationToken:
             if _is_cancelled():
                 self._asked.set()
                 return
+
+
+def stop_all() -> None:
+    """Ask the work of all threads to stop."""
+    for token in tuple(_tokens):
+        token.ask()
 
 
 def _is_cancelled() -> bool:

@@ -27,8 +27,9 @@ _PATIENCE = 2.0  # seconds that a stage waits at its end for Prefect
 class ShownProgress:
     """A bar on a terminal's stderr, or a log line now and then. Call it with what is done, the total and a note."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, *, quiet: bool = False) -> None:
+        """Make a row for the stage; a quiet one is not shown, since it would share the terminal with another."""
+        self._name, self._quiet = name, quiet
         self._bar = Progress(
             TextColumn("{task.fields[stage]:>9}"),
             BarColumn(),
@@ -38,7 +39,7 @@ class ShownProgress:
             TextColumn("{task.description}"),
             console=Console(stderr=True),
             transient=True,
-            disable=not sys.stderr.isatty(),
+            disable=quiet or not sys.stderr.isatty(),
         )
         self._row = self._bar.add_task("", total=None, stage=name)
         self._line_due = time.monotonic()
@@ -60,7 +61,7 @@ class ShownProgress:
         now = time.monotonic()
         self._first = self._first or (now, done)
         self._bar.update(self._row, completed=done, total=total, description=note)
-        if self._bar.disable and (now >= self._line_due or done == total):
+        if self._bar.disable and not self._quiet and (now >= self._line_due or done == total):
             LOGGER.info("%s: %d/%d, %s%s", self._name, done, total, note, self._time_left(now, done, total))
             self._line_due = now + _LINE_SECONDS
 
@@ -76,9 +77,9 @@ class ShownProgress:
 class StageProgress(ShownProgress):
     """Progress of a stage, in an artifact of its flow run too."""
 
-    def __init__(self, stage: str, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, stage: str, should_stop: Callable[[], bool] = lambda: False, *, quiet: bool = False) -> None:
         """`should_stop` makes a call raise `StoppedError`; it is for stages that restart from the beginning."""
-        super().__init__(stage)
+        super().__init__(stage, quiet=quiet)
         self._stage, self._should_stop = stage, should_stop
         created = create_progress_artifact(0.0, key=artifact_key(stage, "progress"), description=f"{stage}: started")
         self._artifact = cast(UUID, created)  # a coroutine only where an event loop runs

@@ -20,7 +20,7 @@ from tasks.tracking.tags import RunLink
 @task(name="evaluate")
 def evaluate(request: StageRequest) -> State[StageResult]:
     """Bring the model's metrics, predictions and figures to the store, MLflow and a Prefect artifact."""
-    trained, packed = request.upstream["finetune"], request.upstream["pack"]
+    trained, packed, audited = (request.upstream[kind] for kind in ("finetune", "pack", "audit"))
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.evaluation.evaluate import evaluate as measure
@@ -29,6 +29,7 @@ def evaluate(request: StageRequest) -> State[StageResult]:
             return measure(
                 trained.folder / MODEL,
                 packed.folder,
+                audited.folder,
                 read_history(trained.folder),
                 request.config.evaluate,
                 out=claim.partial,

@@ -60,6 +60,7 @@ def publish_evaluation(
             client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(request).items()])
             client.log_inputs(run_id, datasets(request))
             _log_data(client, run_id, request)
+        client.set_tag(run_id, "nli.key.audit", request.upstream["audit"].key)
         measured = output.facts["metrics"]
         client.log_batch(run_id, tags=[RunTag(name, value) for name, value in measured_tags(measured).items()])
         now = int(time.time() * 1000)

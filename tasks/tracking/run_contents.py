@@ -13,7 +13,10 @@ from nli_core.run.plan import StageRequest
 from nli_core.urls import without_password
 from tasks.tracking.tags import EXAMPLES_TAG
 
-_CONSTANTS = ("examples", "accuracy_low", "accuracy_high", "ece")
+_CONSTANTS = ("examples", "ece")
+_ENDS = ("accuracy_low", "accuracy_high")  # of intervals
+CHALLENGE = "challenge"
+_OF_CLASS = ("precision/", "recall/", "f1/")
 
 
 def data_tags(request: StageRequest) -> dict[str, str]:
@@ -33,8 +36,11 @@ def data_tags(request: StageRequest) -> dict[str, str]:
 
 
 def is_charted(metric: str) -> bool:
-    """Return whether a metric of a split is one in MLflow; the others are tags, and all are in `metrics.json`."""
-    return metric.partition("/")[2] not in _CONSTANTS
+    """Return whether a metric is one in MLflow; the others are in `metrics.json`, and those of splits are tags."""
+    split, _, name = metric.partition("/")
+    if name.startswith(_OF_CLASS) or split == CHALLENGE:
+        return True
+    return not (name in _CONSTANTS or name.endswith(_ENDS))
 
 
 def measured_tags(metrics: Mapping[str, float]) -> dict[str, str]:

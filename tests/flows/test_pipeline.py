@@ -1,4 +1,5 @@
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 
 from flows.pipeline import RunSummary, pipeline
+from nli_core.callbacks import StoppedError
 from nli_core.errors import UserError
 from nli_core.run.changes import Changes
 from nli_core.run.config import RunConfig
@@ -40,6 +42,7 @@ def test_a_change_reruns_only_what_depends_on_it(run_pipeline: Run, workplace: P
         "corpus": "Cached",
         "encoder": "Cached",
         "pack": "Cached",
+        "audit": "Cached",
         "finetune": "Completed",
         "evaluate": "Completed",
     }
@@ -48,6 +51,7 @@ def test_a_change_reruns_only_what_depends_on_it(run_pipeline: Run, workplace: P
         "corpus": "Cached",
         "encoder": "Cached",
         "pack": "Completed",
+        "audit": "Cached",
         "finetune": "Completed",
         "evaluate": "Completed",
     }
@@ -97,6 +101,7 @@ def test_a_forced_stage_runs_and_so_does_what_follows(
         "corpus": "Cached",
         "encoder": "Cached",
         "pack": "Cached",
+        "audit": "Cached",
         "finetune": "Completed",
         "evaluate": "Completed",
     }
@@ -163,6 +168,45 @@ def test_an_evaluation_that_fails_leaves_the_training_finished(
     (run,) = _runs(workplace)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/accuracy"] == summary.metrics["test/accuracy"]
+
+
+def test_a_failed_training_stops_the_audit_beside_it(
+    run_pipeline: Run, workplace: Path, overflowing_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+
+    def look_for_ever(*_: object, progress: Callable[[int, int, str], object], **__: object) -> None:
+        try:
+            while True:
+                progress(0, 1, "still")
+                time.sleep(0.01)
+        except StoppedError as stopped:
+            ends.append(str(stopped))
+            raise
+
+    monkeypatch.setattr("nli_core.audit.audit.audit", look_for_ever)
+    with pytest.raises(UserError, match="the loss became nan"):
+        run_pipeline(encoder={"name": str(overflowing_encoder)})
+    assert ends == ["audit: stopped"]
+    assert not any((workplace / "store" / "audit").glob("*/manifest.json"))
+
+
+def test_an_audit_that_fails_keeps_the_training_beside_it(
+    run_pipeline: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nli_core.audit.audit.audit", fail)
+        with pytest.raises(OSError, match="no space left"):
+            run_pipeline()
+    summary = run_pipeline()
+    assert _states(summary)["finetune"] == "Cached"
+    assert _states(summary)["audit"] == _states(summary)["evaluate"] == "Completed"
+    (run,) = _runs(workplace)
+    assert run.data.tags["nli.key.audit"] == summary.outputs["audit"].output.key
+    assert run.data.metrics["baseline/hypothesis_only/accuracy"] == summary.metrics["baseline/hypothesis_only/accuracy"]
 
 
 def test_a_lost_tracking_store_is_filled_again(

@@ -22,6 +22,9 @@ def test_stages_run_alone_in_order_and_name_what_is_missing(
         stages.evaluate_stage(config)
     stages.pack_stage(config)
     stages.finetune_stage(config)
+    with pytest.raises(UserError, match="no output of the stage audit"):
+        stages.evaluate_stage(config)
+    stages.audit_stage(config)
     summary = stages.evaluate_stage(config)
     assert summary.outputs["evaluate"].state_name == "Completed"
     assert 0 <= summary.metrics["test/accuracy"] <= 1

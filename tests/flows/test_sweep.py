@@ -53,7 +53,7 @@ def test_a_sweep_tries_each_value_and_names_the_best(
     devs = [trial["dev"] for trial in told["trials"]]
     assert devs == sorted(devs, reverse=True)
     store = Settings.from_environment().store
-    assert [len(store.outputs(kind)) for kind in OUTPUT_KINDS] == [1, 1, 1, 2, 2]
+    assert [len(store.outputs(kind)) for kind in OUTPUT_KINDS] == [1, 1, 1, 1, 2, 2]
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
 
     store = Settings.from_environment().store
     counts = {kind: len(store.outputs(kind)) for kind in OUTPUT_KINDS}
-    assert counts == {"corpus": 1, "encoder": 1, "pack": 1, "finetune": 4, "evaluate": 4}
+    assert counts == {"corpus": 1, "encoder": 1, "pack": 1, "audit": 1, "finetune": 4, "evaluate": 4}
 
     parent = client.get_run(told["mlflow_run_id"])
     assert (parent.info.run_name, parent.info.status) == ("sample sweep of learning_rate", "FINISHED")

@@ -80,16 +80,16 @@ def test_what_one_machine_finished_another_one_pulls(
     assert [line.split()[1] for line in explained.splitlines()[1:6]] == ["pulled"] * 5
     assert not list(store.glob("*/*"))
     pulled = json.loads(nli_here("run", "sample", *tiny_settings, "--json").stdout.splitlines()[-1])
-    assert [stage["state"] for stage in pulled["outputs"].values()] == ["Pulled"] * 5
+    assert [stage["state"] for stage in pulled["outputs"].values()] == ["Pulled"] * 6
     assert pulled["metrics"] == finished_run.metrics
     assert Store(store).damages() == Store(store).leftovers() == []
     assert run_pipeline().metrics == finished_run.metrics
-    assert _states(run_pipeline()) == ["Cached"] * 5
+    assert _states(run_pipeline()) == ["Cached"] * 6
 
     machine("third")
     assert evaluate_stage(tiny_config(), recipe="tiny").metrics == finished_run.metrics
 
-    assert nli_here("store", "verify", "--remote").stdout == "5 outputs, all as their manifests say\n"
+    assert nli_here("store", "verify", "--remote").stdout == "6 outputs, all as their manifests say\n"
     assert nli_here("store", "prune", "--remote", "--all", "--delete").stdout == "nothing to prune\n"
     bucket.delete([next(bucket.entries("blobs")).name])
     broken = nli_here("store", "verify", "--remote")
@@ -111,17 +111,17 @@ def test_a_run_without_its_bucket_completes_and_is_pushed_later(
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         summary = run_pipeline()
-    assert sum("(the bucket did not answer before)" in line for line in logged) == 9  # it is asked once
+    assert sum("(the bucket did not answer before)" in line for line in logged) == 11  # it is asked once
     monkeypatch.setattr("tasks.runtime.sharing._AWAY_UNTIL", {})
-    assert _states(summary) == ["Completed"] * 5
+    assert _states(summary) == ["Completed"] * 6
     assert summary.metrics == finished_run.metrics
-    assert sum("not pushed; a later run pushes it" in line for line in logged) == 5
+    assert sum("not pushed; a later run pushes it" in line for line in logged) == 6
     assert not any("test-key" in line or "test-secret" in line for line in logged)
     assert list(bucket.entries("outputs")) == []
-    assert _states(run_pipeline()) == ["Cached"] * 5
-    assert len(list(bucket.entries("outputs"))) == 5
+    assert _states(run_pipeline()) == ["Cached"] * 6
+    assert len(list(bucket.entries("outputs"))) == 6
     machine("third")
-    assert _states(run_pipeline()) == ["Pulled"] * 5
+    assert _states(run_pipeline()) == ["Pulled"] * 6
 
 
 def test_a_damaged_output_is_pulled_again(
@@ -130,7 +130,7 @@ def test_a_damaged_output_is_pulled_again(
     nli_here("store", "push")
     (model,) = (workplace / "store").glob("finetune/*/model/model.safetensors")
     model.write_bytes(b"damaged")
-    assert _states(run_pipeline()) == ["Cached", "Cached", "Cached", "Pulled", "Cached"]
+    assert _states(run_pipeline()) == ["Cached", "Cached", "Cached", "Cached", "Pulled", "Cached"]
     assert Store(workplace / "store").damages() == []
 
 
@@ -142,9 +142,9 @@ def test_a_damaged_bucket_is_mended_by_the_next_run(
     digest = next(record.sha256 for name, record in shards.items() if name.startswith("train-"))
     bucket.write(f"blobs/{digest}", b"altered")
     machine("second")
-    assert _states(run_pipeline()) == ["Pulled", "Pulled", "Completed", "Pulled", "Pulled"]
+    assert _states(run_pipeline()) == ["Pulled", "Pulled", "Completed", "Pulled", "Pulled", "Pulled"]
     machine("third")
-    assert _states(run_pipeline()) == ["Pulled"] * 5
+    assert _states(run_pipeline()) == ["Pulled"] * 6
 
 
 def test_the_loser_of_a_race_takes_the_winners_model(
@@ -285,7 +285,14 @@ def test_a_machine_that_dies_is_replaced_by_another(
     started = time.monotonic()
     resumed = run_pipeline(finetune=fields).outputs
     assert time.monotonic() > started
-    assert [stage.state_name for stage in resumed.values()] == ["Pulled", "Pulled", "Pulled", "Completed", "Completed"]
+    assert [stage.state_name for stage in resumed.values()] == [
+        "Pulled",
+        "Pulled",
+        "Pulled",
+        "Completed",
+        "Completed",
+        "Completed",
+    ]
     assert folder_digests(resumed["finetune"].output.folder / "model") == folder_digests(expected / "model")
     history = "history.jsonl"
     assert (resumed["finetune"].output.folder / history).read_bytes() == (expected / history).read_bytes()

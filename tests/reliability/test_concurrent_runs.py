@@ -53,6 +53,7 @@ def test_runs_that_overlap_share_what_they_can(prefect_server: str, workplace: P
         "corpus": ["Cached", "Completed"],
         "encoder": ["Cached", "Completed"],
         "pack": ["Cached", "Completed"],
+        "audit": ["Cached", "Completed"],
         "finetune": ["Completed", "Completed"],
         "evaluate": ["Completed", "Completed"],
     }.items():

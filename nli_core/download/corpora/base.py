@@ -22,6 +22,7 @@ class Corpus(Section, ABC):
     """A config section that knows its files: their identity, their sources, and how to fetch them."""
 
     is_published: ClassVar[bool] = True  # and so has a name of its own, unlike a user's files
+    annotators: ClassVar[tuple[str, ...]] = ()  # columns with the label that each annotator chose
     place: ClassVar[str | None] = "source"  # the field that says where it comes from
     name: str
 

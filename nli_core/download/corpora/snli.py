@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -38,6 +38,7 @@ _REMEDY = "point corpus.source=... at a good copy (and corpus.sha256=... at its 
 class SnliCorpus(Corpus):
     """The Stanford Natural Language Inference corpus, release 1.0 (Bowman et al., 2015)."""
 
+    annotators: ClassVar[tuple[str, ...]] = tuple(f"label{number}" for number in range(1, 6))
     name: Literal["snli"] = "snli"
     source: str | None = Field(
         None,

@@ -26,7 +26,7 @@ Nli = Callable[..., "subprocess.CompletedProcess[str]"]
         (["sweep"], "Missing argument 'RECIPE'; see `nli sweep --help`"),
         (["sweep", "sample", "--seeds", "0"], "Invalid value for '--seeds'"),
         (["run", "sample", "--nope"], "No such option: --nope"),
-        (["run", "sample", "--until", "x"], "is not one of 'download', 'pack', 'finetune', 'evaluate'"),
+        (["run", "sample", "--until", "x"], "is not one of 'download', 'pack', 'finetune', 'audit', 'evaluate'"),
         (["predict", "--input"], "requires an argument"),
         (
             ["run", "file-example", "--set", "corpus.train=~nobody-here/t.csv"],

@@ -49,8 +49,8 @@ def test_listings_are_json_for_programs(
 
     assert told("recipes")["sample"]
     assert {verdict["runs"] for verdict in told("run", "sample", "--explain").values()} == {True}
-    assert len(told("store", "ls")["outputs"]) == 5
-    assert told("store", "verify") == {"outputs": 5, "damages": []}
+    assert len(told("store", "ls")["outputs"]) == 6
+    assert told("store", "verify") == {"outputs": 6, "damages": []}
     assert told("store", "prune")["folders"] == []
     status = told("status")
     assert status["flow_runs"] == status["working"] == []

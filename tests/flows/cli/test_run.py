@@ -72,7 +72,7 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
 
     listed = nli_here("store", "ls").stdout
     assert all(told["key"][:12] in listed for told in summary["outputs"].values())
-    assert "5 outputs, all as their manifests say" in nli_here("store", "verify").stdout
+    assert "6 outputs, all as their manifests say" in nli_here("store", "verify").stdout
     assert "nothing to prune" in nli_here("store", "prune").stdout
 
     shard = next(Path(summary["outputs"]["pack"]["path"]).glob("*.arrow"))

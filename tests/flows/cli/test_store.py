@@ -28,7 +28,7 @@ def test_models_of_a_store_without_its_mlflow_are_kept(
     done = nli_here("store", "prune", "--delete")
     assert done.returncode == 2
     assert "has no run of this store, whose models would all be deleted" in done.stderr.splitlines()[-1]
-    assert len(list(workplace.glob("store/*/*/manifest.json"))) == 5
+    assert len(list(workplace.glob("store/*/*/manifest.json"))) == 6
 
 
 def test_pruning_keeps_what_mlflow_refers_to(nli_here: Nli, tiny_settings: list[str], workplace: Path) -> None:

@@ -3,7 +3,6 @@ import pytest
 from sklearn.metrics import f1_score
 
 from nli_core.evaluation.metrics import (
-    accuracy_interval,
     calibration_error,
     classification_metrics,
     confusion,
@@ -37,13 +36,6 @@ def test_metrics_of_an_example_worked_out_by_hand() -> None:
 
 def test_rows_of_the_confusion_matrix_are_the_true_labels() -> None:
     assert confusion(PROBABILITIES, LABEL_IDS, LABELS).tolist() == [[1, 0, 1], [1, 2, 0], [0, 0, 1]]
-
-
-def test_wilsons_interval() -> None:
-    # Newcombe (1998), table I: 81 of 263 gives 0.2553 to 0.3662 by Wilson's method without continuity correction.
-    assert accuracy_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    low, high = accuracy_interval(10, 10)
-    assert (low < 1, high) == (True, pytest.approx(1.0))
 
 
 def test_a_class_that_does_not_occur_is_no_error() -> None:

@@ -84,9 +84,15 @@ def _changed(code: Code, before: dict[str, Any]) -> set[str]:
             id="bound",
         ),
         pytest.param(
-            "data/corpus/layout.py", "carve_seed: int = 0", "carve_seed: int = 1", {"corpus", "pack"}, id="default"
+            "data/corpus/layout.py",
+            "carve_seed: int = 0",
+            "carve_seed: int = 1",
+            {"corpus", "pack", "audit"},
+            id="default",
         ),
-        pytest.param("data/corpus/layout.py", "    label: str\n", "    label: int\n", {"corpus", "pack"}, id="field"),
+        pytest.param(
+            "data/corpus/layout.py", "    label: str\n", "    label: int\n", {"corpus", "pack", "audit"}, id="field"
+        ),
         pytest.param("data/examples/compiled_join.py", "range(kept[row])", "range(kept[row] - 1)", {"pack"}, id="loop"),
         pytest.param("data/examples/truncate.py", "budget // 2", "budget // 3", {"pack"}, id="formula-of-pack"),
         pytest.param("training/optimizer.py", "(step + 1)", "(step + 2)", {"finetune"}, id="formula-of-finetune"),

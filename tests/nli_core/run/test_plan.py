@@ -17,6 +17,7 @@ FILES: dict[OutputKind, tuple[str, ...]] = {
     "corpus": (f"{CORPUS}/train.jsonl",),
     "encoder": (f"{ENCODER}/config.json", f"{ENCODER}/vocab.txt"),
     "pack": ("train-0.arrow", "dev-0.arrow", "test-0.arrow"),
+    "audit": ("audit.json", "audit-dev.parquet", "audit-test.parquet"),
     "finetune": (f"{MODEL}/model.safetensors", HISTORY),
     "evaluate": ("metrics.json",),
 }
@@ -57,7 +58,7 @@ def test_an_empty_store_lets_everything_run(store: Store) -> None:
     plans = explain(_config(), store)
     assert plans[:2] == [OutputPlan(kind, "runs", "no earlier output") for kind in ("corpus", "encoder")]
     assert [plan.reason for plan in plans[2:]] == [
-        f"{kind} runs before it, and may leave another output" for kind in ("corpus", "encoder", "pack")
+        f"{kind} runs before it, and may leave another output" for kind in ("corpus", "corpus", "encoder", "pack")
     ]
 
 
@@ -91,22 +92,29 @@ def test_a_forced_stage_runs_and_what_follows_may(store: Store, finish: Callable
     finish(_config())
     plans = explain(_config(), store, rerun=["pack"], until="finetune")
     assert _runs(plans) == {"corpus": False, "encoder": False, "pack": True, "finetune": True}
-    assert plans[2].reason == "--rerun names it, or a stage before it"
+    assert plans[2].reason == "--rerun names it, or what it is made from"
 
 
 def test_damage_is_the_reason(store: Store, finish: Callable[[RunConfig], Outputs]) -> None:
     damaged = finish(_config())["finetune"].folder / HISTORY
     damaged.write_text("x")
     plans = explain(_config(), store)
-    assert _runs(plans) == {"corpus": False, "encoder": False, "pack": False, "finetune": True, "evaluate": True}
-    assert str(damaged) in plans[3].reason
+    assert _runs(plans) == {
+        "corpus": False,
+        "encoder": False,
+        "pack": False,
+        "audit": False,
+        "finetune": True,
+        "evaluate": True,
+    }
+    assert str(damaged) in plans[4].reason
 
 
 def test_a_stage_alone_needs_what_comes_before_it(store: Store, finish: Callable[[RunConfig], Outputs]) -> None:
     with pytest.raises(UserError, match=r"no output of the stage download .* run download first"):
         finished_upstream("pack", _config(), store)
     outputs = finish(_config())
-    assert finished_upstream("evaluate", _config(), store).keys() == {"corpus", "encoder", "pack", "finetune"}
+    assert finished_upstream("evaluate", _config(), store).keys() == {"corpus", "encoder", "pack", "audit", "finetune"}
     (outputs["pack"].folder / "dev-0.arrow").write_text("x")
     with pytest.raises(UserError, match="run pack again"):
         finished_upstream("finetune", _config(), store)
@@ -122,9 +130,9 @@ def test_a_corpus_and_an_encoder_are_downloaded_apart(
     finish(_config(corpus=own))
     for change in ({"labels": "no,yes"}, {"premise": "other"}, {"dev_fraction": 0.2}, {"carve_seed": 1}):
         plans = explain(_config(corpus={**own, **change}), store)
-        assert list(_runs(plans).values()) == [False, False, True, True, True]
+        assert list(_runs(plans).values()) == [False, False, True, True, True, True]
         assert f"corpus.{next(iter(change))}" in plans[2].reason
     plans = explain(_config(corpus=own, encoder={"name": "transformer"}), store)
-    assert _runs(plans) == {"corpus": False, "encoder": True, "pack": True, "finetune": True, "evaluate": True}
+    assert [kind for kind, runs in _runs(plans).items() if not runs] == ["corpus", "audit"]
     table.write_text("text,other,label\na,b,yes\nc,d,no\ne,f,no\n")
-    assert list(_runs(explain(_config(corpus=own), store)).values()) == [True, False, True, True, True]
+    assert list(_runs(explain(_config(corpus=own), store)).values()) == [True, False, True, True, True, True]

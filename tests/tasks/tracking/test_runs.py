@@ -87,6 +87,9 @@ def test_predictions_agree_with_the_metrics(finished_run: RunSummary) -> None:
         "predicted",
         "tokens",
         "overlap",
+        "baseline",
+        "in_train",
+        "agreement",
         *(f"probability/{label}" for label in LABELS),
     ]
     assert (table["label"] == table["predicted"]).mean() == pytest.approx(finished_run.metrics["test/accuracy"])
