@@ -13,23 +13,25 @@ from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.run.changes import UNCHANGED, Changes
 from nli_core.run.config import RunConfig
-from nli_core.run.plan import UPSTREAM, StageRequest, kinds_again, kinds_until
+from nli_core.run.plan import StageRequest, kinds_again, kinds_until, upstream_of
 from tasks.cluster.connection import check_place
 from tasks.models.names import check_model_name
 from tasks.runtime.cancellation import CancellationToken, stop_all
 from tasks.settings import Settings
 from tasks.stages.audit import audit
 from tasks.stages.base import StageResult
-from tasks.stages.download import download_corpus, download_encoder
+from tasks.stages.download import download_challenges, download_corpus, download_encoder
 from tasks.stages.evaluate import evaluate
 from tasks.stages.finetune import finetune
-from tasks.stages.pack import pack
+from tasks.stages.pack import pack, pack_challenges
 from tasks.stages.promote import promote
 
 CHAIN: Mapping[OutputKind, Task[[StageRequest], State[StageResult]]] = {
     "corpus": download_corpus,  # its files, verified
     "encoder": download_encoder,  # its files, verified
+    "challenges": download_challenges,  # files of the test sets beside the corpus' own
     "pack": pack,  # text to Arrow shards of examples
+    "challenge_shards": pack_challenges,  # the same of these test sets
     "audit": audit,  # text to baselines and duplicates, while a model is trained
     "finetune": finetune,  # shards and encoder to a model, tracked in MLflow
     "evaluate": evaluate,  # model and shards to metrics, predictions and figures
@@ -71,7 +73,7 @@ def pipeline(
     promotion = None
     try:
         with lifetime():
-            results = _run_stages(config, recipe, kinds_until(until), kinds_again(rerun or ()))
+            results = _run_stages(config, recipe, kinds_until(until, config), kinds_again(rerun or ()))
             if promote_as:
                 promotion = promote(str(results["evaluate"].mlflow_run_id), promote_as).result()
     except CancelledRun as stopped:
@@ -87,7 +89,7 @@ def _run_stages(
     beside: dict[OutputKind, PrefectFuture[State[StageResult]]] = {}
     try:
         for kind in kinds:
-            for needed in [other for other in UPSTREAM[kind] if other in beside]:
+            for needed in [other for other in upstream_of(kind, config) if other in beside]:
                 results[needed] = _wait(beside.pop(needed))
             upstream = {earlier: result.output for earlier, result in results.items()}
             request = StageRequest(config, recipe, upstream, kind in again)

@@ -10,11 +10,12 @@ from prefect.exceptions import CancelledRun
 from flows.lifecycle import cancelled, ends, lifetime, shard_workers
 from flows.pipeline import CHAIN
 from flows.summary import RunSummary, summarize
-from nli_core.config import Stage
+from nli_core.config import OutputKind, Stage
 from nli_core.run.config import RunConfig
-from nli_core.run.plan import KINDS, StageRequest, finished_upstream
+from nli_core.run.plan import StageRequest, finished_upstream, kinds_of
 from tasks.runtime.sharing import pulled_from_bucket
 from tasks.settings import Settings
+from tasks.stages.base import StageResult
 
 
 def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> RunSummary:
@@ -22,8 +23,12 @@ def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> Run
         with lifetime():
             settings = Settings.from_environment()
             upstream = finished_upstream(stage, config, settings.store, pulled_from_bucket(settings))
-            request = StageRequest(config, recipe, upstream, rerun)
-            return summarize(recipe, {kind: CHAIN[kind](request).result() for kind in KINDS[stage]})
+            results: dict[OutputKind, StageResult] = {}
+            for kind in kinds_of(stage, config):
+                made = {made: result.output for made, result in results.items()}
+                request = StageRequest(config, recipe, upstream | made, rerun)
+                results[kind] = CHAIN[kind](request).result()
+            return summarize(recipe, results)
     except CancelledRun as stopped:
         return cancelled(RunSummary, stopped)
 

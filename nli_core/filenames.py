@@ -12,6 +12,9 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "spec
 # pack
 TOKENIZER = "tokenizer"
 
+# challenges, in a folder for each
+MEANINGS = "meanings.json"
+
 # audit
 AUDIT = "audit.json"
 
@@ -22,6 +25,8 @@ HISTORY = "history.jsonl"
 
 # evaluate
 METRICS = "metrics.json"
+DETAILS = "evaluation.json"
+CALIBRATION = "calibration.json"
 FIGURES = "figures"
 
 
@@ -33,6 +38,11 @@ def text_name(split: str) -> str:
 def audit_name(split: str) -> str:
     """Return the name of the Parquet file with what audit says of each example of a split: dev or test."""
     return f"audit-{split}.parquet"
+
+
+def challenge_name(name: str) -> str:
+    """Return the name of the Parquet file with the predictions for a challenge set."""
+    return f"challenge-{name}.parquet"
 
 
 def predictions_name(split: str) -> str:

@@ -23,6 +23,9 @@ def export(
         Literal["huggingface", "onnx", "torch"],
         typer.Option("--format", help="For transformers, for ONNX runtimes, or for torch.export.load."),
     ] = "huggingface",
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Divide its logits by the temperature that evaluate fitted.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Write a fine-tuned model with its tokenizer to a folder, for use without this project.
@@ -35,7 +38,7 @@ def export(
 
     check_packages(form)  # before the model is fetched
     with fine_tuned(Settings.from_environment(), model) as folder:
-        path = export_model(folder, output, form=form)
+        path = export_model(folder, output, form=form, calibrated=calibrated)
     if json:
         print_json({"format": form, "path": str(path)})
     else:

@@ -71,7 +71,7 @@ def run(
     recipe = _repeated(from_mlflow) if from_mlflow else find_recipe(project_root() / RECIPE_BOOK, str(name))
     config = parse_config(override(recipe.config, settings or ()))
     again = [_stage(word) for word in rerun or ()]
-    if left_out := [stage for stage in again if not set(KINDS[stage]) <= set(kinds_until(until))]:
+    if left_out := [stage for stage in again if not set(KINDS[stage]) & set(kinds_until(until, config))]:
         raise UserError(f"--rerun {left_out[0]}: is no stage that --until {until} runs; use one of them")
     if explain:
         _explain(config, again, until, json)
@@ -144,7 +144,7 @@ def _print_summary(summary: "RunSummary") -> None:
             figures.append(("dev accuracy", best))
         speed = f"{facts['examples_per_second']} examples/s, {facts['precision']} on {facts['device']}"
         figures.append(("training", speed))
-    for kind in KINDS["download"]:
+    for kind in ("corpus", "encoder"):
         if kind in summary.outputs:
             origin = summary.outputs[kind].output.facts
             figures.append((kind, f"{origin['source']} ({'verified' if origin['verified'] else 'unverified'})"))

@@ -4,6 +4,7 @@ The sections of corpora and encoders are in `nli_core.download`, beside their do
 them.
 """
 
+from nli_core.config.challenge import ChallengeConfig
 from nli_core.config.stages import (
     OUTPUT_KINDS,
     STAGES,
@@ -18,6 +19,7 @@ from nli_core.config.stages import (
 __all__ = [
     "OUTPUT_KINDS",
     "STAGES",
+    "ChallengeConfig",
     "EvaluateConfig",
     "FinetuneConfig",
     "OutputKind",

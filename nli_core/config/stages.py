@@ -2,15 +2,16 @@
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nli_core.config.base import NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
+from nli_core.config.challenge import Challenges
 
 Stage = Literal["download", "pack", "finetune", "audit", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-OutputKind = Literal["corpus", "encoder", "pack", "audit", "finetune", "evaluate"]
+OutputKind = Literal["corpus", "encoder", "challenges", "pack", "challenge_shards", "audit", "finetune", "evaluate"]
 OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
-"""What the stages leave in the store. Download leaves two outputs; each of the others one, of its own name."""
+"""What the stages leave in the store: most one output of their own name, and some further ones."""
 
 Truncation = Literal["longest_first", "transformers", "ratio", "hypothesis_first", "premise_first"]
 
@@ -81,3 +82,16 @@ class EvaluateConfig(Section):
 
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device is fast at it")
     calibration_bins: Int = Field(15, ge=2, le=100, description="bins of the calibration error and its diagram")
+    challenges: Challenges = Field(
+        (),
+        description="test sets beside the corpus' own: hans, breaking-nli, or {name: .., path: ..} for your own file",
+        json_schema_extra=NOT_IN_KEY,
+    )
+
+    @field_validator("challenges")
+    @classmethod
+    def _distinct(cls, challenges: Challenges) -> Challenges:
+        names = [challenge.name for challenge in challenges]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"{sorted(repeated)} named more than once")
+        return challenges

@@ -121,7 +121,7 @@ def pack(
         for index, start in enumerate(range(0, table.rows, config.rows_per_shard))
     ]
     packed = run_jobs(jobs)
-    _check_every_class_is_trained(packed, labels, layout.remedy("take it out of corpus.labels"))
+    _check_every_class_is_trained(packed, labels, layout.remedy("take it out of {section}.labels"))
     for split in digests:  # for people who look at predictions
         tables[split].path.rename(out / text_name(split))
     shutil.rmtree(out / _SCRATCH)

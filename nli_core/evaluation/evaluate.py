@@ -1,32 +1,41 @@
-"""The evaluate stage: a fine-tuned model on dev, which chose it, and on test, which reports."""
+"""The evaluate stage: a fine-tuned model on dev, which chose it, on test, which reports, and on challenge sets.
+
+It leaves `metrics.json`, `evaluation.json` with what is no single number, `calibration.json` with the temperature,
+figures, and a Parquet file of predictions for each split and challenge set.
+"""
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-import polars.selectors as cs
-import torch
-
-from nli_core.arrays import Floats
-from nli_core.callbacks import Point, Progress
+from nli_core.callbacks import Point, Progress, no_progress
 from nli_core.config import EvaluateConfig
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.shards import ShardSet
+from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.errors import UserError
 from nli_core.evaluation.baselines import audited_metrics, baseline_metrics
+from nli_core.evaluation.behaviour.flips import behaviour_metrics, behaviours
+from nli_core.evaluation.calibration import calibration_metrics, fit_temperature, risk_coverage, thresholds
+from nli_core.evaluation.challenges import challenge_facts, challenge_metrics, challenge_names, predict_challenge
 from nli_core.evaluation.comparison import TEXTS
 from nli_core.evaluation.errors import save_errors
-from nli_core.evaluation.figures import save_confusions, save_f1, save_learning_curves, save_reliability_diagram
+from nli_core.evaluation.figures import (
+    save_confusions,
+    save_f1,
+    save_learning_curves,
+    save_reliability_diagram,
+    save_risk_coverage,
+)
 from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion
-from nli_core.evaluation.slices import AUDITED_COLUMNS, overlap, text_lengths
-from nli_core.filenames import FIGURES, METRICS, audit_name, predictions_name, text_name
+from nli_core.evaluation.split_predictions import SplitPredictions, predict_split
+from nli_core.evaluation.suspects import suspect_labels
+from nli_core.filenames import DETAILS, FIGURES, METRICS, challenge_name, predictions_name
 from nli_core.inference.logits import Report
-from nli_core.inference.replicas import Replicas
-from nli_core.model.device import choose_devices
-from nli_core.model.saved import load_classifier
+from nli_core.inference.predictor import Predictor
+from nli_core.model.saved import save_temperature
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
 
@@ -39,83 +48,94 @@ def evaluate(
     config: EvaluateConfig,
     *,
     out: Path,
-    progress: Progress = lambda _done, _total, _note: None,
+    challenges: Path | None = None,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Leave metrics, per-example predictions and figures of the model in `out`; returns the facts.
 
-    `shards` and `audit` are the folders that these stages left. `curves` are the points of the training that made the
-    model.
+    `shards`, `audit` and `challenges` are the folders that pack, audit and the packing of challenge sets left. `curves`
+    are the points of the training that made the model.
 
     Raises:
         UserError: the model's labels are not those of the shards, in the same order.
     """
     shutil.rmtree(out)
     (out / FIGURES).mkdir(parents=True)
-    devices = choose_devices(config.precision)
-    classifier = Replicas(load_classifier(model), devices)
-    splits = [ShardSet(shards, split) for split in _SPLITS]
-    total = sum(map(len, splits))
-    metrics: dict[str, float] = {}
-    before = 0
-    for examples in splits:
+    predictor = Predictor(model, FastTokenizer, precision=config.precision)
+    sets = {split: ShardSet(shards, split) for split in _SPLITS}
+    for examples in sets.values():
+        _check_labels(predictor, examples)
 
-        def report(done: int, _of: int, before: int = before, split: Split = examples.split) -> None:
-            progress(before + done, total, split)
+    def report(name: str) -> Report:
+        return lambda done, total: progress(done, total, name)
 
-        texts = pl.read_ipc(shards / text_name(examples.split)).select("id", cs.by_name(TEXTS, require_all=False))
-        known = texts.join(pl.read_parquet(audit / audit_name(examples.split)), on="id", how="left", validate="1:1")
-        measured = _measure(classifier, examples, known, config, out, report)
-        metrics |= {f"{examples.split}/{name}": value for name, value in measured.items()}
-        before += len(examples)
-    metrics |= baseline_metrics(audit, pl.read_parquet(out / predictions_name("test")))
-    progress(total, total, f"test accuracy {metrics['test/accuracy']:.4f}")
+    dev, test = (predict_split(predictor.replicas, sets[split], shards, audit, report(split)) for split in _SPLITS)
+    temperature = fit_temperature(dev.logits, dev.label_ids)
+    save_temperature(temperature, out)
+    metrics: dict[str, float] = {"calibration/temperature": temperature}
+    details: dict[str, Any] = {"labels": list(predictor.labels), "temperature": temperature, "suspects": {}}
+    for each in (dev, test):
+        each.table.write_parquet(out / predictions_name(each.split))
+        metrics |= {f"{each.split}/{name}": value for name, value in _measure(each, temperature, config, out).items()}
+        details["suspects"][each.split] = suspect_labels(each.table, each.probabilities(), each.label_ids)
+    metrics |= baseline_metrics(audit, test.table)
+    details["thresholds"] = thresholds(
+        dev.probabilities(temperature), dev.label_ids, test.probabilities(temperature), test.label_ids
+    )
+    details["challenges"] = {}
+    for name in challenge_names(challenges):
+        assert challenges is not None
+        table = predict_challenge(predictor.replicas, challenges / name, report(name))
+        table.write_parquet(out / challenge_name(name))
+        metrics |= challenge_metrics(name, table)
+        details["challenges"][name] = challenge_facts(table)
+    progress(0, 1, "behaviour")
+    texts = [name for name in TEXTS if name in test.table.columns]
+    changed = behaviours(test.table, texts, predictor.labels, predictor.answers)
+    metrics |= behaviour_metrics(changed)
+    details["behaviour"] = [each.as_dict() for each in changed]
     _save_curves(curves, out / FIGURES / "learning_curves.png")
     (out / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (out / DETAILS).write_text(json.dumps(details, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    progress(1, 1, f"test accuracy {metrics['test/accuracy']:.4f}")
+    devices = predictor.replicas.devices
     return {
         "metrics": metrics,
         "device": str(devices[0].torch),
         "devices": len(devices),
-        "precision": classifier.precision,
+        "precision": predictor.precision,
     }
 
 
-def _measure(
-    model: Replicas, shards: ShardSet, known: pl.DataFrame, config: EvaluateConfig, out: Path, report: Report
-) -> dict[str, float]:
-    """Measure a split; `known` has the texts of its examples and what audit says of them."""
-    if model.labels != shards.labels:
-        raise UserError(f"the model's labels are {model.labels}, those of the shards {shards.labels}; pack them alike")
-    logits = model.logits(shards.examples, report)
-    probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
-    predictions = _predictions(probabilities, shards, known)
-    predictions.write_parquet(out / predictions_name(shards.split))
-    bins = calibration_bins(probabilities, shards.label_ids, bins=config.calibration_bins)
-    counts = confusion(probabilities, shards.label_ids, shards.labels)
-    figures, title = out / FIGURES, f"{shards.split}, {len(shards):,} examples"
-    save_confusions(counts, shards.labels, title, figures / f"confusion_{shards.split}.png")
-    save_reliability_diagram(*bins, title, figures / f"reliability_{shards.split}.png")
-    save_f1(counts, shards.labels, title, figures / f"f1_{shards.split}.png")
-    save_errors(predictions, f"The surest errors on {shards.split}", figures / f"errors_{shards.split}.html")
-    metrics = classification_metrics(probabilities, shards.label_ids, shards.labels, bins=config.calibration_bins)
-    return metrics | audited_metrics(predictions)
+def _check_labels(predictor: Predictor, shards: ShardSet) -> None:
+    if predictor.labels != shards.labels:
+        have = f"the model's labels are {predictor.labels}, those of the shards {shards.labels}"
+        raise UserError(f"{have}; pack them alike")
 
 
-def _predictions(probabilities: Floats, shards: ShardSet, known: pl.DataFrame) -> pl.DataFrame:
-    names = np.array(shards.labels)
-    columns = {
-        "id": shards.ids,
-        **{name: known[name] for name in TEXTS if name in known.columns},
-        "label": names[shards.label_ids],
-        "predicted": names[probabilities.argmax(axis=1)],
-        "tokens": text_lengths(shards.examples),
-        **({"overlap": overlap(shards.examples)} if shards.examples.pairs else {}),
-        **{name: known[name] for name in AUDITED_COLUMNS},
-        **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(shards.labels)},
-    }
-    return pl.DataFrame(columns)
+def _measure(split: SplitPredictions, temperature: float, config: EvaluateConfig, out: Path) -> dict[str, float]:
+    """Measure a split, before and after calibration, and draw its figures."""
+    probabilities, labels, bins = split.probabilities(), split.labels, config.calibration_bins
+    counts = confusion(probabilities, split.label_ids, labels)
+    figures, title = out / FIGURES, f"{split.split}, {len(split.label_ids):,} examples"
+    save_confusions(counts, labels, title, figures / f"confusion_{split.split}.png")
+    reliability = calibration_bins(probabilities, split.label_ids, bins=bins)
+    save_reliability_diagram(*reliability, title, figures / f"reliability_{split.split}.png")
+    save_f1(counts, labels, title, figures / f"f1_{split.split}.png")
+    save_errors(split.table, f"The surest errors on {split.split}", figures / f"errors_{split.split}.html")
+    metrics = classification_metrics(probabilities, split.label_ids, labels, bins=bins) | audited_metrics(split.table)
+    if split.split == "test":
+        calibrated = split.probabilities(temperature)
+        before = calibration_metrics(probabilities, split.label_ids, bins=bins)
+        after = calibration_metrics(calibrated, split.label_ids, bins=bins)
+        metrics |= before | {f"calibrated/{name}": value for name, value in after.items()}
+        coverage, risk = risk_coverage(calibrated, split.label_ids)
+        metrics["aurc"] = float(risk.mean())
+        save_risk_coverage(coverage, risk, title, figures / "risk_coverage_test.png")
+    return metrics
 
 
-def _save_curves(points: list[Point], path: Path) -> None:
+def _save_curves(points: Sequence[Point], path: Path) -> None:
     train = [(point.step, point.metrics["train/loss"]) for point in points if "train/loss" in point.metrics]
     dev = [
         (point.step, point.metrics["dev/loss"], point.metrics["dev/accuracy"])

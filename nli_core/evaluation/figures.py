@@ -79,6 +79,17 @@ def save_reliability_diagram(confidence: Floats, accuracy: Floats, share: Floats
     save(figure, path)
 
 
+def save_risk_coverage(coverage: Floats, risk: Floats, title: str, path: Path) -> None:
+    """Draw how many of the surest answers are wrong, against how many examples are answered."""
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(coverage, risk, color=ACCENT)
+    axes.fill_between(coverage, risk, color=ACCENT, alpha=0.15, linewidth=0)
+    axes.set(xlabel="part that is answered, the surest first", ylabel="wrong answers", title=plain(title))
+    axes.set(xlim=(0, 1), ylim=(0, None))
+    save(figure, path)
+
+
 def save_f1(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> None:
     """Draw the F1 of each class with its bootstrap interval, from counts [true label, predicted label].
 

@@ -13,8 +13,8 @@ from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.data.tokenize.trial import check_vocabulary
 from nli_core.errors import UserError
 from nli_core.inference.replicas import Replicas
-from nli_core.model.device import choose_devices
-from nli_core.model.saved import load_classifier, read_inputs, read_pack_config
+from nli_core.model.device import Precision, choose_devices
+from nli_core.model.saved import load_classifier, read_inputs, read_pack_config, read_temperature
 
 Window = Sequence[Sequence[str]]
 """Texts that are predicted at a time: premises and hypotheses, or single texts alone."""
@@ -23,16 +23,17 @@ Window = Sequence[Sequence[str]]
 class Predictor:
     """Label probabilities for premise/hypothesis pairs, or for single texts."""
 
-    def __init__(self, folder: Path, tokenizer: type[Tokenizer] = Tokenizer) -> None:
+    def __init__(self, folder: Path, tokenizer: type[Tokenizer] = Tokenizer, *, precision: Precision = "auto") -> None:
         """Load the folder that `save_classifier` wrote; for many texts, `FastTokenizer` is the faster one."""
         model = load_classifier(folder)
         self._tokenizer = tokenizer(folder)
         check_vocabulary(self._tokenizer, model.encoder.architecture.vocab_size, folder)
-        self._replicas = Replicas(model, choose_devices("auto"))
+        self.replicas = Replicas(model, choose_devices(precision))
         self._pack = read_pack_config(folder)
-        self.labels = self._replicas.labels
+        self._temperature = read_temperature(folder)
+        self.labels = self.replicas.labels
         self.inputs = read_inputs(folder)
-        self.precision: str = self._replicas.precision
+        self.precision: str = self.replicas.precision
 
     def windows(self, windows: Iterable[Window]) -> Iterator[Floats]:
         """Compute the probabilities of each window, in their order.
@@ -43,7 +44,7 @@ class Predictor:
         return (self.probabilities(*window) for window in windows)
 
     def probabilities(self, premises: Sequence[str], hypotheses: Sequence[str] | None = None) -> Floats:
-        """Compute probabilities [texts, labels], with columns in the order of `labels`.
+        """Compute probabilities [texts, labels], with columns in the order of `labels`, calibrated if the model is.
 
         Raises:
             UserError: the model is for pairs and there are no hypotheses, or the other way round; or an output is
@@ -52,13 +53,18 @@ class Predictor:
         check_inputs(self.inputs, pairs=hypotheses is not None)
         second = None if hypotheses is None else Texts.of(hypotheses)
         encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
-        logits = self._replicas.logits(encoded.examples)
-        probabilities: Floats = torch.softmax(logits.double(), dim=1).numpy()
+        logits = self.replicas.logits(encoded.examples)
+        probabilities: Floats = torch.softmax(logits.double() / self._temperature, dim=1).numpy()
         faulty = ~np.isfinite(probabilities).all(axis=1)
         if faulty.any():
             text = reprlib.repr(premises[int(faulty.argmax())])
             raise UserError(f"the model's outputs for {text} are NaN or infinite; train it again")
         return probabilities
+
+    def answers(self, texts: Sequence[Sequence[str]]) -> list[str]:
+        """Return the label of each example, which is given by its texts."""
+        probabilities = self.probabilities(*map(list, zip(*texts, strict=True)))
+        return [self.labels[index] for index in probabilities.argmax(axis=1)]
 
 
 def check_inputs(inputs: Sequence[str], *, pairs: bool) -> None:

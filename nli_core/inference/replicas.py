@@ -21,7 +21,7 @@ class Replicas:
         """Prepare a copy of the model for each device; the first may share its tensors with `model`."""
         models = [model, *(copy.deepcopy(model) for _ in devices[1:])]
         self._prepared = [prepare_for_inference(each, device) for each, device in zip(models, devices, strict=True)]
-        self._devices = devices
+        self.devices = devices
         self.labels = model.labels
         self.precision = devices[0].precision
 
@@ -41,7 +41,7 @@ class Replicas:
 
             share = (number, len(self._prepared))
             try:
-                return predict_logits(self._prepared[number], examples, self._devices[number], report_or_end, share)
+                return predict_logits(self._prepared[number], examples, self.devices[number], report_or_end, share)
             except BaseException as error:
                 faults.append(error)
                 raise

@@ -9,6 +9,7 @@ import torch
 
 from nli_core.errors import UserError
 
+Precision = Literal["auto", "fp32", "bf16"]
 _FLASH_CAPABILITY = (8, 0)  # Ampere
 _NO_MEMORY = ("can't allocate memory", "bad_alloc")  # torch's allocator on a CPU, and C++
 
@@ -35,7 +36,7 @@ class Device:
             yield
 
 
-def choose_device(precision: Literal["auto", "fp32", "bf16"]) -> Device:
+def choose_device(precision: Precision) -> Device:
     """Choose torch's current GPU, or else the CPU, and the precision that `auto` means on it."""
     gpus = torch.cuda.is_available()
     device = torch.device("cuda", torch.cuda.current_device()) if gpus else torch.device("cpu")
@@ -51,7 +52,7 @@ def choose_device(precision: Literal["auto", "fp32", "bf16"]) -> Device:
     return Device(device, "fp32", "the CPU has neither amx_bf16 nor avx512_bf16")
 
 
-def choose_devices(precision: Literal["auto", "fp32", "bf16"]) -> list[Device]:
+def choose_devices(precision: Precision) -> list[Device]:
     """Choose every GPU that this process may use, or else the CPU, as `choose_device` does one."""
     first = choose_device(precision)
     if first.torch.type == "cpu":

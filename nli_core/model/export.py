@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from nli_core.errors import UserError
-from nli_core.filenames import TOKENIZER_FILES
+from nli_core.filenames import CALIBRATION, TOKENIZER_FILES
 from nli_core.model.architecture import CONFIG_NAME
 from nli_core.model.classifier import Classifier
-from nli_core.model.saved import load_classifier, read_pack_config
-from nli_core.model.weights import WEIGHTS_NAME
+from nli_core.model.saved import load_classifier, read_pack_config, read_temperature
+from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, save_tensors
 
 Format = Literal["huggingface", "onnx", "torch"]
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -70,8 +70,10 @@ def check_packages(form: Format) -> None:
         )
 
 
-def export_model(folder: Path, out: Path, *, form: Format) -> Path:
+def export_model(folder: Path, out: Path, *, form: Format, calibrated: bool = False) -> Path:
     """Write the fine-tuned model in `folder` to `out`, a new folder that appears when it is whole; returns the file.
+
+    With `calibrated` its logits are divided by its temperature: the same labels, with other probabilities.
 
     Raises:
         UserError: transformers has no such architecture, `out` is there already or cannot be written, a package is
@@ -79,6 +81,8 @@ def export_model(folder: Path, out: Path, *, form: Format) -> Path:
     """
     check_packages(form)
     model = load_classifier(folder)
+    if calibrated:
+        _divide_logits(model, read_temperature(folder))
     family = model.encoder.architecture.family
     if form == "huggingface" and family != "bert":
         raise UserError(
@@ -94,7 +98,7 @@ def export_model(folder: Path, out: Path, *, form: Format) -> Path:
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             partial = Path(scratch) / out.name
             partial.mkdir()
-            for name in (CONFIG_NAME, *TOKENIZER_FILES):
+            for name in (CONFIG_NAME, *TOKENIZER_FILES, *(() if calibrated else (CALIBRATION,))):
                 if (folder / name).exists():
                     shutil.copyfile(folder / name, partial / name)
             _limit_length(partial, read_pack_config(folder).max_length)
@@ -107,7 +111,7 @@ def export_model(folder: Path, out: Path, *, form: Format) -> Path:
 
 def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
     if form == "huggingface":
-        shutil.copyfile(folder / WEIGHTS_NAME, out / WEIGHTS_NAME)
+        save_tensors(classifier_tensors(model), out / WEIGHTS_NAME)
         return WEIGHTS_NAME
     with _quiet_exporters():
         if form == "torch":
@@ -124,6 +128,12 @@ def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
         if (out / _TOKENIZER).exists():
             (out / "infer.py").write_text(_INFER, encoding="utf-8")
         return "model.onnx"
+
+
+def _divide_logits(model: Classifier, temperature: float) -> None:
+    with torch.no_grad():
+        for parameter in model.head.parameters():
+            parameter.div_(temperature)
 
 
 class _ByMask(nn.Module):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nli_core.config import PackConfig
 from nli_core.errors import UserError
-from nli_core.filenames import TOKENIZER_FILES
+from nli_core.filenames import CALIBRATION, TOKENIZER_FILES
 from nli_core.model.architecture import CONFIG_NAME, Architecture, read_description
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
@@ -61,6 +61,30 @@ def load_classifier(folder: Path) -> Classifier:
     model = Classifier(Encoder(architecture), read_labels(folder))
     fill_classifier(model, folder)
     return model.eval()
+
+
+def save_temperature(temperature: float, folder: Path) -> None:
+    """Write what the logits of the model in this folder are to be divided by, so that it is calibrated."""
+    text = json.dumps({"temperature": temperature, "fitted_on": "dev"}, indent=2)
+    (folder / CALIBRATION).write_text(f"{text}\n", encoding="utf-8")
+
+
+def read_temperature(folder: Path) -> float:
+    """Read the temperature of the saved model; 1 if it was not calibrated.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / CALIBRATION
+    if not path.exists():
+        return 1.0
+    try:
+        temperature = float(json.loads(path.read_text(encoding="utf-8"))["temperature"])
+    except (ValueError, KeyError, TypeError):
+        temperature = 0.0
+    if not 0 < temperature < float("inf"):
+        raise UserError(f"{path}: has no temperature above 0; {_AGAIN}, or delete the file")
+    return temperature
 
 
 def is_fine_tuned(folder: Path) -> bool:

@@ -8,6 +8,8 @@ from pydantic import ValidationError, model_validator
 
 from nli_core.config.base import Section
 from nli_core.config.stages import EvaluateConfig, FinetuneConfig, PackConfig
+from nli_core.download.challenges.base import Challenge
+from nli_core.download.challenges.registry import find_challenge
 from nli_core.download.corpora.registry import CorpusConfig
 from nli_core.download.encoders.pretrained import HUB, PretrainedEncoder
 from nli_core.download.encoders.registry import EncoderConfig
@@ -41,7 +43,17 @@ class RunConfig(Section):
             raise ValueError(f"encoder.name: {self.encoder.name} reads single texts, and this corpus has pairs")
         if self.finetune.freeze_encoder and not self.encoder.is_pretrained:
             raise ValueError("finetune.freeze_encoder: the encoder starts from scratch, so it must be trained")
+        _ = self.challenges
         return self
+
+    @property
+    def challenges(self) -> list[Challenge]:
+        """The challenge sets of evaluate, with where they are and how to read them.
+
+        Raises:
+            UserError: one is unknown, or for other examples than the corpus'.
+        """
+        return [find_challenge(each, has_pairs=self.corpus.has_pairs) for each in self.evaluate.challenges]
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:

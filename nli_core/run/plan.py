@@ -11,20 +11,20 @@ from typing import Any, Literal
 
 from nli_core.config import OUTPUT_KINDS, OutputKind, Stage
 from nli_core.errors import UserError
-from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER_FILES
+from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER, TOKENIZER_FILES
 from nli_core.fingerprint.code import Code, code_of
 from nli_core.run.config import RunConfig
 from nli_core.store.manifest import KeyInputs, Output
 from nli_core.store.store import Store, output_key
 
 KINDS: dict[Stage, tuple[OutputKind, ...]] = {
-    "download": ("corpus", "encoder"),
-    "pack": ("pack",),
+    "download": ("corpus", "encoder", "challenges"),
+    "pack": ("pack", "challenge_shards"),
     "finetune": ("finetune",),
     "audit": ("audit",),
     "evaluate": ("evaluate",),
 }
-"""What each stage leaves."""
+"""What each stage leaves; the outputs of challenge sets only where a config has such sets."""
 ENTRIES: dict[OutputKind, tuple[str, ...]] = {
     "corpus": ("nli_core.download.stage:download",),
     "encoder": ("nli_core.download.stage:download",),
@@ -32,6 +32,12 @@ ENTRIES: dict[OutputKind, tuple[str, ...]] = {
         "nli_core.data.pack:pack",
         "nli_core.data.pack:pack_shard",
         "nli_core.data.corpus.layout:CorpusLayout",  # handed to `pack`, and so not reached from there
+    ),
+    "challenges": ("nli_core.download.challenges.download:download_challenges",),
+    "challenge_shards": (
+        "nli_core.data.pack_challenges:pack_challenges",
+        "nli_core.data.pack:pack_shard",
+        "nli_core.data.corpus.layout:CorpusLayout",
     ),
     "audit": (
         "nli_core.audit.audit:audit",
@@ -44,10 +50,13 @@ UPSTREAM: dict[OutputKind, tuple[OutputKind, ...]] = {
     "corpus": (),
     "encoder": (),
     "pack": ("corpus", "encoder"),
+    "challenges": (),
+    "challenge_shards": ("challenges", "pack"),
     "audit": ("corpus",),
     "finetune": ("encoder", "pack"),
-    "evaluate": ("pack", "audit", "finetune"),
+    "evaluate": ("pack", "challenge_shards", "audit", "finetune"),
 }
+_OF_CHALLENGES: tuple[OutputKind, ...] = ("challenges", "challenge_shards")
 _MOST_DEFINITIONS = 5  # that an explanation names
 
 Outputs = dict[OutputKind, Output]
@@ -83,12 +92,26 @@ class OutputPlan:
         return self.action == "runs"
 
 
-def kinds_until(stage: Stage) -> tuple[OutputKind, ...]:
-    """Return what the stage leaves, and what that is made from, in order."""
-    needed = set(KINDS[stage])
+def kinds_until(stage: Stage, config: RunConfig) -> tuple[OutputKind, ...]:
+    """Return what the stage leaves for this config, and what that is made from, in order."""
+    needed = set(kinds_of(stage, config))
     for kind in reversed(OUTPUT_KINDS):
-        needed |= set(UPSTREAM[kind]) if kind in needed else set()
+        needed |= set(upstream_of(kind, config)) if kind in needed else set()
     return tuple(kind for kind in OUTPUT_KINDS if kind in needed)
+
+
+def kinds_of(stage: Stage, config: RunConfig) -> list[OutputKind]:
+    """Return what the stage leaves for this config."""
+    return _made(KINDS[stage], config)
+
+
+def upstream_of(kind: OutputKind, config: RunConfig) -> list[OutputKind]:
+    """Return the outputs that an output of this config is made from."""
+    return _made(UPSTREAM[kind], config)
+
+
+def _made(kinds: Sequence[OutputKind], config: RunConfig) -> list[OutputKind]:
+    return [kind for kind in kinds if config.evaluate.challenges or kind not in _OF_CHALLENGES]
 
 
 def kinds_again(rerun: Sequence[Stage]) -> set[OutputKind]:
@@ -113,7 +136,7 @@ def key_inputs(kind: OutputKind, config: RunConfig, upstream: Outputs) -> KeyInp
 def code_behind(kind: OutputKind, config: RunConfig) -> Code:
     """Digest the core code that can change the output: of a corpus or an encoder, that of its own kind."""
     entries = ENTRIES[kind]
-    if kind in KINDS["download"]:
+    if kind in ("corpus", "encoder"):
         downloaded = config.corpus if kind == "corpus" else config.encoder
         entries += (f"{type(downloaded).__module__}:{type(downloaded).__name__}",)
     return code_of(*entries)
@@ -132,6 +155,28 @@ def _pack(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
         "files": upstream["corpus"].digest(f"{CORPUS}/"),
         "layout": config.corpus.layout.identity(),
         "tokenizer": upstream["encoder"].digest(*(f"{ENCODER}/{name}" for name in TOKENIZER_FILES)),
+        "pack": config.pack.result_fields(),
+    }
+
+
+def _challenges(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    return {"challenges": {each.table.name: each.identity() for each in config.challenges}}
+
+
+def _challenge_shards(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
+    tables = [each.table for each in config.challenges]
+    return {
+        "files": upstream["challenges"].digest(),
+        "tables": {
+            table.name: {
+                "layout": table.layout.identity(),
+                "means": table.means and {theirs: list(ours) for theirs, ours in table.means.items()},
+                "group": table.group,
+            }
+            for table in tables
+        },
+        "labels": upstream["pack"].facts["labels"],
+        "tokenizer": upstream["pack"].digest(f"{TOKENIZER}/"),
         "pack": config.pack.result_fields(),
     }
 
@@ -158,15 +203,18 @@ def _evaluate(config: RunConfig, upstream: Outputs) -> dict[str, Any]:
         "model": upstream["finetune"].digest(f"{MODEL}/", HISTORY),
         "shards": upstream["pack"].digest("dev-", "test-"),
         "text": upstream["pack"].digest("text-"),
-        "audit": upstream["audit"].digest("audit-"),
+        "audit": upstream["audit"].digest("audit"),
         "evaluate": config.evaluate.result_fields(),
+        **({"challenges": upstream["challenge_shards"].digest()} if config.evaluate.challenges else {}),
     }
 
 
 _INPUTS = {
     "corpus": _corpus,
     "encoder": _encoder,
+    "challenges": _challenges,
     "pack": _pack,
+    "challenge_shards": _challenge_shards,
     "audit": _audit,
     "finetune": _finetune,
     "evaluate": _evaluate,
@@ -180,7 +228,7 @@ def finished_upstream(stage: Stage, config: RunConfig, store: Store, elsewhere: 
         UserError: an output is missing or damaged; names the stage to run.
     """
     found: Outputs = {}
-    for needed in (kind for kind in kinds_until(stage) if kind not in KINDS[stage]):
+    for needed in (kind for kind in kinds_until(stage, config) if kind not in KINDS[stage]):
         inputs = key_inputs(needed, config, found)
         output = store.load(needed, output_key(needed, inputs)) or elsewhere(needed, inputs)
         if output is None:
@@ -206,9 +254,9 @@ def explain(
     plans: list[OutputPlan] = []
     found: Outputs = {}
     again = kinds_again(rerun)
-    for kind in kinds_until(until):
+    for kind in kinds_until(until, config):
         forced = kind in again
-        waiting = [needed for needed in UPSTREAM[kind] if needed not in found]
+        waiting = [needed for needed in upstream_of(kind, config) if needed not in found]
         if waiting:
             plans.append(OutputPlan(kind, "runs", f"{waiting[0]} runs before it, and may leave another output"))
             continue

@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from nli_core.config import OUTPUT_KINDS
 from nli_core.errors import UserError
 from nli_core.evaluation.sweep import Values
 from nli_core.hashing import canonical_digest
 from nli_core.run.config import RunConfig, parse_config
 from nli_core.run.overrides import with_field
-from nli_core.run.plan import KINDS, code_behind, key_inputs
+from nli_core.run.plan import code_behind, key_inputs, kinds_of, kinds_until
 from nli_core.run.space import Interval, Space, parse_space
 
 PruningRule = Literal["median", "hyperband"]
@@ -47,9 +46,11 @@ class Sweep:
         tried = {name: asdict(each) if isinstance(each, Interval) else each for name, each in self.space.items()}
         plain = [self.recipe, self.config.model_dump(mode="json"), self.grid, tried, self.seeds]
         downloads = {
-            canonical_digest(key_inputs(kind, config, {})) for kind in KINDS["download"] for config in self._examples()
+            canonical_digest(key_inputs(kind, config, {}))
+            for config in self._examples()
+            for kind in kinds_of("download", config)
         }
-        code = [code_behind(kind, self.config).digest for kind in OUTPUT_KINDS]
+        code = [code_behind(kind, self.config).digest for kind in kinds_until("evaluate", self.config)]
         return canonical_digest([plain, sorted(downloads), code])
 
     def check(self, trials: int | None = None, prune: PruningRule | None = None) -> None:

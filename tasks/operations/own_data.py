@@ -66,7 +66,7 @@ def write_own_recipe(
             hypothesis=guess.hypothesis,
             label=guess.label,
             labels=(),
-            named_by_user=True,
+            section="corpus",
         )
         labels, gaps = count_labels(source, layout), Gaps.of(source, layout)
     dropped = [label for label in labels if label.strip() in _NO_LABEL and len(labels) > 2]

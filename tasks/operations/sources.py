@@ -19,6 +19,7 @@ def sources(config: RunConfig) -> Iterator[Source]:
     """Yield what download would fetch or copy."""
     yield from config.corpus.sources()
     yield from config.encoder.sources()
+    yield from (challenge.source() for challenge in config.challenges)
 
 
 def check_source(source: Source) -> None:

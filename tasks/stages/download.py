@@ -42,6 +42,19 @@ def download_encoder(request: StageRequest) -> State[StageResult]:
     return run_stage("encoder", request, work)
 
 
+@task(name="download challenges")
+def download_challenges(request: StageRequest) -> State[StageResult]:
+    """Bring the files of the challenge sets to the store, verified."""
+
+    def work(claim: Claim, settings: Settings) -> dict[str, Any]:
+        from nli_core.download.challenges.download import download_challenges as fetch
+
+        with CancellationToken() as stop, StageProgress("challenges", stop) as progress:
+            return fetch(request.config.challenges, out=claim.partial, cache=settings.downloads, progress=progress)
+
+    return run_stage("challenges", request, work)
+
+
 def _work(kind: OutputKind, wanted: Corpus | Encoder) -> Callable[[Claim, Settings], dict[str, Any]]:
     def work(claim: Claim, settings: Settings) -> dict[str, Any]:
         from nli_core.download.stage import download

@@ -21,6 +21,7 @@ from tasks.tracking.tags import RunLink
 def evaluate(request: StageRequest) -> State[StageResult]:
     """Bring the model's metrics, predictions and figures to the store, MLflow and a Prefect artifact."""
     trained, packed, audited = (request.upstream[kind] for kind in ("finetune", "pack", "audit"))
+    challenges = request.upstream.get("challenge_shards")
 
     def work(claim: Claim, settings: Settings) -> dict[str, object]:
         from nli_core.evaluation.evaluate import evaluate as measure
@@ -33,6 +34,7 @@ def evaluate(request: StageRequest) -> State[StageResult]:
                 read_history(trained.folder),
                 request.config.evaluate,
                 out=claim.partial,
+                challenges=challenges.folder if challenges else None,
                 progress=progress,
             )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from prefect import State, task
 from prefect.futures import as_completed, wait
 
-from nli_core.filenames import CORPUS, ENCODER
+from nli_core.filenames import CORPUS, ENCODER, TOKENIZER
 from nli_core.run.plan import StageRequest
 from nli_core.store.claim import Claim
 from tasks.runtime.cancellation import CancellationToken
@@ -47,6 +47,29 @@ def pack(request: StageRequest) -> State[StageResult]:
         )
 
     return run_stage("pack", request, work)
+
+
+@task(name="pack challenges")
+def pack_challenges(request: StageRequest) -> State[StageResult]:
+    """Turn the challenge sets into shards, with the tokenizer that packed the corpus."""
+    packed, fetched = request.upstream["pack"], request.upstream["challenges"]
+
+    def work(claim: Claim, settings: Settings) -> dict[str, object]:
+        from nli_core.data.pack_challenges import pack_challenges as write_shards
+
+        challenges = request.config.challenges
+        return write_shards(
+            [challenge.table for challenge in challenges],
+            fetched.folder,
+            packed.folder / TOKENIZER,
+            packed.facts["labels"],
+            request.config.pack,
+            out=claim.partial,
+            run_jobs=_run_jobs,
+            names={challenge.table.name: challenge.shown for challenge in challenges},
+        )
+
+    return run_stage("challenge_shards", request, work)
 
 
 def _run_jobs(jobs: Sequence["ShardJob"]) -> list["ShardFacts"]:

@@ -10,6 +10,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 import nli_core
+from nli_core.filenames import MODEL
 from nli_core.model.saved import read_inputs, read_labels
 
 MODEL_NAME = "model"
@@ -20,6 +21,13 @@ _EXAMPLES = {
     "text": "Shares rose after the bank raised its forecast.",
 }
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "tokenizers", "torch")
+
+
+def log_calibration(client: MlflowClient, run_id: str, calibration: Path) -> None:
+    """Put the temperature into the model of a run, where whoever loads the model finds it."""
+    outputs = client.get_run(run_id).outputs
+    for output in outputs.model_outputs if outputs else ():
+        client.log_model_artifact(output.model_id, str(calibration), f"artifacts/{MODEL}")
 
 
 def log_model(client: MlflowClient, run_id: str, folder: Path) -> None:

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from nli_core.evaluation.figures import save_data
 from nli_core.evaluation.headline import headline_markdown
-from nli_core.filenames import FIGURES, METRICS, MODEL, predictions_name
+from nli_core.filenames import AUDIT, CALIBRATION, DETAILS, FIGURES, METRICS, MODEL
 from nli_core.run.plan import StageRequest
 from nli_core.store.manifest import Output
 from nli_core.training.curves import read_history
@@ -54,6 +54,8 @@ def publish_evaluation(
     run = _run_of(client, trained)
     if run is None:  # the training was tracked elsewhere, or its run was deleted
         run = client.get_run(publish_training(client, settings, trained, request).run_id)
+    from tasks.tracking.log_model import log_calibration
+
     run_id = run.info.run_id
     if run.data.tags.get(EVALUATED_TAG) != output.key:
         if data_tags(request).items() - run.data.tags.items():  # a new test set does not retrain
@@ -70,11 +72,14 @@ def publish_evaluation(
         for first in range(0, len(metrics), MOST_METRICS):
             client.log_batch(run_id, metrics=metrics[first : first + MOST_METRICS])
         client.log_artifacts(run_id, str(output.folder / FIGURES), FIGURES)
-        client.log_artifact(run_id, str(output.folder / METRICS))
+        for name in (METRICS, DETAILS, CALIBRATION):
+            client.log_artifact(run_id, str(output.folder / name))
+        log_calibration(client, run_id, output.folder / CALIBRATION)
+        client.log_artifact(run_id, str(request.upstream["audit"].folder / AUDIT))
         if changed := {shown: name for name, shown in names.items() if shown != name}:
             client.log_dict(run_id, changed, "metric_names.json")
-        for split in ("dev", "test"):
-            client.log_artifact(run_id, str(output.folder / predictions_name(split)), "predictions")
+        for path in sorted(output.folder.glob("*.parquet")):
+            client.log_artifact(run_id, str(path), "predictions")
         headline = headline_markdown(request.recipe, measured, trained.facts)
         client.set_tag(run_id, "mlflow.note.content", headline)
         client.set_tag(run_id, EVALUATED_TAG, output.key)

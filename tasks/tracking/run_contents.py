@@ -14,7 +14,7 @@ from nli_core.urls import without_password
 from tasks.tracking.tags import EXAMPLES_TAG
 
 _CONSTANTS = ("examples", "ece")
-_ENDS = ("accuracy_low", "accuracy_high")  # of intervals
+_ENDS = ("_low", "_high")  # of intervals
 CHALLENGE = "challenge"
 _OF_CLASS = ("precision/", "recall/", "f1/")
 

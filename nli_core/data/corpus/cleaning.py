@@ -166,7 +166,7 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
         raise UserError(f"{source.name}: has no rows; give a file with examples")
     if kept_rows == 0:
         raise UserError(
-            f"{source.name}: no rows are left of {total}; {layout.remedy('check corpus.label and corpus.labels')}"
+            f"{source.name}: no rows are left of {total}; {layout.remedy('check {section}.label and {section}.labels')}"
         )
     dropped = {f"label {'/'.join(layout.drop_labels)}": dropped_labels, "empty text": empties}
     return CleanTable(target, kept_rows, {reason: count for reason, count in dropped.items() if count})
@@ -201,17 +201,19 @@ def _label_fault(label: str | None, source: Source, layout: CorpusLayout) -> str
     if label is None:
         return f"has no value in the column {layout.label!r}; fill it in, or delete the row"
     known = layout.label_values or layout.labels
-    alike = did_you_mean(label, known) if layout.named_by_user else ""
+    alike = did_you_mean(label, known) if layout.section else ""
     fault = f"the label {label[:_SHOWN_CHARACTERS]!r} is not one of {', '.join(map(repr, known))}{alike}"
-    if not layout.named_by_user:
+    if not layout.section:
         return f"{fault}; {layout.remedy('')}"
     counts = [each for each in count_labels(source, layout).items() if each[0] not in layout.drop_labels]
     few = counts[:_SHOWN_LABELS] if len(counts) <= _SHOWN_LABELS else counts[:_SHOWN_OF_MANY]
     found = ", ".join(f"{_yaml(value)} ({count:,})" for value, count in few)
     more = f" and {len(counts) - len(few):,} more: is it a column of labels?" if len(counts) > len(few) else ""
     listed = ", ".join(_yaml(value) for value, _ in few)
-    remedy = "corpus.labels or corpus.drop_labels" if more else f"corpus.drop_labels, or set corpus.labels=[{listed}]"
-    return f"{fault}; add it to {remedy}; the column has {found}{more}"
+    remedy = "{section}.labels or {section}.drop_labels"
+    if not more:
+        remedy = f"{{section}}.drop_labels, or set {{section}}.labels=[{listed}]"
+    return f"{fault}; {layout.remedy(f'add it to {remedy}')}; the column has {found}{more}"
 
 
 def _yaml(value: str) -> str:

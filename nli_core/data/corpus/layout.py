@@ -57,7 +57,7 @@ class CorpusLayout(BaseModel):
     `raw_tsv` is tab-separated without any quoting, as SNLI is; in `tsv` quotes may enclose a field. `columns` names
     those of files without a header line. A premise in several columns is their texts, joined by spaces.
     Without `labels`, they are those of train, sorted. `label_values` are the labels as the files write them, if not by
-    their names. `named_by_user` says that columns and labels are fields of the config, which errors then name.
+    their names. `section` is where the config names columns and labels, which errors then say; None: it does not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,11 +75,14 @@ class CorpusLayout(BaseModel):
     drop_labels: tuple[str, ...] = ()
     carve: dict[Split, float] = {}
     carve_seed: int = 0
-    named_by_user: bool = False
+    section: str | None = None
 
     def remedy(self, in_config: str) -> str:
-        """Return what an error tells the user to do about a file: `in_config`, if the config can change it."""
-        return in_config if self.named_by_user else "is this a file of this corpus?"
+        """Return what an error tells the user to do about a file: `in_config`, if the config can change it.
+
+        `{section}` in it becomes the section of the config.
+        """
+        return in_config.replace("{section}", self.section) if self.section else "is this a file of this corpus?"
 
     @property
     def table(self) -> Table:
@@ -87,7 +90,7 @@ class CorpusLayout(BaseModel):
         named = [(column, "premise") for column in self.premise] + [(self.label, "label")]
         if self.hypothesis is not None:
             named.append((self.hypothesis, "hypothesis"))
-        wanted = {column: self.remedy(f"set corpus.{field}") for column, field in named}
+        wanted = {column: self.remedy(f"set {{section}}.{field}") for column, field in named}
         for column in (self.premise_parse, self.hypothesis_parse):
             if column is not None:
                 wanted[column] = self.remedy("write the parses")
@@ -95,4 +98,4 @@ class CorpusLayout(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """Return what decides how the tables are read, for the key."""
-        return self.model_dump(mode="json", exclude={"named_by_user"})
+        return self.model_dump(mode="json", exclude={"section"})

@@ -74,7 +74,8 @@ class AgNewsCorpus(Corpus):
         )
 
     def identity(self) -> dict[str, Any]:
-        return {split: sha256 or contents_of(address, split) for split, (address, sha256) in self._files().items()}
+        files = self._files().items()
+        return {split: sha256 or contents_of(address, f"corpus.{split}") for split, (address, sha256) in files}
 
     def sources(self) -> Iterator[Source]:
         yield Source("AG News, train", f"{self._folder()}/{self.train}", "corpus.source")

@@ -74,12 +74,12 @@ def existing_file(path: str, field: str) -> Path:
     """
     if "://" in path:
         shown = without_password(path).partition("?")[0]  # a signature may follow
-        raise UserError(f"corpus.{field}: {shown} is neither a path nor in a bucket (s3://...); download it first")
+        raise UserError(f"{field}: {shown} is neither a path nor in a bucket (s3://...); download it first")
     expanded = user_path(path)
     if expanded.exists() and not expanded.is_file():
-        raise UserError(f"corpus.{field}: {path} is no regular file; give the path of one")
+        raise UserError(f"{field}: {path} is no regular file; give the path of one")
     if not expanded.is_file():
-        raise UserError(f"corpus.{field}: there is no file {path} (looked in {Path.cwd()}); give the path of one")
+        raise UserError(f"{field}: there is no file {path} (looked in {Path.cwd()}); give the path of one")
     return expanded
 
 
@@ -92,6 +92,6 @@ def contents_of(address: str, field: str) -> str:
     if is_bucket(address):
         from nli_core.remote.objects import find_object  # only those who use a bucket import its package
 
-        entry = find_object(address, f"corpus.{field}")
+        entry = find_object(address, field)
         return f"etag {entry.etag}, {entry.size} bytes"
     return without_password(address) if is_remote(address) else file_sha256(existing_file(address, field))

@@ -112,13 +112,13 @@ class FileCorpus(Corpus):
             drop_labels=self.drop_labels,
             carve={split: fraction for split, fraction in fractions.items() if split not in files},
             carve_seed=self.carve_seed,
-            named_by_user=True,
+            section="corpus",
         )
 
     def identity(self) -> dict[str, Any]:
         return {
             split: {
-                "contents": contents_of(address, split),
+                "contents": contents_of(address, f"corpus.{split}"),
                 "format": self.layout.format,
                 "gzipped": Path(address).suffix == _PACKED,
             }
@@ -160,4 +160,4 @@ def _here(address: str, split: Split, fetcher: "Fetcher") -> Path:
         folder = fetcher.scratch / split
         folder.mkdir()
         return replace(fetcher, scratch=folder).fetch(address, digest=None, remedy="give the address of a file")
-    return existing_file(address, split)
+    return existing_file(address, f"corpus.{split}")

@@ -59,7 +59,7 @@ class SnliCorpus(Corpus):
     def identity(self) -> dict[str, Any]:
         identity = {**self.result_fields(), "sha256": self._expected_sha256()}
         if identity["sha256"] is None and self.source is not None:
-            identity["source"] = contents_of(self.source, "source")
+            identity["source"] = contents_of(self.source, "corpus.source")
         return identity
 
     def sources(self) -> Iterator[Source]:

@@ -17,6 +17,9 @@ from nli_core.run.config import parse_config
 from nli_core.run.plan import ENTRIES, code_behind
 
 KINDS = set(ENTRIES)
+DOWNLOADS = {"corpus", "encoder", "challenges"}
+PACKERS = {"pack", "challenge_shards"}
+TEXT_READERS = {"corpus", "audit", *PACKERS}
 EVERY_ENTRY = {
     **ENTRIES,
     "corpus": (*ENTRIES["corpus"], *(f"{corpus.__module__}:{corpus.__name__}" for corpus in CORPORA)),
@@ -74,7 +77,11 @@ def _changed(code: Code, before: dict[str, Any]) -> set[str]:
     ("file", "before", "after", "kinds"),
     [
         pytest.param(
-            "download/archives.py", "_MOST_SWELLING = 100", "_MOST_SWELLING = 99", {"corpus", "encoder"}, id="constant"
+            "download/archives.py",
+            "_MOST_SWELLING = 100",
+            "_MOST_SWELLING = 99",
+            {"corpus", "encoder", "challenges"},
+            id="constant",
         ),
         pytest.param(
             "download/corpora/sample_grammar.py",
@@ -87,14 +94,30 @@ def _changed(code: Code, before: dict[str, Any]) -> set[str]:
             "data/corpus/layout.py",
             "carve_seed: int = 0",
             "carve_seed: int = 1",
-            {"corpus", "pack", "audit"},
+            TEXT_READERS,
             id="default",
         ),
         pytest.param(
-            "data/corpus/layout.py", "    label: str\n", "    label: int\n", {"corpus", "pack", "audit"}, id="field"
+            "data/corpus/layout.py",
+            "    label: str\n",
+            "    label: int\n",
+            TEXT_READERS,
+            id="field",
         ),
-        pytest.param("data/examples/compiled_join.py", "range(kept[row])", "range(kept[row] - 1)", {"pack"}, id="loop"),
-        pytest.param("data/examples/truncate.py", "budget // 2", "budget // 3", {"pack"}, id="formula-of-pack"),
+        pytest.param(
+            "data/examples/compiled_join.py",
+            "range(kept[row])",
+            "range(kept[row] - 1)",
+            {"pack", "challenge_shards"},
+            id="loop",
+        ),
+        pytest.param(
+            "data/examples/truncate.py",
+            "budget // 2",
+            "budget // 3",
+            {*PACKERS, "evaluate"},
+            id="formula-of-pack",
+        ),
         pytest.param("training/optimizer.py", "(step + 1)", "(step + 2)", {"finetune"}, id="formula-of-finetune"),
         pytest.param("data/loading/batching.py", "BATCHES = 50", "BATCHES = 60", {"finetune"}, id="batches"),
         pytest.param(
@@ -117,7 +140,7 @@ def _changed(code: Code, before: dict[str, Any]) -> set[str]:
             "data/examples/shards.py",
             "_METADATA_KEY = b",
             "register()\n_METADATA_KEY = b",
-            {"pack", "finetune", "evaluate"},
+            {"pack", "challenge_shards", "finetune", "evaluate"},
             id="statement-of-a-module",
         ),
     ],
@@ -159,11 +182,11 @@ def test_what_changes_no_result_does_not_count(
     assert _changed(code, digests) == set()
 
 
-def test_a_tokenizer_does_not_count_for_who_reads_shards(core: Path, code: Code, digests: dict[str, Any]) -> None:
+def test_a_tokenizer_does_not_count_for_who_reads_no_text(core: Path, code: Code, digests: dict[str, Any]) -> None:
     _edit(core, "data/tokenize/word_level.py", r"n't(?!\\w)", r"n't")
     assert _changed(code, digests) == {"encoder"}
     _edit(core, "data/tokenize/tokenizer.py", "parse or self._split", "self._split")
-    assert _changed(code, digests) == {"encoder", "pack"}
+    assert _changed(code, digests) == {"encoder", "pack", "challenge_shards", "evaluate"}
 
 
 @pytest.mark.parametrize("module", ["data.examples.ragged", "model.architecture", "training.optimizer"])

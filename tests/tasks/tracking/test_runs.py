@@ -68,10 +68,18 @@ def test_a_run_holds_all_that_is_needed_to_find_and_judge_it(
         28,
     ]
     found = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert {"figures", "predictions", "metrics.json", "training.json", "data.json"} <= found
+    assert {
+        "figures",
+        "predictions",
+        "metrics.json",
+        "training.json",
+        "data.json",
+        "audit.json",
+        "evaluation.json",
+    } <= found
     figures = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "figures")}
     of_splits = ("confusion_{}.png", "reliability_{}.png", "f1_{}.png", "errors_{}.html")
-    assert figures == {"learning_curves.png", "data.png"} | {
+    assert figures == {"learning_curves.png", "data.png", "risk_coverage_test.png"} | {
         name.format(split) for name in of_splits for split in ("dev", "test")
     }
 
@@ -114,7 +122,8 @@ def test_the_logged_model_answers_raw_text_as_transformers_does(finished_run: Ru
     theirs = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     encoded = AutoTokenizer.from_pretrained(folder)(*texts.T.values.tolist(), padding=True, return_tensors="pt")
     with torch.no_grad():
-        expected = torch.softmax(theirs(**encoded).logits, dim=1).numpy()
+        temperature = finished_run.metrics["calibration/temperature"]
+        expected = torch.softmax(theirs(**encoded).logits / temperature, dim=1).numpy()
     found = answer[[f"probability/{label}" for label in LABELS]].to_numpy()
     np.testing.assert_allclose(found, expected, atol=2e-3)  # the pyfunc may compute in bf16
     assert answer["label"].tolist() == [LABELS[place] for place in found.argmax(axis=1)]

@@ -27,7 +27,7 @@ def _layout(name: str, format_: TableFormat = "csv", **fields: Any) -> CorpusLay
         "hypothesis": "hypothesis",
         "label": "label",
         "labels": ("no", "yes"),
-        "named_by_user": True,
+        "section": "corpus",
     }
     return CorpusLayout(format=format_, files={"train": name}, **{**values, **fields})
 
@@ -272,7 +272,7 @@ NEWS = {
     "label": "class",
     "labels": ("World", "Sports"),
     "label_values": ("1", "2"),
-    "named_by_user": False,
+    "section": None,
 }
 
 

@@ -1,0 +1,58 @@
+"""The config of a challenge set: a test set beside the corpus' own."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from nli_core.config.base import NOT_IN_KEY, Names, Section
+
+
+def _of_name(value: object) -> object:
+    """Take a name alone for a challenge set without further fields."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _as_lists(value: object) -> object:
+    """Take one name for a list of one."""
+    if not isinstance(value, Mapping):
+        return value
+    return {theirs: [ours] if isinstance(ours, str) else ours for theirs, ours in value.items()}
+
+
+class ChallengeConfig(Section):
+    """A challenge set: one that is published, by its name, or a file of the user's."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{0,63}$", description="hans, breaking-nli, or a name for your file")
+    path: str | None = Field(
+        None, min_length=1, description="path or address in a bucket of your file", json_schema_extra=NOT_IN_KEY
+    )
+    source: str | None = Field(
+        None,
+        min_length=1,
+        description="address or path of a copy of a published set; empty: the published one",
+        json_schema_extra=NOT_IN_KEY,
+    )
+    premise: Names | None = Field(None, description="column of the premise, or of the only text; several are joined")
+    hypothesis: str | None = Field(None, description="column of the hypothesis; null: hypothesis, if there are pairs")
+    label: str | None = Field(None, description="column of the label; null: label")
+    labels: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(_as_lists)] = Field(
+        None,
+        min_length=1,
+        description="which labels of the model each label of the set means, such as {no: [neutral, contradiction]}; "
+        "null: equal names",
+    )
+    group: str | None = Field(None, description="column by whose values accuracy is reported too")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "ChallengeConfig":
+        if self.path is not None and self.source is not None:
+            raise ValueError("path is for your own file and source for a published set; give one of them")
+        return self
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields of the file's form that somebody set."""
+        return {name: value for name, value in self.result_fields().items() if value is not None and name != "name"}
+
+
+Challenges = tuple[Annotated[ChallengeConfig, BeforeValidator(_of_name)], ...]

@@ -1,0 +1,1 @@
+"""What a model does with changed texts, without labels."""
