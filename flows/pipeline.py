@@ -78,7 +78,7 @@ def pipeline(
                 promotion = promote(str(results["evaluate"].mlflow_run_id), promote_as).result()
     except CancelledRun as stopped:
         return cancelled(RunSummary, stopped)
-    return summarize(recipe, results, promotion)
+    return summarize(recipe, results, config.evaluate.requirements, promotion)
 
 
 def _run_stages(

@@ -28,7 +28,7 @@ def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> Run
                 made = {made: result.output for made, result in results.items()}
                 request = StageRequest(config, recipe, upstream | made, rerun)
                 results[kind] = CHAIN[kind](request).result()
-            return summarize(recipe, results)
+            return summarize(recipe, results, config.evaluate.requirements)
     except CancelledRun as stopped:
         return cancelled(RunSummary, stopped)
 

@@ -9,9 +9,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from nli_core.config import OutputKind
+from nli_core.config import OutputKind, RequirementsConfig
 from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
+from nli_core.evaluation.requirements import missed_requirements, requirements_sentence
 from tasks.runtime.progress import alone, artifact_key
 from tasks.settings import Settings
 from tasks.stages.base import StageResult
@@ -31,6 +32,8 @@ class RunSummary:
     outputs: dict[OutputKind, StageResult]
     metrics: dict[str, float]
     promotion: str | None
+    missed: list[str] | None = None
+    """The requirements that the model misses; None: nothing is required, or it was not evaluated."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary as plain values."""
@@ -51,17 +54,21 @@ class RunSummary:
             },
             "metrics": self.metrics,
             "promotion": self.promotion,
+            "missed_requirements": self.missed,
         }
 
 
-def summarize(recipe: str, results: Results, promotion: str | None = None) -> RunSummary:
+def summarize(
+    recipe: str, results: Results, requirements: RequirementsConfig, promotion: str | None = None
+) -> RunSummary:
     """Summarize the stages of a run, and leave the summary in Prefect too."""
-    _leave_artifact(recipe, results, promotion)
+    measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
+    missed = missed_requirements(requirements, measured) if measured and not requirements.is_empty else None
+    _leave_artifact(recipe, results, promotion, missed)
     runs = [result.mlflow_run_id for result in results.values() if result.mlflow_run_id]
     if runs:
         with get_client(sync_client=True) as client:
             client.update_flow_run_labels(UUID(str(flow_run.id)), {MLFLOW_RUN_LABEL: runs[-1]})
-    measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
     return RunSummary(
         recipe=recipe,
         flow_run_id=str(flow_run.id),
@@ -70,10 +77,11 @@ def summarize(recipe: str, results: Results, promotion: str | None = None) -> Ru
         outputs=dict(results),
         metrics=measured,
         promotion=promotion,
+        missed=missed,
     )
 
 
-def _leave_artifact(recipe: str, results: Results, promotion: str | None) -> None:
+def _leave_artifact(recipe: str, results: Results, promotion: str | None, missed: list[str] | None) -> None:
     """Show which stages ran, which were cached, where their outputs are, and how the run compares to the champion.
 
     `promotion` replaces the comparison for a run that was to become champion.
@@ -87,6 +95,8 @@ def _leave_artifact(recipe: str, results: Results, promotion: str | None) -> Non
     if evaluated := results.get("evaluate"):
         metrics = evaluated.output.facts["metrics"]
         lines += ["", *(f"- {split} accuracy {accuracy_text(metrics, split)}" for split in ("dev", "test"))]
+        if missed is not None:
+            lines.append(f"- {requirements_sentence(missed)}")
         if evaluated.run:
             lines.append(f"- MLflow run {evaluated.run.markdown}")
         if promotion or not evaluated.is_reused:

@@ -26,6 +26,7 @@ HISTORY = "history.jsonl"
 # evaluate
 METRICS = "metrics.json"
 DETAILS = "evaluation.json"
+GATE = "gate"  # the part of test that only promotion reads
 CALIBRATION = "calibration.json"
 FIGURES = "figures"
 

@@ -1,6 +1,7 @@
 """`nli compare`: MLflow runs on the same test examples."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def compare(
         typer.Argument(
             callback=filled,
             metavar="RUN RUN...",
-            help="MLflow run IDs or unique prefixes; the first is the baseline.",
+            help="MLflow run IDs or unique prefixes, of runs or of groups of seeds; the first is the baseline.",
         ),
     ],
     report: Annotated[
@@ -39,9 +40,15 @@ def compare(
     set_library_defaults()
     from tasks.comparison import compare as comparing
     from tasks.comparison import report as text
+    from tasks.comparison.groups import is_group
     from tasks.comparison.page import write_report
 
     settings = Settings.from_environment()
+    if any(is_group(settings, name) for name in runs):
+        if report:
+            raise UserError(f"--report {report}: is for single runs; leave it out to compare groups of seeds")
+        _compare_groups(settings, runs, json)
+        return
     first, compared = comparing.compare_runs(settings, runs)
     if report:
         write_report(settings, first, compared, report)
@@ -60,6 +67,22 @@ def compare(
             shortened = [(row[0], _shortened(row[1]), *row[2:]) for row in rows]
             _print(text.header(text.CHANGES, name), shortened)
     echo(f"report: {report}" if report else "For the whole report with figures, add --report FILE.html.")
+
+
+def _compare_groups(settings: Settings, names: Sequence[str], json: bool) -> None:
+    from tasks.comparison.groups import GROUPS_HEADER, compare_run_groups, group_rows
+
+    first, compared = compare_run_groups(settings, names)
+    if json:
+        others = [
+            {"name": each.group.name, "verdict": each.verdict, "p_value": each.p_value, **asdict(each.difference)}
+            for each in compared
+        ]
+        print_json({"first": first.name, "others": others})
+        return
+    _print(GROUPS_HEADER, group_rows(first, compared))
+    for each in compared:
+        echo(f"{each.group.name}: {each.verdict}")
 
 
 def _shortened(example: str) -> str:

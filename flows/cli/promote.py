@@ -38,18 +38,22 @@ def promote(
     from nli_core.evaluation.promotion_rules import Margins
     from tasks.comparison import report as comparison_report
     from tasks.models import champion as promotion
+    from tasks.models.decisions import ordinal
 
     margins = Margins(part_points=margin, calibration=calibration_margin)
     done = promotion.promote(Settings.from_environment(), run, model=model, reason=force, margins=margins)
     if json:
-        print_json({"model": done.model, "champion": done.champion, "promoted": done.promoted, "failed": done.failed})
+        found = {"model": done.model, "champion": done.champion, "promoted": done.promoted, "failed": done.failed}
+        print_json({**found, "decision": done.decision})
     else:
         if done.compared:
             echo(f"{comparison_report.run_name(done.compared.run)} {comparison_report.verdict(done.compared)}")
         for check in done.failed:
             echo(f"failed check: {check}")
     if not done.promoted:
-        raise UserError(f"{done.model}: version {done.champion} stays champion; failed checks: {len(done.failed)}")
+        stays = f"version {done.champion} stays champion" if done.champion else "no run became champion"
+        counted = f"; this was the {ordinal(done.decision)} decision on this test set" if done.decision else ""
+        raise UserError(f"{done.model}: {stays}; failed checks: {len(done.failed)}{counted}")
     if not json:
         echo(done.sentence)
 

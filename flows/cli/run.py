@@ -1,16 +1,19 @@
 """`nli recipes` and `nli run`: what can be run, and a run with the summary at its end."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.arguments import filled
+from flows.cli.exit_status import MISSED
 from flows.cli.output import JsonOption, echo, print_json, print_rows
 from flows.local.launch import local_session
 from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
+from nli_core.evaluation.requirements import requirements_sentence
 from nli_core.run.config import RunConfig, parse_config
 from nli_core.run.overrides import override
 from nli_core.run.plan import KINDS, kinds_until
@@ -58,6 +61,12 @@ def run(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print which stages would run, and why; run none.")
     ] = False,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Train with so many seeds, from finetune.seed on, as a group.")
+    ] = 1,
+    require: Annotated[
+        bool, typer.Option("--require", help="Exit with status 3 if the model misses evaluate.requirements.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Run a recipe here, and reuse every cached stage.
@@ -71,10 +80,18 @@ def run(
     recipe = _repeated(from_mlflow) if from_mlflow else find_recipe(project_root() / RECIPE_BOOK, str(name))
     config = parse_config(override(recipe.config, settings or ()))
     again = [_stage(word) for word in rerun or ()]
+    if require and (config.evaluate.requirements.is_empty or until != "evaluate"):
+        raise UserError("--require: nothing is required; set evaluate.requirements, and leave out --until")
     if left_out := [stage for stage in again if not set(KINDS[stage]) & set(kinds_until(until, config))]:
         raise UserError(f"--rerun {left_out[0]}: is no stage that --until {until} runs; use one of them")
     if explain:
         _explain(config, again, until, json)
+        return
+    if seeds > 1:
+        if again or until != "evaluate" or promote_as or run_name or require:
+            others = "--rerun, --until, --promote-as, --name and --require"
+            raise UserError(f"--seeds: runs a recipe several times; leave out {others}")
+        _run_seeds(config, recipe.name, seeds, json)
         return
     with local_session():
         from prefect import tags
@@ -88,6 +105,30 @@ def run(
         print_json(summary.as_json())
     else:
         _print_summary(summary)
+    if require and summary.missed:
+        raise typer.Exit(MISSED)
+
+
+def _run_seeds(config: RunConfig, recipe: str, seeds: int, json: bool) -> None:
+    """Run a recipe with several seeds, and print what they say together."""
+    with local_session():
+        from flows.sweep import sweep
+
+        done = sweep(config, seeds=seeds, recipe=recipe)
+    from tasks.comparison.groups import FIGURES_HEADER, figure_rows, find_group, group_figures
+    from tasks.tracking.client import mlflow_client
+
+    settings = Settings.from_environment()
+    with mlflow_client(settings) as client:
+        group = find_group(client, settings, done.mlflow_run_id)
+        figures = group_figures(client, group)
+    if json:
+        runs = [run.info.run_id for run in group.runs]
+        plain = {name: asdict(figure) for name, figure in figures.items()}
+        print_json({"mlflow_run_id": done.mlflow_run_id, "runs": runs, "figures": plain})
+        return
+    print_rows(FIGURES_HEADER, figure_rows(figures))
+    echo(f"\n{seeds} seeds. MLflow run of the group: {done.mlflow_run_id}")
 
 
 def _repeated(run_id: str) -> Recipe:
@@ -148,6 +189,8 @@ def _print_summary(summary: "RunSummary") -> None:
         if kind in summary.outputs:
             origin = summary.outputs[kind].output.facts
             figures.append((kind, f"{origin['source']} ({'verified' if origin['verified'] else 'unverified'})"))
+    if summary.missed is not None:
+        figures.append(("verdict", requirements_sentence(summary.missed)))
     if summary.promotion:
         figures.append(("champion", summary.promotion))
     links = [result.run for result in summary.outputs.values() if result.run]

@@ -5,6 +5,7 @@ them.
 """
 
 from nli_core.config.challenge import ChallengeConfig
+from nli_core.config.requirements import RequirementsConfig
 from nli_core.config.stages import (
     OUTPUT_KINDS,
     STAGES,
@@ -24,6 +25,7 @@ __all__ = [
     "FinetuneConfig",
     "OutputKind",
     "PackConfig",
+    "RequirementsConfig",
     "Stage",
     "Truncation",
 ]

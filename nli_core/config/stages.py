@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from nli_core.config.base import NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
 from nli_core.config.challenge import Challenges
+from nli_core.config.requirements import RequirementsConfig
 
 Stage = Literal["download", "pack", "finetune", "audit", "evaluate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -85,6 +86,15 @@ class EvaluateConfig(Section):
     challenges: Challenges = Field(
         (),
         description="test sets beside the corpus' own: hans, breaking-nli, or {name: .., path: ..} for your own file",
+        json_schema_extra=NOT_IN_KEY,
+    )
+
+    gate_fraction: Fraction = Field(
+        0.0, description="part of test, chosen at random, that only promotion reads; the rest is test in all else"
+    )
+    requirements: RequirementsConfig = Field(
+        RequirementsConfig(),
+        description="what the model must reach, such as {accuracy: 0.8, slices: {hard: 0.5}}",
         json_schema_extra=NOT_IN_KEY,
     )
 

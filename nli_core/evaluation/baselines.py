@@ -25,8 +25,10 @@ def baseline_metrics(audit: Path, predictions: pl.DataFrame) -> dict[str, float]
     return {f"baseline/{name}/{metric}": value for name, each in measured.items() for metric, value in each.items()}
 
 
-def audited_metrics(predictions: pl.DataFrame) -> dict[str, float]:
-    """Measure a model on each part of its predictions that audit knows: `hard/accuracy`, and so on."""
+def part_metrics(predictions: pl.DataFrame) -> dict[str, float]:
+    """Measure a model on each part that audit knows (`hard/accuracy`) and each class (`class/LABEL/accuracy`)."""
     right = (predictions["label"] == predictions["predicted"]).to_numpy()
-    measured = {name: accuracy_metrics(right[rows]) for name, rows in audited(predictions).items()}
+    classes = {f"class/{label}": predictions["label"] == label for label in predictions["label"].unique().sort()}
+    parts = audited(predictions) | {name: rows.to_numpy() for name, rows in classes.items()}
+    measured = {name: accuracy_metrics(right[rows]) for name, rows in parts.items()}
     return {f"{name}/{metric}": value for name, each in measured.items() for metric, value in each.items()}

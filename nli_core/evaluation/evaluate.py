@@ -16,7 +16,7 @@ from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.shards import ShardSet
 from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.errors import UserError
-from nli_core.evaluation.baselines import audited_metrics, baseline_metrics
+from nli_core.evaluation.baselines import baseline_metrics, part_metrics
 from nli_core.evaluation.behaviour.flips import behaviour_metrics, behaviours
 from nli_core.evaluation.calibration import calibration_metrics, fit_temperature, risk_coverage, thresholds
 from nli_core.evaluation.challenges import challenge_facts, challenge_metrics, challenge_names, predict_challenge
@@ -32,7 +32,7 @@ from nli_core.evaluation.figures import (
 from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion
 from nli_core.evaluation.split_predictions import SplitPredictions, predict_split
 from nli_core.evaluation.suspects import suspect_labels
-from nli_core.filenames import DETAILS, FIGURES, METRICS, challenge_name, predictions_name
+from nli_core.filenames import DETAILS, FIGURES, GATE, METRICS, challenge_name, predictions_name
 from nli_core.inference.logits import Report
 from nli_core.inference.predictor import Predictor
 from nli_core.model.saved import save_temperature
@@ -70,6 +70,7 @@ def evaluate(
         return lambda done, total: progress(done, total, name)
 
     dev, test = (predict_split(predictor.replicas, sets[split], shards, audit, report(split)) for split in _SPLITS)
+    test, gate = test.divided(config.gate_fraction)
     temperature = fit_temperature(dev.logits, dev.label_ids)
     save_temperature(temperature, out)
     metrics: dict[str, float] = {"calibration/temperature": temperature}
@@ -78,6 +79,8 @@ def evaluate(
         each.table.write_parquet(out / predictions_name(each.split))
         metrics |= {f"{each.split}/{name}": value for name, value in _measure(each, temperature, config, out).items()}
         details["suspects"][each.split] = suspect_labels(each.table, each.probabilities(), each.label_ids)
+    if gate.table.height:
+        gate.table.write_parquet(out / predictions_name(GATE))
     metrics |= baseline_metrics(audit, test.table)
     details["thresholds"] = thresholds(
         dev.probabilities(temperature), dev.label_ids, test.probabilities(temperature), test.label_ids
@@ -101,6 +104,7 @@ def evaluate(
     devices = predictor.replicas.devices
     return {
         "metrics": metrics,
+        "gate_examples": gate.table.height,
         "device": str(devices[0].torch),
         "devices": len(devices),
         "precision": predictor.precision,
@@ -123,7 +127,7 @@ def _measure(split: SplitPredictions, temperature: float, config: EvaluateConfig
     save_reliability_diagram(*reliability, title, figures / f"reliability_{split.split}.png")
     save_f1(counts, labels, title, figures / f"f1_{split.split}.png")
     save_errors(split.table, f"The surest errors on {split.split}", figures / f"errors_{split.split}.html")
-    metrics = classification_metrics(probabilities, split.label_ids, labels, bins=bins) | audited_metrics(split.table)
+    metrics = classification_metrics(probabilities, split.label_ids, labels, bins=bins) | part_metrics(split.table)
     if split.split == "test":
         calibrated = split.probabilities(temperature)
         before = calibration_metrics(probabilities, split.label_ids, bins=bins)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nli_core.evaluation.comparison import ALL, Comparison
+from nli_core.evaluation.seeds import GroupDifference
 from nli_core.evaluation.significance import SIGNIFICANT
 
 
@@ -12,6 +13,15 @@ class Margins:
 
     part_points: float = 1.0
     calibration: float = 0.01
+
+
+def failed_group_checks(found: GroupDifference) -> list[str]:
+    """List the checks that a candidate group of seeds fails against the baseline; empty if it passes all."""
+    if found.difference > 0 and found.p_value < SIGNIFICANT:
+        return []
+    points = f"{found.difference * 100:+.2f} points, p = {found.p_value:.4f}"
+    could = f"{found.detectable * 100:.2f} points could have been shown"
+    return [f"not better over seeds: {points}, wanted above 0 with p below {SIGNIFICANT}; {could}"]
 
 
 def failed_checks(comparison: Comparison, margins: Margins) -> list[str]:

@@ -12,12 +12,13 @@ import polars as pl
 
 from nli_core.arrays import Bools, Floats, IntArray
 from nli_core.audit.duplicates import NEW
+from nli_core.config.requirements import Slice
 from nli_core.data.examples.ragged import RaggedExamples
 
 _LENGTHS = (16, 32, 64, 128)
 _OVERLAPS = (1 / 3, 2 / 3)
 AUDITED_COLUMNS = ("baseline", "in_train", "agreement")
-AUDITED: dict[str, pl.Expr] = {
+AUDITED: dict[Slice, pl.Expr] = {
     "hard": pl.col("baseline") != pl.col("label"),
     "easy": pl.col("baseline") == pl.col("label"),
     "in_train": pl.col("in_train") != NEW,

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from nli_core.arrays import Floats, Ints
+from nli_core.arrays import Bools, Floats, Ints
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.shards import ShardSet
 from nli_core.evaluation.calibration import softmax
@@ -34,6 +34,20 @@ class SplitPredictions:
     def probabilities(self, temperature: float = 1.0) -> Floats:
         """Compute probabilities [examples, labels] from the logits, divided by a temperature."""
         return softmax(self.logits / temperature)
+
+    def divided(self, fraction: float) -> tuple["SplitPredictions", "SplitPredictions"]:
+        """Set a part of the examples aside, chosen from a fixed seed; returns the rest and that part.
+
+        One example at least stays.
+        """
+        count = len(self.label_ids)
+        aside = np.zeros(count, bool)
+        aside[np.random.default_rng(0).permutation(count)[: min(round(fraction * count), count - 1)]] = True
+        return self._rows(~aside), self._rows(aside)
+
+    def _rows(self, chosen: Bools) -> "SplitPredictions":
+        table = self.table.filter(pl.Series(chosen))
+        return SplitPredictions(self.split, self.labels, self.logits[chosen], self.label_ids[chosen], table)
 
 
 def predict_split(model: Replicas, shards: ShardSet, packed: Path, audit: Path, report: Report) -> SplitPredictions:

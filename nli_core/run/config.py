@@ -43,7 +43,12 @@ class RunConfig(Section):
             raise ValueError(f"encoder.name: {self.encoder.name} reads single texts, and this corpus has pairs")
         if self.finetune.freeze_encoder and not self.encoder.is_pretrained:
             raise ValueError("finetune.freeze_encoder: the encoder starts from scratch, so it must be trained")
-        _ = self.challenges
+        known = {challenge.table.name for challenge in self.challenges}
+        for name in self.evaluate.requirements.challenges:
+            if name.partition("/")[0] not in known:
+                raise ValueError(
+                    f"evaluate.requirements.challenges: {name!r} is not in evaluate.challenges; add it there"
+                )
         return self
 
     @property
@@ -94,6 +99,8 @@ _SHOULD = {
     "int_type": "should be a whole number",
     "less_than": "should be below {lt}",
     "less_than_equal": "should be at most {le}",
+    "dict_type": "should be names with values, such as {{a: b}}",
+    "model_type": "should be fields with values, such as {{a: b}}",
     "string_type": "should be text",
     "too_long": "should have at most {max_length} values",
     "too_short": "should have at least {min_length} values",

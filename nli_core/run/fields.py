@@ -99,10 +99,14 @@ def _type(described: Mapping[str, Any]) -> str:
         return " or ".join(dict.fromkeys(_type(each) for each in described["anyOf"]))
     if "enum" in described:
         return f"one of {', '.join(map(str, described['enum']))}"
+    if "$ref" in described:
+        return "fields with values"
     if "const" in described:
         return str(described["const"])
     if described.get("type") == "array":
         return f"list of {_type(described.get('items', {'type': 'string'}))}"
+    if described.get("type") == "object":
+        return "names with values"
     kind = str(described.get("type", "text"))
     bounds = [f"{words} {_shown(described[bound])}" for bound, words in _BOUNDS.items() if bound in described]
     if "exclusiveMinimum" in described and "ge" in described:
@@ -120,7 +124,11 @@ def _default(model: type[Section], name: str) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
         more = f" and {len(value) - _MOST_VALUES:,} more" if len(value) > _MOST_VALUES else ""
-        return f"[{', '.join(map(str, value[:_MOST_VALUES]))}{more}]"
+        return f"[{', '.join(map(_shown, value[:_MOST_VALUES]))}{more}]"
+    if isinstance(value, Section):
+        return _shown(value.model_dump(mode="json", exclude_defaults=True))
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_shown(each)}' for name, each in value.items() if each not in (None, {}))}}}"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)  # an int in full

@@ -14,12 +14,12 @@ from mlflow.entities import Run
 from nli_core.errors import UserError, reason_of
 from nli_core.evaluation.comparison import Comparison, compare
 from nli_core.evaluation.significance import holm
-from nli_core.filenames import FIGURES, predictions_name
+from nli_core.filenames import FIGURES, GATE, predictions_name
 from tasks.runtime.provenance import differences
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client
 from tasks.tracking.runs import find_run, read_repeat
-from tasks.tracking.tags import EXAMPLES_TAG
+from tasks.tracking.tags import EXAMPLES_TAG, GATE_TAG
 
 _DATA_TAGS = ("nli.corpus.source", "nli.corpus.sha256", "nli.encoder.sha256")
 _FIGURES = ("learning_curves", "confusion_test", "f1_test")
@@ -41,8 +41,10 @@ class Compared:
     p_value: float
 
 
-def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Compared]]:
-    """Compare each run with the first; runs are named by their ids, or by how these begin.
+def compare_runs(settings: Settings, names: Sequence[str], part: str = "test") -> tuple[Run, list[Compared]]:
+    """Compare each run with the first on test, or on the `part` of it that only promotion reads.
+
+    Runs are named by their ids, or by prefixes of these.
 
     Raises:
         UserError: fewer than two are named, there is no such run, it was not evaluated, or test sets are not the same.
@@ -54,8 +56,8 @@ def compare_runs(settings: Settings, names: Sequence[str]) -> tuple[Run, list[Co
         if len({run.info.run_id for run in runs}) < len(runs):
             raise UserError("compare: a run is named twice; it does not differ from itself")
         for run in runs[1:]:
-            _refuse_other_examples(runs[0], run)
-        predictions = [read_predictions(client, run) for run in runs]
+            refuse_other_examples(runs[0], run)
+        predictions = [read_predictions(client, run, part) for run in runs]
         surroundings = [read_repeat(settings, run.info.run_id)["made_with"] for run in runs]
     first = runs[0]
     comparisons = [compare(predictions[0], other) for other in predictions[1:]]
@@ -93,15 +95,28 @@ def report_name(first: Run) -> str:
     return f"comparisons/{first.info.run_id}.html"
 
 
-def read_predictions(client: MlflowClient, run: Run) -> pl.DataFrame:
-    """Read what a run's model predicts for test, as evaluate left it.
+def deciding_part(run: Run) -> str:
+    """Return what promotion reads of a run: the part of test that evaluate set aside, or else test."""
+    return GATE if int(run.data.tags.get(GATE_TAG, "0")) else "test"
+
+
+def read_predictions(client: MlflowClient, run: Run, part: str = "test") -> pl.DataFrame:
+    """Read what a run's model predicts for test, or for the part that was set aside, as evaluate left it.
 
     Raises:
         UserError: the run was not evaluated, or the file is damaged.
     """
-    name = f"predictions/{predictions_name('test')}"
-    if name not in {file.path for file in client.list_artifacts(run.info.run_id, "predictions")}:
-        raise UserError(f"{run.info.run_id}: has no predictions for test; `nli run --from-mlflow` evaluates it")
+    return read_artifact_table(client, run, f"predictions/{predictions_name(part)}")
+
+
+def read_artifact_table(client: MlflowClient, run: Run, name: str) -> pl.DataFrame:
+    """Read a Parquet file that evaluate left in a run.
+
+    Raises:
+        UserError: the run was not evaluated, or the file is damaged.
+    """
+    if name not in {file.path for file in client.list_artifacts(run.info.run_id, Path(name).parent.name)}:
+        raise UserError(f"{run.info.run_id}: has no {name}; `nli run --from-mlflow` evaluates it")
     with tempfile.TemporaryDirectory() as scratch:
         path = mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/{name}", dst_path=scratch)
         try:
@@ -110,7 +125,8 @@ def read_predictions(client: MlflowClient, run: Run) -> pl.DataFrame:
             raise UserError(f"{run.info.run_id}: its {name} cannot be read ({reason_of(error)})") from None
 
 
-def _refuse_other_examples(first: Run, run: Run) -> None:
+def refuse_other_examples(first: Run, run: Run) -> None:
+    """Raise UserError unless two runs were tested on the same texts and labels."""
     digests = []
     for known in (first, run):
         if EXAMPLES_TAG not in known.data.tags:

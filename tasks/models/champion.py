@@ -18,21 +18,25 @@ from mlflow.exceptions import MlflowException
 
 from nli_core.download.corpora.registry import published_corpora
 from nli_core.errors import UserError
-from nli_core.evaluation.promotion_rules import Margins, failed_checks
-from tasks.comparison.compare import Compared, compare_runs, read_predictions, report_name
+from nli_core.evaluation.promotion_rules import Margins, failed_checks, failed_group_checks
+from tasks.comparison.compare import Compared, compare_runs, deciding_part, read_predictions, report_name
+from tasks.comparison.groups import Group, compare_run_groups, find_group
 from tasks.comparison.page import publish_report
 from tasks.comparison.report import verdict
+from tasks.models.decisions import count_decision, ordinal
 from tasks.models.names import check_model_name
 from tasks.models.version_page import version_markdown
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.log_model import MODEL_NAME
-from tasks.tracking.runs import find_run, run_link
+from tasks.tracking.runs import run_link
+from tasks.tracking.tags import VERDICT_TAG
 
 CHAMPION = "champion"
 _PAST_TAG = "nli.past_champions"
 _REASON_TAG = "nli.promotion"
 _ROLLED_BACK_TAG = "nli.rolled_back"
+_GROUP_TAG = "nli.group"  # the seeds that the version was chosen from, on dev
 _RESTORED_TAG = "nli.restored"
 _CORPUS = "corpus.name"
 
@@ -41,25 +45,31 @@ _CORPUS = "corpus.name"
 class Promotion:
     """The result of an attempt: the model's name, the version that is champion now, and the checks that the run failed.
 
-    `compared` is the comparison with the champion until then, if there was one.
+    `compared` is the comparison with the champion until then, if there was one. `decision` counts the comparisons on
+    these test examples that decided, this one included: each wears them out.
     """
 
     model: str
-    champion: str
+    champion: str | None
     promoted: bool
     failed: list[str]
     compared: Compared | None = None
+    decision: int | None = None
 
     @property
     def sentence(self) -> str:
         """The result in a sentence."""
+        counted = f" ({ordinal(self.decision)} decision on this test set)" if self.decision else ""
         if self.promoted:
-            return f"{self.model}: version {self.champion} is champion now (models:/{self.model}@{CHAMPION})"
-        return f"{self.model}: version {self.champion} stays champion; {self.failed[0]}"
+            return f"{self.model}: version {self.champion} is champion now (models:/{self.model}@{CHAMPION}){counted}"
+        stays = f"version {self.champion} stays champion" if self.champion else "there is no champion"
+        return f"{self.model}: {stays}; {self.failed[0]}{counted}"
 
 
 def promote(settings: Settings, run_name: str, *, model: str | None, reason: str | None, margins: Margins) -> Promotion:
     """Make the run's model champion if it passes all checks against the current one; with a reason, in any case.
+
+    Of a group of seeds the best on dev becomes champion, and all of them are compared.
 
     `model` is the name in the registry; without one, that of the run's corpus: `nli-snli`.
 
@@ -74,32 +84,50 @@ def promote(settings: Settings, run_name: str, *, model: str | None, reason: str
 
 def _promote(settings: Settings, run_name: str, model: str | None, reason: str | None, margins: Margins) -> Promotion:
     with mlflow_client(settings) as client:
-        run = find_run(client, settings, run_name)
+        group = find_group(client, settings, run_name)
+        run = group.runs[0]
         read_predictions(client, run)
         name = model or _name_of(run)
         before = _champion(client, name)
-    compared, failed = None, []
+        part = deciding_part(run)
+    compared, decision, failed = None, None, _missed(group)
     if before is not None:
-        if before.run_id == run.info.run_id:
+        if before.run_id in {each.info.run_id for each in group.runs}:
             return Promotion(name, str(before.version), promoted=False, failed=["it is champion already"])
         try:
-            first, (compared,) = compare_runs(settings, [str(before.run_id), run.info.run_id])
-            publish_report(settings, first, [compared])
-            failed = failed_checks(compared.comparison, margins)
+            baseline = before.tags.get(_GROUP_TAG, str(before.run_id))
+            if group.is_single and _GROUP_TAG not in before.tags:
+                first, (compared,) = compare_runs(settings, [baseline, run.info.run_id], part)
+                publish_report(settings, first, [compared])
+                failed += failed_checks(compared.comparison, margins)
+            else:
+                _, (of_seeds,) = compare_run_groups(settings, [baseline, group.run.info.run_id], part)
+                failed += failed_group_checks(of_seeds.difference)
+            decision = count_decision(settings, name, run, part)
         except UserError as error:
-            failed = [str(error)]
-        if failed and reason is None:
-            return Promotion(name, str(before.version), promoted=False, failed=failed, compared=compared)
+            failed.append(str(error))
+    if failed and reason is None:
+        champion = str(before.version) if before else None
+        return Promotion(name, champion, promoted=False, failed=failed, compared=compared, decision=decision)
     with mlflow_client(settings) as client:
         version = _version_of(client, name, run.info.run_id)
         if before is not None:
             _remember(client, name, [*_past(client, name), str(before.version)])
         why = reason or ("passed all checks" if before else "the first champion")
         client.set_model_version_tag(name, version.version, _REASON_TAG, why)
+        if not group.is_single:
+            client.set_model_version_tag(name, version.version, _GROUP_TAG, group.run.info.run_id)
         page = version_markdown(settings, name, run, str(before.version) if before else None, compared, why)
         client.update_model_version(name, version.version, description=page)
         client.set_registered_model_alias(name, CHAMPION, version.version)
-    return Promotion(name, str(version.version), promoted=True, failed=failed, compared=compared)
+    now = str(version.version)
+    return Promotion(name, now, promoted=True, failed=failed, compared=compared, decision=decision)
+
+
+def _missed(group: Group) -> list[str]:
+    """Return the verdict of each run that does not meet its requirements."""
+    verdicts = [run.data.tags.get(VERDICT_TAG, "") for run in group.runs]
+    return [f"the run {verdict}" for verdict in verdicts if verdict.startswith("does not")]
 
 
 def roll_back(settings: Settings, model: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from prefect import State, task
 from prefect.artifacts import create_markdown_artifact
 
 from nli_core.evaluation.headline import headline_markdown
+from nli_core.evaluation.requirements import missed_requirements, requirements_sentence
 from nli_core.filenames import MODEL
 from nli_core.run.plan import StageRequest
 from nli_core.store.claim import Claim
@@ -39,13 +40,14 @@ def evaluate(request: StageRequest) -> State[StageResult]:
             )
 
     def publish(settings: Settings, output: Output) -> RunLink:
-        run = tracked_run(settings, trained, output)
+        verdict = _verdict(request, output)
+        run = tracked_run(settings, trained, output, verdict)
         if run is None:
             from tasks.tracking.client import mlflow_client
             from tasks.tracking.publish import publish_evaluation
 
             with mlflow_client(settings) as client:
-                run = publish_evaluation(client, settings, trained, output, request)
+                run = publish_evaluation(client, settings, trained, output, request, verdict)
         headline = headline_markdown(request.recipe, output.facts["metrics"], trained.facts)
         create_markdown_artifact(
             f"{headline}\n\nMLflow run {run.markdown}",
@@ -55,3 +57,11 @@ def evaluate(request: StageRequest) -> State[StageResult]:
         return run
 
     return run_stage("evaluate", request, work, publish)
+
+
+def _verdict(request: StageRequest, output: Output) -> str | None:
+    """Say whether the model meets what the config requires; None if that is nothing."""
+    requirements = request.config.evaluate.requirements
+    if requirements.is_empty:
+        return None
+    return requirements_sentence(missed_requirements(requirements, output.facts["metrics"]))

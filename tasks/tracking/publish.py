@@ -18,7 +18,7 @@ from tasks.settings import Settings
 from tasks.tracking.metric_names import metric_names
 from tasks.tracking.run_contents import data_tags, datasets, is_charted, measured_tags
 from tasks.tracking.runs import create_run, run_link, runs_of
-from tasks.tracking.tags import EVALUATED_TAG, MOST_METRICS, PUBLISHED_TAG, RUN_ID_FACT, RunLink
+from tasks.tracking.tags import EVALUATED_TAG, GATE_TAG, MOST_METRICS, PUBLISHED_TAG, RUN_ID_FACT, VERDICT_TAG, RunLink
 from tasks.tracking.training_run import TrainingRun
 
 _SHOWN_FACTS = ("best_epoch", "device", "precision", "parameters", "training_seconds")
@@ -48,9 +48,14 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, r
 
 
 def publish_evaluation(
-    client: MlflowClient, settings: Settings, trained: Output, output: Output, request: StageRequest
+    client: MlflowClient,
+    settings: Settings,
+    trained: Output,
+    output: Output,
+    request: StageRequest,
+    verdict: str | None = None,
 ) -> RunLink:
-    """Bring the metrics, predictions and figures of an evaluation to the run of its training."""
+    """Bring the metrics, predictions and figures of an evaluation, and its verdict, to the run of its training."""
     run = _run_of(client, trained)
     if run is None:  # the training was tracked elsewhere, or its run was deleted
         run = client.get_run(publish_training(client, settings, trained, request).run_id)
@@ -82,7 +87,12 @@ def publish_evaluation(
             client.log_artifact(run_id, str(path), "predictions")
         headline = headline_markdown(request.recipe, measured, trained.facts)
         client.set_tag(run_id, "mlflow.note.content", headline)
+        client.set_tag(run_id, GATE_TAG, str(output.facts["gate_examples"]))
         client.set_tag(run_id, EVALUATED_TAG, output.key)
+    if verdict is not None:
+        client.set_tag(run_id, VERDICT_TAG, verdict)
+    elif VERDICT_TAG in run.data.tags:
+        client.delete_tag(run_id, VERDICT_TAG)
     return run_link(settings, run)
 
 

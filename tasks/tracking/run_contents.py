@@ -16,6 +16,7 @@ from tasks.tracking.tags import EXAMPLES_TAG
 _CONSTANTS = ("examples", "ece")
 _ENDS = ("_low", "_high")  # of intervals
 CHALLENGE = "challenge"
+_AS_RECALL = "class/"
 _OF_CLASS = ("precision/", "recall/", "f1/")
 
 
@@ -40,7 +41,7 @@ def is_charted(metric: str) -> bool:
     split, _, name = metric.partition("/")
     if name.startswith(_OF_CLASS) or split == CHALLENGE:
         return True
-    return not (name in _CONSTANTS or name.endswith(_ENDS))
+    return not (name in _CONSTANTS or name.endswith(_ENDS) or name.startswith(_AS_RECALL))
 
 
 def measured_tags(metrics: Mapping[str, float]) -> dict[str, str]:

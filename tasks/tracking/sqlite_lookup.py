@@ -10,7 +10,7 @@ import sqlite3
 from nli_core.store.manifest import Output
 from tasks.settings import Settings
 from tasks.tracking.database import opened_to_read, sqlite_path
-from tasks.tracking.tags import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, RunLink
+from tasks.tracking.tags import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, VERDICT_TAG, RunLink
 
 _TAGS_OF_RUN = (
     "SELECT tags.key, tags.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid "
@@ -18,8 +18,10 @@ _TAGS_OF_RUN = (
 )
 
 
-def tracked_run(settings: Settings, trained: Output, evaluated: Output | None = None) -> RunLink | None:
-    """Return the run that made `trained` if it surely holds all of it, and of `evaluated`."""
+def tracked_run(
+    settings: Settings, trained: Output, evaluated: Output | None = None, verdict: str | None = None
+) -> RunLink | None:
+    """Return the run that made `trained` if it surely holds all of it, and of `evaluated` with this verdict."""
     path = sqlite_path(settings)
     if path is None:
         return None
@@ -29,5 +31,7 @@ def tracked_run(settings: Settings, trained: Output, evaluated: Output | None = 
             tags = dict(database.execute(_TAGS_OF_RUN, (run_id,)).fetchall())
     except sqlite3.Error:
         return None
-    there = PUBLISHED_TAG in tags and (evaluated is None or tags.get(EVALUATED_TAG) == evaluated.key)
+    there = PUBLISHED_TAG in tags
+    if evaluated is not None:
+        there = there and tags.get(EVALUATED_TAG) == evaluated.key and tags.get(VERDICT_TAG) == verdict
     return RunLink(run_id, None) if there else None

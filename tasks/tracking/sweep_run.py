@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
-from nli_core.evaluation.sweep import SweepResult, TrialRun, sweep_markdown
+from nli_core.evaluation.sweep import SweepResult, TrialRun, sweep_markdown, values_text
 from nli_core.evaluation.sweep_figures import save_epochs, save_importance, save_slices, save_trials
 from nli_core.run.space import Interval
 from nli_core.run.sweep import Sweep
@@ -22,10 +22,10 @@ from tasks.runtime.study import FinishedRun, Study
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.runs import experiment_id
-from tasks.tracking.tags import FLOW_RUN_TAG
+from tasks.tracking.tags import FLOW_RUN_TAG, SWEEP_TAG
 
-_SWEEP_TAG = "nli.key.sweep"
 _PARENT_TAG = "mlflow.parentRunId"
+RESULT = "sweep.json"
 
 
 @contextmanager
@@ -99,12 +99,18 @@ def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -
         if result.importance:
             save_importance(result.importance, folder / "importance.png")
         client.log_artifacts(parent, scratch, "figures")
-        client.log_dict(parent, asdict(result), "sweep.json")
+        client.log_dict(parent, asdict(result) | {"chosen": _chosen(result)}, RESULT)
         client.set_tag(parent, "mlflow.note.content", sweep_markdown(result))
         best = result.trials[0]
         metrics = {"dev/accuracy": best.dev, "test/accuracy": best.test}
         client.log_batch(parent, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
     return result
+
+
+def _chosen(result: SweepResult) -> list[str]:
+    """Return the ids of the runs with the chosen values: one for each seed."""
+    values = values_text(result.trials[0].values)
+    return [run.run_id for run in result.runs if values_text(run.values) == values]
 
 
 def _with_test(client: MlflowClient, runs: Sequence[FinishedRun]) -> list[TrialRun]:
@@ -134,14 +140,14 @@ def _by_epoch(client: MlflowClient, run_id: str) -> list[float]:
 
 
 def _find(client: MlflowClient, settings: Settings, sweep: Sweep) -> str | None:
-    wanted = f"tags.`{_SWEEP_TAG}` = '{sweep.key}'"
+    wanted = f"tags.`{SWEEP_TAG}` = '{sweep.key}'"
     found = client.search_runs([experiment_id(client, settings)], wanted)
     return str(found[0].info.run_id) if found else None
 
 
 def _create(client: MlflowClient, settings: Settings, sweep: Sweep) -> str:
     fields = ", ".join(name.rpartition(".")[2] for name in sweep.fields)
-    tags = {_SWEEP_TAG: sweep.key, "nli.recipe": sweep.recipe, **code_tags()}
+    tags = {SWEEP_TAG: sweep.key, "nli.recipe": sweep.recipe, **code_tags()}
     name = f"{sweep.recipe} {'search' if sweep.search else 'sweep'} of {fields or 'seeds'}"
     run = client.create_run(experiment_id(client, settings), tags=tags, run_name=name)
     tried = {name: ", ".join(map(str, values)) for name, values in sweep.grid.items()}

@@ -281,3 +281,37 @@ def test_what_cannot_be_swept_is_one_line_before_anything_runs(
     assert refused.returncode == 2
     assert message in refused.stderr.splitlines()[-1]
     assert not Settings.from_environment().store.outputs("download")
+
+
+@pytest.mark.usefixtures("workplace")
+def test_seeds_are_a_group_that_is_compared_and_promoted_as_one(
+    nli_here: Callable[..., Any], tiny_settings: list[str], client: MlflowClient
+) -> None:
+    done = nli_here("run", "sample", *tiny_settings, "--set", "finetune.epochs=1", "--seeds", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    accuracies = [client.get_run(run).data.metrics["test/accuracy"] for run in told["runs"]]
+    figure = told["figures"]["test/accuracy"]
+    assert figure["mean"] == pytest.approx(sum(accuracies) / 2)
+    assert (figure["least"], figure["most"]) == (min(accuracies), max(accuracies))
+    assert 0 <= figure["low"] <= figure["mean"] <= figure["high"] <= 1
+    assert {"test/calibrated/ece", "behaviour/typo/flip_rate"} <= told["figures"].keys()
+    devs = [client.get_run(run).data.metrics["dev/accuracy"] for run in told["runs"]]
+    assert devs == sorted(devs, reverse=True)
+
+    assert "version 1 is champion now" in nli_here("promote", told["mlflow_run_id"], "--model", "seeds").stdout
+    version = client.get_model_version("seeds", "1")
+    assert (version.run_id, version.tags["nli.group"]) == (told["runs"][0], told["mlflow_run_id"])
+    better = ["--set", "finetune.learning_rate=0.003", "--set", "finetune.epochs=12"]
+    other = json.loads(nli_here("run", "sample", *tiny_settings, *better, "--seeds", "2", "--json").stdout)
+    compared = nli_here("compare", told["mlflow_run_id"], other["mlflow_run_id"])
+    assert "2 and 2 seeds on 60 examples show a difference of" in compared.stdout
+    plain = json.loads(nli_here("compare", told["mlflow_run_id"], other["mlflow_run_id"], "--json").stdout)
+    (found,) = plain["others"]
+    assert found["second"]["mean"] == other["figures"]["test/accuracy"]["mean"]
+    kept = nli_here("promote", other["runs"][0], "--model", "seeds")  # one seed against two
+    assert kept.returncode == 2
+    assert "not better over seeds" in kept.stdout
+    for words in (["--rerun", "pack"], ["--promote-as", "x"]):
+        refused = nli_here("run", "sample", "--seeds", "2", *words)
+        assert (refused.returncode, refused.stdout) == (2, "")

@@ -115,3 +115,33 @@ def test_what_cannot_be_promoted_is_one_line(nli_here: Callable[..., Any]) -> No
     assert (
         "..: cannot be the name of a model" in nli_here("run", "sample", "--promote-as", "..").stderr.splitlines()[-1]
     )
+
+
+def test_a_model_that_misses_its_requirements_is_refused_and_decisions_on_a_test_set_are_counted(
+    run_pipeline: Callable[..., RunSummary], nli_here: Callable[..., Any]
+) -> None:
+    quick = {"finetune": {"epochs": 1, "learning_rate": 1e-6}}
+    strict = run_pipeline(**quick, evaluate={"gate_fraction": 0.5, "requirements": {"accuracy": 0.99}})
+    assert len(strict.missed or []) == 1
+    refused = nli_here("promote", str(strict.mlflow_run_id))
+    assert refused.returncode == 2
+    assert "failed check: the run does not meet its requirements: test/accuracy is" in refused.stdout
+    assert "no run became champion" in refused.stderr
+    lenient = run_pipeline(**quick, evaluate={"gate_fraction": 0.5}, promote_as="nli-gate")
+    assert lenient.mlflow_run_id == strict.mlflow_run_id
+    assert "version 1 is champion now" in str(lenient.promotion)
+
+    folder = lenient.outputs["evaluate"].output.folder
+    test, gate = (pl.read_parquet(folder / f"predictions-{name}.parquet")["id"] for name in ("test", "gate"))
+    assert len(test) == len(gate) == lenient.metrics["test/examples"] == 30
+    assert not set(test) & set(gate)
+
+    quick["finetune"]["seed"] = 1
+    other = run_pipeline(**quick, evaluate={"gate_fraction": 0.5})
+    for count in ("1st", "2nd", "3rd"):
+        again = nli_here("promote", str(other.mlflow_run_id), "--model", "nli-gate")
+        assert again.returncode == 2
+        assert f"this was the {count} decision on this test set" in again.stderr
+    whole = run_pipeline(**quick)
+    kept = nli_here("promote", str(whole.mlflow_run_id), "--model", "nli-gate")
+    assert "the predictions are of different examples" in kept.stdout

@@ -43,6 +43,7 @@ def test_a_run_ends_in_one_json_object_and_the_next_is_cached(
         "outputs",
         "metrics",
         "promotion",
+        "missed_requirements",
     }
     assert (summary["recipe"], summary["status"]) == ("sample", "Completed")
     kinds = ["corpus", "encoder", "pack", "audit", "finetune", "evaluate"]

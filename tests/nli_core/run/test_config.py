@@ -100,6 +100,7 @@ WRONG = {
     "boolean": ["maybe", 2, [], {}],
     "array": [True, 1, "text", {}, [[]]],
     "choice": [True, 1, "neither", [], {}],
+    "fields": [True, 1, "text", [], {"nonsense": 1}],
 }
 
 
@@ -115,6 +116,8 @@ def _wrong_values(field: dict[str, Any]) -> list[object]:
     if [kind.get("type") for kind in kinds] == ["string", "array"]:
         return [True, 1, {}, [[]], *([] if nullable else [None])]
     (kind,) = kinds
+    if "$ref" in kind:
+        return [*WRONG["fields"], None]
     name = "choice" if {"enum", "const"} & kind.keys() else {"integer": "number"}.get(kind["type"], kind["type"])
     wrong = list(WRONG[name]) if nullable else [*WRONG[name], None]
     if kind.get("type") == "integer":

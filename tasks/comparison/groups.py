@@ -1,0 +1,210 @@
+"""Groups of runs that differ in the seed alone: what `nli run --seeds` and a sweep's chosen values leave in MLflow."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mlflow
+import numpy as np
+import polars as pl
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from nli_core.arrays import Bools
+from nli_core.errors import UserError
+from nli_core.evaluation.seeds import (
+    GroupDifference,
+    SeedSummary,
+    compare_groups,
+    summarize_seeds,
+    summarize_values,
+)
+from nli_core.evaluation.significance import SIGNIFICANT, holm
+from nli_core.evaluation.slices import audited
+from nli_core.filenames import challenge_name, predictions_name
+from tasks.comparison.compare import read_artifact_table, refuse_other_examples
+from tasks.comparison.report import p_text
+from tasks.settings import Settings
+from tasks.tracking.client import mlflow_client
+from tasks.tracking.runs import all_runs, find_run
+from tasks.tracking.sweep_run import RESULT
+from tasks.tracking.tags import SWEEP_TAG
+
+_OVER_SEEDS = ("test/loss", "test/calibrated/ece", "test/calibrated/nll", "calibration/temperature")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs with one config and different seeds, the best on dev first. A single run is a group of one.
+
+    `run` is the parent of the seeds in MLflow, or the single run.
+    """
+
+    run: Run
+    runs: list[Run]
+
+    @property
+    def name(self) -> str:
+        """The name of the group and the prefix of its id."""
+        return f"{self.run.info.run_name} {self.run.info.run_id[:8]}"
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one run alone."""
+        return len(self.runs) == 1
+
+
+@dataclass(frozen=True)
+class ComparedGroup:
+    """A group beside the first one; `p_value` is corrected for the number of groups (Holm)."""
+
+    group: Group
+    difference: GroupDifference
+    p_value: float
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: which is better, by how much, and what could have been shown at all."""
+        found = self.difference
+        which = "better" if found.difference > 0 else "worse"
+        shown = which if self.p_value < SIGNIFICANT else "no difference shown"
+        chance = p_text(self.p_value)
+        equals = "" if chance.startswith("<") else "= "
+        points = f"{found.difference * 100:+.2f} [{found.low * 100:+.2f}, {found.high * 100:+.2f}] points"
+        return f"{detectable_text(found)}. {shown}: {points}, p {equals}{chance}"
+
+
+def detectable_text(found: GroupDifference) -> str:
+    """Say what these seeds and examples could have shown."""
+    seeds = f"{found.first.seeds} and {found.second.seeds} seeds"
+    return f"{seeds} on {found.examples:,} examples show a difference of {found.detectable * 100:.2f} points at least"
+
+
+def is_group(settings: Settings, name: str) -> bool:
+    """Return whether this id, or prefix of one, is of a sweep or of a run with several seeds."""
+    with mlflow_client(settings) as client:
+        return any(SWEEP_TAG in run.data.tags for run in all_runs(client) if run.info.run_id.startswith(name))
+
+
+def find_group(client: MlflowClient, settings: Settings, name: str) -> Group:
+    """Find a group by the id, or a prefix, of its parent; or of a run, which is a group of one.
+
+    Raises:
+        UserError: there is no such run, or its sweep has no result.
+    """
+    parents = [run for run in all_runs(client) if run.info.run_id.startswith(name) and SWEEP_TAG in run.data.tags]
+    if not name or len(parents) != 1:
+        run = find_run(client, settings, name)
+        return Group(run, [run])
+    (parent,) = parents
+    if RESULT not in {file.path for file in client.list_artifacts(parent.info.run_id)}:
+        raise UserError(f"{parent.info.run_id}: no run of this sweep has finished; rerun it to resume")
+    chosen = mlflow.artifacts.load_dict(f"runs:/{parent.info.run_id}/{RESULT}").get("chosen")
+    if not chosen:
+        raise UserError(f"{parent.info.run_id}: the sweep is of an earlier version; rerun it, its runs are cached")
+    runs = [find_run(client, settings, run_id) for run_id in chosen]
+    return Group(parent, sorted(runs, key=lambda run: -run.data.metrics["dev/accuracy"]))
+
+
+def right_answers(client: MlflowClient, runs: Sequence[Run], part: str = "test") -> tuple[Bools, pl.Series]:
+    """Return which answers of runs on the same examples are right [runs, examples], and the examples' ids.
+
+    Raises:
+        UserError: a run was not evaluated, or on other examples.
+    """
+    tables = [_sorted_predictions(client, run, predictions_name(part)) for run in runs]
+    for run, table in zip(runs[1:], tables[1:], strict=True):
+        refuse_other_examples(runs[0], run)
+        if table["id"].to_list() != tables[0]["id"].to_list():
+            raise UserError(f"{run.info.run_id}: has predictions for other examples; evaluate all on one test set")
+    return np.stack([_right(table) for table in tables]), tables[0]["id"]
+
+
+def compare_run_groups(
+    settings: Settings, names: Sequence[str], part: str = "test"
+) -> tuple[Group, list[ComparedGroup]]:
+    """Compare each group with the first, on test or on the `part` of it that only promotion reads.
+
+    Raises:
+        UserError: fewer than two are named, there is no such group, or test sets are not the same.
+    """
+    if len(names) < 2:
+        raise UserError("compare: name two groups at least; `nli run --seeds` ends with the id of its own")
+    with mlflow_client(settings) as client:
+        groups = [find_group(client, settings, name) for name in names]
+        if len({group.run.info.run_id for group in groups}) < len(groups):
+            raise UserError("compare: a group is named twice; it does not differ from itself")
+        first, ids = right_answers(client, groups[0].runs, part)
+        differences = []
+        for group in groups[1:]:
+            refuse_other_examples(groups[0].runs[0], group.runs[0])
+            right, others = right_answers(client, group.runs, part)
+            if others.to_list() != ids.to_list():
+                raise UserError(f"{group.name}: has predictions for other examples; evaluate all on one test set")
+            differences.append(compare_groups(first, right))
+    corrected = holm([difference.p_value for difference in differences])
+    return groups[0], [ComparedGroup(*each) for each in zip(groups[1:], differences, corrected, strict=True)]
+
+
+def group_figures(client: MlflowClient, group: Group) -> dict[str, SeedSummary]:
+    """Summarize a group: accuracies over seeds and examples, flip rates, loss and calibration over seeds."""
+    tables = [_sorted_predictions(client, run, predictions_name("test")) for run in group.runs]
+    right = np.stack([_right(table) for table in tables])
+    figures = {"test/accuracy": summarize_seeds(right)}
+    for name, rows in audited(tables[0]).items():
+        if rows.sum() > 1:
+            figures[f"test/{name}/accuracy"] = summarize_seeds(right[:, rows])
+    for name in _shared_challenges(client, group.runs):
+        of_seeds = [_right(_sorted_predictions(client, run, challenge_name(name))) for run in group.runs]
+        figures[f"challenge/{name}/accuracy"] = summarize_seeds(np.stack(of_seeds))
+    for name in sorted(set.intersection(*(set(run.data.metrics) for run in group.runs))):
+        if name in _OVER_SEEDS or (name.startswith("behaviour/") and name.endswith("/flip_rate")):
+            most = 1.0 if name.endswith(("flip_rate", "ece")) else math.inf
+            figures[name] = summarize_values([run.data.metrics[name] for run in group.runs], most=most)
+    return figures
+
+
+def _shared_challenges(client: MlflowClient, runs: Sequence[Run]) -> list[str]:
+    """Return the names of the challenge sets that all runs were measured on."""
+    of_runs = [{name.split("/")[1] for name in run.data.metrics if name.startswith("challenge/")} for run in runs]
+    return sorted(set.intersection(*of_runs))
+
+
+def _sorted_predictions(client: MlflowClient, run: Run, file: str) -> pl.DataFrame:
+    return read_artifact_table(client, run, f"predictions/{file}").sort("id")
+
+
+def _right(table: pl.DataFrame) -> Bools:
+    right: Bools = (table["label"] == table["predicted"]).to_numpy()
+    return right
+
+
+def figure_rows(figures: dict[str, SeedSummary]) -> list[tuple[str, ...]]:
+    """Return a row for each figure: its name, mean with interval, least and largest value."""
+    return [
+        (name, f"{each.mean:.4f} [{each.low:.4f}, {each.high:.4f}]", f"{each.least:.4f}", f"{each.most:.4f}")
+        for name, each in figures.items()
+    ]
+
+
+FIGURES_HEADER = ("figure", "mean [95 % interval]", "least", "most")
+GROUPS_HEADER = ("group", "seeds", "test accuracy [95 % interval]", "least", "most", "against the first")
+
+
+def group_rows(first: Group, compared: Sequence[ComparedGroup]) -> list[tuple[str, ...]]:
+    """Return a row for each group."""
+    rows = [(first, compared[0].difference.first, "")]
+    rows += [
+        (each.group, each.difference.second, f"{each.difference.difference * 100:+.2f} points") for each in compared
+    ]
+    return [
+        (
+            group.name,
+            str(each.seeds),
+            f"{each.mean:.4f} [{each.low:.4f}, {each.high:.4f}]",
+            f"{each.least:.4f}",
+            f"{each.most:.4f}",
+            against,
+        )
+        for group, each, against in rows
+    ]
