@@ -10,7 +10,6 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from nli_core.config import OutputKind, RequirementsConfig
-from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
 from nli_core.evaluation.requirements import missed_requirements, requirements_sentence
 from tasks.runtime.progress import alone, artifact_key
@@ -106,9 +105,6 @@ def _leave_artifact(recipe: str, results: Results, promotion: str | None, missed
 
 
 def _against_champion(evaluated: StageResult) -> str:
-    from tasks.models.champion import standing  # imports MLflow, which a cached run does without
+    from tasks.models.trust_report import read_standing  # imports MLflow, which a cached run does without
 
-    try:
-        return standing(Settings.from_environment(), str(evaluated.mlflow_run_id))
-    except UserError as error:  # the run itself is complete
-        return f"not compared with the champion: {error}"
+    return read_standing(Settings.from_environment(), str(evaluated.mlflow_run_id))

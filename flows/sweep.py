@@ -28,6 +28,7 @@ from nli_core.errors import UserError
 from nli_core.evaluation.sweep import SweepResult, sweep_markdown
 from nli_core.run.config import RunConfig
 from nli_core.run.sweep import PruningRule, Sweep
+from tasks.models.trust_report import publish_group_report
 from tasks.runtime.cancellation import CancellationToken
 from tasks.runtime.progress import artifact_key
 from tasks.runtime.study import Study, study_faults
@@ -94,6 +95,8 @@ def sweep(
             result = publish_sweep(settings, parent, asked, study)
             if result.runs:
                 _leave_artifact(recipe, result)
+                if seeds > 1:
+                    publish_group_report(settings, parent)
             if queue.any_stopped or stop():
                 raise CancelledRun("sweep: stopped; rerun the command to resume")
             if queue.failures:

@@ -28,6 +28,8 @@ METRICS = "metrics.json"
 DETAILS = "evaluation.json"
 GATE = "gate"  # the part of test that only promotion reads
 CALIBRATION = "calibration.json"
+REPORT = "report.html"
+CARD = "README.md"
 FIGURES = "figures"
 
 

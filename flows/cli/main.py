@@ -28,6 +28,7 @@ from flows.cli.init import init
 from flows.cli.output import error
 from flows.cli.predict import predict
 from flows.cli.promote import promote, rollback
+from flows.cli.report import report
 from flows.cli.run import recipes, run
 from flows.cli.status import status
 from flows.cli.store import store_app
@@ -136,7 +137,7 @@ def options(
 
 
 _COMMANDS = (
-    *(init, recipes, config, run, sweep, status, compare, promote, rollback),
+    *(init, recipes, config, run, sweep, status, compare, report, promote, rollback),
     *(predict, export, attention, deploy, doctor, ui),
 )
 for command in _COMMANDS:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from nli_core.errors import UserError
-from nli_core.filenames import CALIBRATION, TOKENIZER_FILES
+from nli_core.filenames import CALIBRATION, CARD, TOKENIZER_FILES
 from nli_core.model.architecture import CONFIG_NAME
 from nli_core.model.classifier import Classifier
 from nli_core.model.saved import load_classifier, read_pack_config, read_temperature
@@ -98,7 +98,7 @@ def export_model(folder: Path, out: Path, *, form: Format, calibrated: bool = Fa
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             partial = Path(scratch) / out.name
             partial.mkdir()
-            for name in (CONFIG_NAME, *TOKENIZER_FILES, *(() if calibrated else (CALIBRATION,))):
+            for name in (CONFIG_NAME, *TOKENIZER_FILES, CARD, *(() if calibrated else (CALIBRATION,))):
                 if (folder / name).exists():
                     shutil.copyfile(folder / name, partial / name)
             _limit_length(partial, read_pack_config(folder).max_length)

@@ -48,6 +48,13 @@ def evaluate(request: StageRequest) -> State[StageResult]:
 
             with mlflow_client(settings) as client:
                 run = publish_evaluation(client, settings, trained, output, request, verdict)
+            from tasks.models.trust_report import publish_trust_report
+
+            create_markdown_artifact(
+                publish_trust_report(settings, run.run_id),
+                key=artifact_key(request.recipe, "report"),
+                description=f"{request.recipe}: trust report in short",
+            )
         headline = headline_markdown(request.recipe, output.facts["metrics"], trained.facts)
         create_markdown_artifact(
             f"{headline}\n\nMLflow run {run.markdown}",

@@ -23,11 +23,11 @@ _EXAMPLES = {
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "tokenizers", "torch")
 
 
-def log_calibration(client: MlflowClient, run_id: str, calibration: Path) -> None:
-    """Put the temperature into the model of a run, where whoever loads the model finds it."""
+def log_to_model(client: MlflowClient, run_id: str, path: Path) -> None:
+    """Put a file into the folder of a run's model, where whoever loads the model finds it."""
     outputs = client.get_run(run_id).outputs
     for output in outputs.model_outputs if outputs else ():
-        client.log_model_artifact(output.model_id, str(calibration), f"artifacts/{MODEL}")
+        client.log_model_artifact(output.model_id, str(path), f"artifacts/{MODEL}")
 
 
 def log_model(client: MlflowClient, run_id: str, folder: Path) -> None:

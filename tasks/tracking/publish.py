@@ -59,7 +59,7 @@ def publish_evaluation(
     run = _run_of(client, trained)
     if run is None:  # the training was tracked elsewhere, or its run was deleted
         run = client.get_run(publish_training(client, settings, trained, request).run_id)
-    from tasks.tracking.log_model import log_calibration
+    from tasks.tracking.log_model import log_to_model
 
     run_id = run.info.run_id
     if run.data.tags.get(EVALUATED_TAG) != output.key:
@@ -79,7 +79,7 @@ def publish_evaluation(
         client.log_artifacts(run_id, str(output.folder / FIGURES), FIGURES)
         for name in (METRICS, DETAILS, CALIBRATION):
             client.log_artifact(run_id, str(output.folder / name))
-        log_calibration(client, run_id, output.folder / CALIBRATION)
+        log_to_model(client, run_id, output.folder / CALIBRATION)
         client.log_artifact(run_id, str(request.upstream["audit"].folder / AUDIT))
         if changed := {shown: name for name, shown in names.items() if shown != name}:
             client.log_dict(run_id, changed, "metric_names.json")

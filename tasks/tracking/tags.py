@@ -8,6 +8,7 @@ EVALUATED_TAG = "nli.key.evaluate"
 PUBLISHED_TAG = "nli.published.finetune"
 GATE_TAG = "nli.gate.examples"  # of test that only promotion reads
 SWEEP_TAG = "nli.key.sweep"
+STANDING_TAG = "nli.standing"  # how the run compared to the champion when it was evaluated
 VERDICT_TAG = "nli.verdict"  # whether the model meets evaluate.requirements
 EXAMPLES_TAG = "nli.test_examples.sha256"  # of texts and labels, however they are tokenized
 FLOW_RUN_TAG = "nli.flow_run_id"

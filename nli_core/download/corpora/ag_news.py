@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,7 @@ _REMEDY = "point corpus.source=... at a folder with good copies (corpus.train an
 class AgNewsCorpus(Corpus):
     """AG News (Zhang et al., 2015): the topic of a title and a description. Dev is carved from train."""
 
+    licence: ClassVar[str | None] = "for research and non-commercial use"
     name: Literal["ag-news"] = "ag-news"
     source: str | None = Field(
         None,

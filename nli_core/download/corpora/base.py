@@ -23,6 +23,7 @@ class Corpus(Section, ABC):
 
     is_published: ClassVar[bool] = True  # and so has a name of its own, unlike a user's files
     annotators: ClassVar[tuple[str, ...]] = ()  # columns with the label that each annotator chose
+    licence: ClassVar[str | None] = None
     place: ClassVar[str | None] = "source"  # the field that says where it comes from
     name: str
 

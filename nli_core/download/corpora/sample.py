@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class SampleCorpus(Corpus):
     """Premise/hypothesis pairs that a small grammar in this project generates; needs no download."""
 
+    licence: ClassVar[str | None] = "Apache-2.0, as this project"
     place: ClassVar[str | None] = None
     name: Literal["sample"] = "sample"
     pairs: Int = Field(4500, ge=90, le=1_000_000, description="pairs in train, dev and test together; a multiple of 3")

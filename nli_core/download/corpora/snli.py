@@ -39,6 +39,7 @@ class SnliCorpus(Corpus):
     """The Stanford Natural Language Inference corpus, release 1.0 (Bowman et al., 2015)."""
 
     annotators: ClassVar[tuple[str, ...]] = tuple(f"label{number}" for number in range(1, 6))
+    licence: ClassVar[str | None] = "CC BY-SA 4.0"
     name: Literal["snli"] = "snli"
     source: str | None = Field(
         None,

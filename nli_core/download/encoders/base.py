@@ -25,6 +25,16 @@ class Encoder(Section, ABC):
     reads_pairs: ClassVar[bool] = True
     name: str
 
+    @property
+    def seen(self) -> str | None:
+        """What is known of labelled examples in its pretraining, in words; None: nothing is."""
+        return None
+
+    @property
+    def licence(self) -> str | None:
+        """The licence of its weights, as far as it is known."""
+        return None
+
     @classmethod
     @abstractmethod
     def claims(cls, name: str) -> bool:

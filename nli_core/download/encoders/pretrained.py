@@ -50,6 +50,18 @@ class PretrainedEncoder(Encoder):
     )
     sha256: Sha256 | None = Field(None, description="digest that the weights file must have; empty: as known by name")
 
+    @property
+    def seen(self) -> str | None:
+        """What is known of labelled examples in its pretraining."""
+        if self.name == MINILM_NAME:
+            return "MiniLM was trained on sentence pairs that include training pairs of SNLI and MultiNLI"
+        return None
+
+    @property
+    def licence(self) -> str | None:
+        """The licence of its weights, as far as it is known."""
+        return "Apache-2.0" if self.name == MINILM_NAME else None
+
     @classmethod
     def claims(cls, name: str) -> bool:
         return True
