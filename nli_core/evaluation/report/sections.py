@@ -8,7 +8,8 @@ from nli_core.evaluation.report.record import RunRecord
 
 _MOST_WORDS = 3  # of a label
 _MOST_SUSPECTS = 3
-_MOST_GROUPS = 6
+_MOST_GROUPS = 6  # of a challenge set, the worst first
+_SLASHES = 3  # in challenge/NAME/GROUP/accuracy
 _SHOWN_CHARACTERS = 90
 Rows = list[tuple[str, ...]]
 
@@ -64,9 +65,12 @@ def challenges(record: RunRecord) -> Part:
         rows.append((name, record.interval(f"{prefix}/accuracy"), f"{facts['examples']:,} examples"))
         for label in facts["labels"]:
             rows.append((f"· {label}", record.interval(f"{prefix}/label/{label}/accuracy"), ""))
-        groups = [metric for metric in record.metrics if metric.startswith(f"{prefix}/") and metric.count("/") == 3]
-        worst = sorted(groups, key=lambda metric: record.metrics[metric])[:_MOST_GROUPS]
-        for metric in (metric for metric in worst if metric.endswith("/accuracy")):
+        groups = [
+            metric
+            for metric in record.metrics
+            if metric.startswith(f"{prefix}/") and metric.endswith("/accuracy") and metric.count("/") == _SLASHES
+        ]
+        for metric in sorted(groups, key=lambda metric: record.metrics[metric])[:_MOST_GROUPS]:
             group = metric.split("/")[2]
             by_label = [
                 f"{label} {record.metrics[f'{prefix}/{group}/label/{label}/accuracy']:.2f}"
