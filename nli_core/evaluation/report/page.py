@@ -13,11 +13,12 @@ _STYLE = (
     "h1{font-size:1.35rem;margin:.2rem 0}h2{font-size:1rem;margin:.9rem 0 .2rem;color:#2f6db5}"
     "table{border-collapse:collapse;width:100%}th,td{border-bottom:1px solid #e3e5e8;padding:.12rem .5rem .12rem 0;"
     "text-align:left;vertical-align:top}td:nth-child(-n+2){white-space:nowrap}"
-    ".free td{white-space:normal;overflow-wrap:anywhere}.free td:first-child{white-space:nowrap}th{font-weight:600;color:#5a6370}"
+    ".free td{white-space:normal;overflow-wrap:anywhere}.free td:first-child{white-space:nowrap}"
+    "th{font-weight:600;color:#5a6370}"
     "p{margin:.25rem 0}code{background:#f5f6f8;padding:.05rem .3rem;overflow-wrap:anywhere}"
     ".meets{color:#1a7f4b}.misses{color:#b3261e}.verdict{font-weight:600}"
     ".grid{display:grid;grid-template-columns:1fr 1fr;gap:0 1.6rem}.wide{grid-column:1/-1}"
-    "@media(max-width:700px){.grid{display:block}body{font-size:14px}td:nth-child(-n+2){white-space:normal}}"
+    "@media(max-width:700px){.grid{display:block}body{font-size:14px}td:nth-child(-n+2){white-space:normal}table{display:block;overflow-x:auto}}"
     "@media print{@page{size:A4;margin:11mm}body{font-size:8.2pt;margin:0;max-width:none}section{break-inside:avoid}}"
 )
 _CLASSES = {"shortcuts": "free", "behaviour": "wide", "data": "wide", "origins": "wide free"}
