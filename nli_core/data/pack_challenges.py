@@ -1,8 +1,8 @@
 """Packing challenge sets: each in a folder of its own, with the tokenizer that packed the corpus.
 
-NAME/test-00000.arrow  its examples; their labels are those of the set
-NAME/text-test.arrow   its text, and the column `group` where the set has groups
-NAME/meanings.json     what each of its labels means, in labels of the model
+NAME/test-00000.arrow  its examples, whose labels are those of the set.
+NAME/text-test.arrow   its text, and the column `group` where the set has groups.
+NAME/meanings.json     what each of its labels means, in labels of the model.
 """
 
 import json

@@ -32,8 +32,8 @@ def challenge_names(folder: Path | None) -> list[str]:
 def predict_challenge(model: Replicas, folder: Path, report: Report = no_report) -> pl.DataFrame:
     """Predict a packed challenge set.
 
-    The columns are id, the texts, label and predicted (labels of the set, or of the model where none means it), tokens,
-    overlap, group, and the model's probabilities.
+    The columns are id, the texts, group, label, predicted, tokens, overlap, and the model's probabilities. What is
+    predicted is a label of the set, or one of the model that none of the set means.
     """
     shards = ShardSet(folder, "test")
     text = pl.read_ipc(folder / text_name("test"))

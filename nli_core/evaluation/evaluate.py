@@ -1,7 +1,7 @@
 """The evaluate stage: a fine-tuned model on dev, which chose it, on test, which reports, and on challenge sets.
 
-It leaves `metrics.json`, `evaluation.json` with what is no single number, `calibration.json` with the temperature,
-figures, and a Parquet file of predictions for each split and challenge set.
+It leaves `metrics.json`, `evaluation.json` with what is no single number, and `calibration.json` with the temperature.
+There are figures too, and a Parquet file of predictions for each split and challenge set.
 """
 
 import json

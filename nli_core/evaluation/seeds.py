@@ -1,9 +1,9 @@
 """What several seeds of one recipe say together: means with intervals over seeds and examples, and their differences.
 
 A figure of one seed says little of the recipe (McCoy et al., 2020, "BERTs of a feather do not generalize together").
-The bootstrap draws seeds and examples, both with replacement, and so counts what is peculiar to a seed and an example
+The bootstrap draws seeds and examples, both with replacement. So it counts what is peculiar to a seed and an example
 several times (Owen, 2007, "The pigeonhole bootstrap"). Its deviations are scaled to the unbiased variance of a two-way
-layout, with Student's t for the few degrees of freedom of few seeds (Satterthwaite, 1946).
+layout. Student's t is for the few degrees of freedom of few seeds (Satterthwaite, 1946).
 """
 
 from collections.abc import Sequence

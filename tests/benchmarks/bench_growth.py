@@ -1,4 +1,4 @@
-"""How cost grows: the pack stage with the rows, training with the size of a batch and the length of its examples.
+"""How cost grows: the stages pack and audit with the rows, training with the size of a batch and the length of its examples.
 
 Packing is the whole stage, from files to shards: cleaning, tokenizing, writing, the facts. Every measurement is a
 process of its own. Figures go to `results/growth`.
@@ -62,6 +62,16 @@ def pack_rows(corpus: Path, encoder: Path) -> None:
         seconds = time.perf_counter() - started
         shards = sum(path.stat().st_size for path in Path(out).glob("train-*.arrow"))
         print(json.dumps({"seconds": seconds, "bytes": shards}))
+
+
+def audit_rows(corpus: Path) -> None:
+    """The whole audit stage; prints seconds, of the wall and of processors."""
+    from nli_core.audit.audit import audit
+
+    with tempfile.TemporaryDirectory(dir=corpus.parent) as out:
+        started, before = time.perf_counter(), time.process_time()
+        audit(corpus, pairs_layout("csv"), (), empty_text="error", out=Path(out))
+        print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - before}))
 
 
 def train_batches(encoder: Path, batch: int, length: int) -> None:
@@ -156,6 +166,21 @@ def packing(folder: Path) -> list[str]:
     ]
 
 
+def auditing(folder: Path) -> list[str]:
+    """The part of the page about audit, on the corpora that packing left."""
+    rows = []
+    for size in ROWS:
+        told = measure(__file__, "audit", folder / f"corpus-{size}")
+        figures = (f"{told['seconds']:.1f}", f"{told['cpu']:.1f}", f"{told['mebibytes']:,.0f}")
+        rows.append((f"{size:,}", *figures, f"{told['mebibytes'] * 2**20 / size:,.0f}"))
+        print(*rows[-1], file=sys.stderr)
+    return [
+        "## Audit",
+        "The whole stage on the same files: baseline, give-away words, duplicates. It runs beside training.",
+        table(("rows", "seconds", "seconds of processors", "largest memory, MiB", "bytes a row"), rows),
+    ]
+
+
 def training(folder: Path) -> list[str]:
     """The part of the page about training."""
     encoders = {shape: prepare(folder, shape) for shape in SHAPES}
@@ -204,12 +229,15 @@ def _cell(told: dict[str, float]) -> str:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
-        write_page("growth", "How cost grows", *packing(Path(name)), *training(Path(name)))
+        folder = Path(name)
+        write_page("growth", "How cost grows", *packing(folder), *auditing(folder), *training(folder))
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] == "pack":
         pack_rows(Path(sys.argv[2]), Path(sys.argv[3]))
+    elif len(sys.argv) > 1 and sys.argv[1] == "audit":
+        audit_rows(Path(sys.argv[2]))
     elif len(sys.argv) > 1:
         train_batches(Path(sys.argv[2]), *map(int, sys.argv[3:]))
     else:

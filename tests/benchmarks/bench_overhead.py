@@ -24,6 +24,7 @@ Run = tuple[str, dict[str, object]]
 
 def bare(folder: Path) -> None:
     """The stages of the small run, without Prefect and MLflow."""
+    from nli_core.audit.audit import audit
     from nli_core.data.pack import pack, pack_shard
     from nli_core.download.stage import download
     from nli_core.evaluation.evaluate import evaluate
@@ -37,7 +38,7 @@ def bare(folder: Path) -> None:
     recipe, settings = SMALL
     words = [f"{name}={value}" for name, value in settings.items()]
     config = parse_config(override(find_recipe(PROJECT / "prefect.yaml", recipe).config, words))
-    stages = {name: folder / name for name in ("corpus", "encoder", "pack", "finetune", "evaluate")}
+    stages = {name: folder / name for name in ("corpus", "encoder", "pack", "audit", "finetune", "evaluate")}
     for stage in stages.values():
         stage.mkdir()
     for wanted, name in ((config.corpus, "corpus"), (config.encoder, "encoder")):
@@ -54,7 +55,9 @@ def bare(folder: Path) -> None:
         )
     trained = stages["finetune"]
     finetune(stages["pack"], encoder, config.finetune, out=trained)
-    evaluate(trained / MODEL, stages["pack"], read_history(trained), config.evaluate, out=stages["evaluate"])
+    audit(stages["corpus"] / CORPUS, config.corpus.layout, (), empty_text="error", out=stages["audit"])
+    folders = trained / MODEL, stages["pack"], stages["audit"]
+    evaluate(*folders, read_history(trained), config.evaluate, out=stages["evaluate"])
 
 
 def run(what: Run, folder: Path, address: str) -> tuple[float, set[str]]:

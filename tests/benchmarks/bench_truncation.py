@@ -16,6 +16,7 @@ from nli_core.download.corpora.snli import SNLI_LAYOUT
 
 MAX_LENGTH = 20
 _SPECIALS = 3
+SETTINGS = {"corpus.source": DATA / "snli_1.0_subset.zip", "finetune.epochs": 1, "evaluate.challenges": []}
 
 
 def lengths(corpus: Path, tokenizer: Tokenizer, scratch: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -17,11 +17,11 @@ Make = Callable[[Texts, random.Random], Texts | None]
 _LEAST_LETTERS = 4  # of a word that gets a typo
 _WORD = re.compile(r"[A-Za-z]+")
 _NAMES = (
-    "Alice Anna Bob Carlos Charlie David Elena Emily Emma George Hannah Henry Ivan Jack James Jane John Julia Kate "
-    "Laura Linda Lucy Maria Mark Martin Mary Michael Olivia Oscar Paul Peter Robert Sam Sarah Sofia Thomas Tom William"
+    "Alice|Anna|Bob|Carlos|Charlie|David|Elena|Emily|Emma|George|Hannah|Henry|Ivan|Jack|James|Jane|John|Julia|Kate|"
+    "Laura|Linda|Lucy|Maria|Mark|Martin|Mary|Michael|Olivia|Oscar|Paul|Peter|Robert|Sam|Sarah|Sofia|Thomas|Tom|William"
 )
-_NUMBERS = "two three four five six seven eight nine ten eleven twelve"
-_DIGITS = "2 3 4 5 6 7 8 9 10 11 12"
+_NUMBERS = "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_DIGITS = "2|3|4|5|6|7|8|9|10|11|12"
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def _numbers(texts: Texts, chance: random.Random) -> Texts | None:
 
 def _exchanged(texts: Texts, listed: str, chance: random.Random) -> Texts | None:
     """Replace the listed words by others of the list; None if there is none, or not enough others."""
-    words = listed.split()
-    pattern = re.compile(rf"(?<![\w.,])({'|'.join(words)})(?![\w]|[.,]\d)")
+    words = listed.split("|")
+    pattern = re.compile(rf"(?<![\w.,])({listed})(?![\w]|[.,]\d)")
     present = {found[1] for text in texts for found in pattern.finditer(text)}
     if not present:
         return None

@@ -55,7 +55,7 @@ def test_the_worse_end_of_an_interval_counts(required: dict[str, object], missed
 
 def test_what_cannot_be_required_is_refused_before_work() -> None:
     for required, message in [
-        ({"acuracy": 0.8}, "evaluate.requirements.acuracy: no such field"),
+        ({"precision": 0.8}, "evaluate.requirements.precision: no such field"),
         ({"slices": {"hrad": 0.8}}, "evaluate.requirements.slices.hrad"),
         ({"accuracy": 80}, "evaluate.requirements.accuracy: should be at most 1"),
         ({"challenges": {"hans": 0.5}}, "'hans' is not in evaluate.challenges; add it"),
