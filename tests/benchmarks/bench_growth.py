@@ -1,4 +1,4 @@
-"""How cost grows: the stages pack and audit with the rows, training with the size of a batch and the length of its examples.
+"""How cost grows: pack and audit with the rows, training with the size of a batch and the length of its examples.
 
 Packing is the whole stage, from files to shards: cleaning, tokenizing, writing, the facts. Every measurement is a
 process of its own. Figures go to `results/growth`.
