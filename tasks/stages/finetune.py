@@ -10,6 +10,7 @@ from nli_core.run.plan import StageRequest
 from nli_core.store.claim import Claim
 from nli_core.store.manifest import Output
 from tasks.runtime.cancellation import CancellationToken
+from tasks.runtime.energy import EnergyMeter
 from tasks.runtime.progress import StageProgress
 from tasks.settings import Settings
 from tasks.stages.base import StageResult, run_stage
@@ -34,6 +35,7 @@ def finetune(request: StageRequest) -> State[StageResult]:
             CheckpointMirror(settings, claim, stop, fresh=request.rerun),
             training_run(settings, claim.key, request, resumes=(claim.partial / CHECKPOINTS).exists()) as run,
             StageProgress("finetune") as progress,
+            EnergyMeter() as energy,
         ):
             facts = train(
                 request.upstream["pack"].folder,
@@ -43,7 +45,7 @@ def finetune(request: StageRequest) -> State[StageResult]:
                 callbacks=TrainingCallbacks(run.log_metrics, progress, run.flush, stop),
                 cluster=cluster,
             )
-            return {**facts, RUN_ID_FACT: run.run_id}
+            return {**facts, RUN_ID_FACT: run.run_id, "energy_joules": energy.joules}
 
     def publish(settings: Settings, output: Output) -> RunLink:
         if run := tracked_run(settings, output):

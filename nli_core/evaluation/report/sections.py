@@ -175,6 +175,8 @@ def origins(record: RunRecord) -> Part:
     versions = ", ".join(f"{name} {made[name]}" for name in ("python", "torch", "prefect", "mlflow") if made.get(name))
     code = f"{str(made.get('commit') or 'unknown')[:12]}{' with changes' if made.get('dirty') else ''}"
     cost = f"{training['training_seconds']:,.0f} s of training, {training['steps']:,} steps, {training['precision']}"
+    if joules := training.get("energy_joules"):
+        cost += f", {joules / 3600:,.1f} Wh of the whole machine"
     rows: Rows = [
         ("cost", cost),
         ("hardware", f"{hardware}; {training['device']}"),
