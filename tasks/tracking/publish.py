@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from nli_core.config import OutputKind
 from nli_core.evaluation.figures import save_data
 from nli_core.evaluation.headline import headline_markdown
 from nli_core.filenames import AUDIT, CALIBRATION, DETAILS, FIGURES, METRICS, MODEL
@@ -21,6 +22,7 @@ from tasks.tracking.runs import create_run, run_link, runs_of
 from tasks.tracking.tags import EVALUATED_TAG, GATE_TAG, MOST_METRICS, PUBLISHED_TAG, RUN_ID_FACT, VERDICT_TAG, RunLink
 from tasks.tracking.training_run import TrainingRun
 
+_MEASURED_WITH: set[OutputKind] = {"audit", "challenges", "challenge_shards"}
 _SHOWN_FACTS = ("best_epoch", "device", "precision", "parameters", "training_seconds")
 
 
@@ -67,7 +69,8 @@ def publish_evaluation(
             client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(request).items()])
             client.log_inputs(run_id, datasets(request))
             _log_data(client, run_id, request)
-        client.set_tag(run_id, "nli.key.audit", request.upstream["audit"].key)
+        for kind in _MEASURED_WITH & request.upstream.keys():
+            client.set_tag(run_id, f"nli.key.{kind}", request.upstream[kind].key)
         measured = output.facts["metrics"]
         client.log_batch(run_id, tags=[RunTag(name, value) for name, value in measured_tags(measured).items()])
         now = int(time.time() * 1000)

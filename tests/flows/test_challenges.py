@@ -56,6 +56,8 @@ def test_a_challenge_set_is_measured_and_neither_repacks_nor_retrains(
     run = client.get_run(str(summary.mlflow_run_id))
     for name in ("accuracy", "accuracy_low", "accuracy_high", "side/accuracy"):
         assert run.data.metrics[f"challenge/mine/{name}"] == summary.metrics[f"challenge/mine/{name}"]
+    for kind, result in summary.outputs.items():  # so that `nli store prune` keeps them
+        assert run.data.tags[f"nli.key.{kind}"] == result.output.key
     predictions = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "predictions")}
     assert predictions == {"predictions-dev.parquet", "predictions-test.parquet", "challenge-mine.parquet"}
 
