@@ -22,7 +22,7 @@ from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client
 from tasks.tracking.log_model import log_to_model
 from tasks.tracking.runs import REPEAT
-from tasks.tracking.tags import STANDING_TAG, VERDICT_TAG
+from tasks.tracking.tags import REPORTED_TAG, STANDING_TAG, VERDICT_TAG
 
 _NEEDED = (METRICS, DETAILS, AUDIT, "data.json", "training.json", REPEAT)
 _SOURCES = {
@@ -36,8 +36,11 @@ _LIMITS = (
 )
 
 
-def publish_trust_report(settings: Settings, run_id: str) -> str:
-    """Compare a run with its champion, leave report and model card in it, and return the report in short."""
+def publish_trust_report(settings: Settings, run_id: str, key: str) -> str:
+    """Compare a run with its champion, leave report and model card in it, and return the report in short.
+
+    `key` is that of the evaluation.
+    """
     with mlflow_client(settings) as client:
         client.set_tag(run_id, STANDING_TAG, _standing(settings, run_id))
         record = _record(client, client.get_run(run_id))
@@ -48,6 +51,7 @@ def publish_trust_report(settings: Settings, run_id: str) -> str:
             path = Path(scratch) / CARD
             path.write_text(card, encoding="utf-8")
             log_to_model(client, run_id, path)
+        client.set_tag(run_id, REPORTED_TAG, key)
     return report_markdown(record)
 
 

@@ -51,7 +51,7 @@ def evaluate(request: StageRequest) -> State[StageResult]:
             from tasks.models.trust_report import publish_trust_report
 
             create_markdown_artifact(
-                publish_trust_report(settings, run.run_id),
+                publish_trust_report(settings, run.run_id, output.key),
                 key=artifact_key(request.recipe, "report"),
                 description=f"{request.recipe}: trust report in short",
             )

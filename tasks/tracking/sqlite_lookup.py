@@ -10,7 +10,7 @@ import sqlite3
 from nli_core.store.manifest import Output
 from tasks.settings import Settings
 from tasks.tracking.database import opened_to_read, sqlite_path
-from tasks.tracking.tags import EVALUATED_TAG, PUBLISHED_TAG, RUN_ID_FACT, VERDICT_TAG, RunLink
+from tasks.tracking.tags import EVALUATED_TAG, PUBLISHED_TAG, REPORTED_TAG, RUN_ID_FACT, VERDICT_TAG, RunLink
 
 _TAGS_OF_RUN = (
     "SELECT tags.key, tags.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid "
@@ -33,5 +33,6 @@ def tracked_run(
         return None
     there = PUBLISHED_TAG in tags
     if evaluated is not None:
-        there = there and tags.get(EVALUATED_TAG) == evaluated.key and tags.get(VERDICT_TAG) == verdict
+        there = there and tags.get(EVALUATED_TAG) == tags.get(REPORTED_TAG) == evaluated.key
+        there = there and tags.get(VERDICT_TAG) == verdict
     return RunLink(run_id, None) if there else None

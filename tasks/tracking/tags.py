@@ -6,6 +6,7 @@ EXPERIMENT = "nli"
 KEY_TAG = "nli.key.finetune"
 EVALUATED_TAG = "nli.key.evaluate"
 PUBLISHED_TAG = "nli.published.finetune"
+REPORTED_TAG = "nli.reported.evaluate"  # the evaluation that the report is of
 GATE_TAG = "nli.gate.examples"  # of test that only promotion reads
 SWEEP_TAG = "nli.key.sweep"
 STANDING_TAG = "nli.standing"  # how the run compared to the champion when it was evaluated
