@@ -1,9 +1,10 @@
 """The config of a challenge set: a test set beside the corpus' own."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from nli_core.config.base import NOT_IN_KEY, Names, Section
 
@@ -11,13 +12,6 @@ from nli_core.config.base import NOT_IN_KEY, Names, Section
 def _of_name(value: object) -> object:
     """Take a name alone for a challenge set without further fields."""
     return {"name": value} if isinstance(value, str) else value
-
-
-def _as_lists(value: object) -> object:
-    """Take one name for a list of one."""
-    if not isinstance(value, Mapping):
-        return value
-    return {theirs: [ours] if isinstance(ours, str) else ours for theirs, ours in value.items()}
 
 
 class ChallengeConfig(Section):
@@ -36,7 +30,7 @@ class ChallengeConfig(Section):
     premise: Names | None = Field(None, description="column of the premise, or of the only text; several are joined")
     hypothesis: str | None = Field(None, description="column of the hypothesis; null: hypothesis, if there are pairs")
     label: str | None = Field(None, description="column of the label; null: label")
-    labels: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(_as_lists)] = Field(
+    labels: dict[str, Names] | None = Field(
         None,
         min_length=1,
         description="which labels of the model each label of the set means, such as {no: [neutral, contradiction]}; "
@@ -49,6 +43,11 @@ class ChallengeConfig(Section):
         if self.path is not None and self.source is not None:
             raise ValueError("path is for your own file and source for a published set; give one of them")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Let forms take a name alone too."""
+        return {"anyOf": [{"type": "string"}, handler.resolve_ref_schema(handler(schema))]}
 
     def given(self) -> dict[str, Any]:
         """Return the fields of the file's form that somebody set."""
