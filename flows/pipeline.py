@@ -13,7 +13,7 @@ from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.run.changes import UNCHANGED, Changes
 from nli_core.run.config import RunConfig
-from nli_core.run.plan import StageRequest, kinds_again, kinds_until, upstream_of
+from nli_core.run.plan import StageRequest, code_behind, kinds_again, kinds_until, upstream_of
 from tasks.cluster.connection import check_place
 from tasks.models.names import check_model_name
 from tasks.runtime.cancellation import CancellationToken, stop_all
@@ -94,6 +94,8 @@ def _run_stages(
             upstream = {earlier: result.output for earlier, result in results.items()}
             request = StageRequest(config, recipe, upstream, kind in again)
             if kind in BESIDE:
+                # Parsed here, once: Python 3.11 cannot parse code in two threads at a time (CPython issue 106905).
+                code_behind(kind, config)
                 beside[kind] = CHAIN[kind].submit(request)
             else:
                 results[kind] = CHAIN[kind](request).result()

@@ -84,14 +84,15 @@ def run(
         raise UserError("--require: nothing is required; set evaluate.requirements, and leave out --until")
     if left_out := [stage for stage in again if not set(KINDS[stage]) & set(kinds_until(until, config))]:
         raise UserError(f"--rerun {left_out[0]}: is no stage that --until {until} runs; use one of them")
+    if seeds > 1:
+        given = {"--rerun": again, "--until": until != "evaluate", "--promote-as": promote_as, "--name": run_name}
+        if wrong := [option for option, value in given.items() if value]:
+            raise UserError(f"{wrong[0]}: is for a single run; leave it out, or --seeds")
     if explain:
         _explain(config, again, until, json)
         return
     if seeds > 1:
-        if again or until != "evaluate" or promote_as or run_name or require:
-            others = "--rerun, --until, --promote-as, --name and --require"
-            raise UserError(f"--seeds: runs a recipe several times; leave out {others}")
-        _run_seeds(config, recipe.name, seeds, json)
+        _run_seeds(config, recipe.name, seeds, require, json)
         return
     with local_session():
         from prefect import tags
@@ -109,26 +110,32 @@ def run(
         raise typer.Exit(MISSED)
 
 
-def _run_seeds(config: RunConfig, recipe: str, seeds: int, json: bool) -> None:
+def _run_seeds(config: RunConfig, recipe: str, seeds: int, require: bool, json: bool) -> None:
     """Run a recipe with several seeds, and print what they say together."""
     with local_session():
         from flows.sweep import sweep
 
         done = sweep(config, seeds=seeds, recipe=recipe)
     from tasks.comparison.groups import FIGURES_HEADER, figure_rows, find_group, group_figures
+    from tasks.models.champion import missed_by
     from tasks.tracking.client import mlflow_client
 
     settings = Settings.from_environment()
     with mlflow_client(settings) as client:
         group = find_group(client, settings, done.mlflow_run_id)
         figures = group_figures(client, group)
+        missed = missed_by(group)
     if json:
         runs = [run.info.run_id for run in group.runs]
         plain = {name: asdict(figure) for name, figure in figures.items()}
-        print_json({"mlflow_run_id": done.mlflow_run_id, "runs": runs, "figures": plain})
-        return
-    print_rows(FIGURES_HEADER, figure_rows(figures))
-    echo(f"\n{seeds} seeds. MLflow run of the group: {done.mlflow_run_id}")
+        found = {"mlflow_run_id": done.mlflow_run_id, "runs": runs, "figures": plain}
+        print_json({**found, "missed_requirements": missed})
+    else:
+        print_rows(FIGURES_HEADER, figure_rows(figures))
+        echo("".join(f"\n{each}" for each in missed))
+        echo(f"\n{seeds} seeds. MLflow run of the group: {done.mlflow_run_id}")
+    if require and missed:
+        raise typer.Exit(MISSED)
 
 
 def _repeated(run_id: str) -> Recipe:

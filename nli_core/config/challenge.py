@@ -1,12 +1,15 @@
 """The config of a challenge set: a test set beside the corpus' own."""
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from nli_core.config.base import NOT_IN_KEY, Names, Section
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 
 
 def _of_name(value: object) -> object:
@@ -17,7 +20,7 @@ def _of_name(value: object) -> object:
 class ChallengeConfig(Section):
     """A challenge set: one that is published, by its name, or a file of the user's."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{0,63}$", description="hans, breaking-nli, or a name for your file")
+    name: str = Field(description="hans, breaking-nli, or a name for your file: letters, digits, dots, - and _")
     path: str | None = Field(
         None, min_length=1, description="path or address in a bucket of your file", json_schema_extra=NOT_IN_KEY
     )
@@ -37,6 +40,13 @@ class ChallengeConfig(Section):
         "null: equal names",
     )
     group: str | None = Field(None, description="column by whose values accuracy is reported too")
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError("should be letters, digits, dots, - and _, at most 64, a letter or digit first")
+        return name
 
     @model_validator(mode="after")
     def _one_place(self) -> "ChallengeConfig":

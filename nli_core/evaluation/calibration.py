@@ -14,12 +14,18 @@ from nli_core.arrays import Bools, Floats, Ints
 from nli_core.intervals import CONFIDENCE
 
 PRECISIONS = (0.9, 0.95, 0.99)
+LEAST_EXAMPLES = 50  # of dev, to fit a temperature or a threshold to
 _MOST_LOG = 3.0  # of the temperature: between a twentieth and twenty
 _MOST_DRAWN, _LEAST_RESAMPLES, _MOST_RESAMPLES = 10_000_000, 100, 1000
 
 
 def fit_temperature(logits: Floats, label_ids: Ints) -> float:
-    """Find the temperature that makes the labels most likely; `logits` [examples, labels] are those of dev."""
+    """Find the temperature that makes the labels most likely; `logits` [examples, labels] are those of dev.
+
+    It is 1 where dev has few examples.
+    """
+    if len(label_ids) < LEAST_EXAMPLES:
+        return 1.0
     rows = np.arange(len(label_ids))
 
     def loss(log: float) -> float:
@@ -73,7 +79,7 @@ def risk_coverage(probabilities: Floats, label_ids: Ints) -> tuple[Floats, Float
 def thresholds(dev: Floats, dev_ids: Ints, test: Floats, test_ids: Ints) -> list[dict[str, Any]]:
     """Find, for 90, 95 and 99 % precision, the least probability above which dev's answers have it.
 
-    Each has that `threshold` (None: dev has no such part), and the coverage and precision of it on test.
+    Each has that `threshold` (None: dev has no such part of 50 examples), and the coverage and precision of it on test.
     """
     return [_threshold(precision, dev, dev_ids, test, test_ids) for precision in PRECISIONS]
 
@@ -83,6 +89,7 @@ def _threshold(precision: float, dev: Floats, dev_ids: Ints, test: Floats, test_
     confidence = dev.max(axis=1)[order]
     precise = 1 - np.cumsum(wrong[order]) / np.arange(1, len(order) + 1) >= precision
     precise[:-1] &= confidence[:-1] > confidence[1:]  # equal ones are answered together
+    precise[: LEAST_EXAMPLES - 1] = False
     if not precise.any():
         return {"precision": precision, "threshold": None, "coverage": 0.0, "reached": None}
     threshold = float(confidence[np.flatnonzero(precise)[-1]])

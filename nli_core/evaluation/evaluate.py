@@ -19,7 +19,13 @@ from nli_core.errors import UserError
 from nli_core.evaluation.baselines import baseline_metrics, part_metrics
 from nli_core.evaluation.behaviour.flips import behaviour_metrics, behaviours
 from nli_core.evaluation.calibration import calibration_metrics, fit_temperature, risk_coverage, thresholds
-from nli_core.evaluation.challenges import challenge_facts, challenge_metrics, challenge_names, predict_challenge
+from nli_core.evaluation.challenges import (
+    challenge_facts,
+    challenge_metrics,
+    challenge_names,
+    predict_challenge,
+    read_meanings,
+)
 from nli_core.evaluation.comparison import TEXTS
 from nli_core.evaluation.errors import save_errors
 from nli_core.evaluation.figures import (
@@ -75,6 +81,7 @@ def evaluate(
     save_temperature(temperature, out)
     metrics: dict[str, float] = {"calibration/temperature": temperature}
     details: dict[str, Any] = {"labels": list(predictor.labels), "temperature": temperature, "suspects": {}}
+    details |= {"dev_examples": len(dev.label_ids), "gate_examples": gate.table.height}
     for each in (dev, test):
         each.table.write_parquet(out / predictions_name(each.split))
         metrics |= {f"{each.split}/{name}": value for name, value in _measure(each, temperature, config, out).items()}
@@ -88,10 +95,10 @@ def evaluate(
     details["challenges"] = {}
     for name in challenge_names(challenges):
         assert challenges is not None
-        table = predict_challenge(predictor.replicas, challenges / name, report(name))
+        table = predict_challenge(predictor.replicas, challenges / name, temperature, report(name))
         table.write_parquet(out / challenge_name(name))
         metrics |= challenge_metrics(name, table)
-        details["challenges"][name] = challenge_facts(table)
+        details["challenges"][name] = challenge_facts(table, read_meanings(challenges / name))
     progress(0, 1, "behaviour")
     texts = [name for name in TEXTS if name in test.table.columns]
     changed = behaviours(test.table, texts, predictor.labels, predictor.answers)

@@ -36,7 +36,8 @@ def _below(name: str, least: float, metrics: Mapping[str, float]) -> str:
     if name not in metrics:
         parent, _, part = name.removesuffix("/accuracy").rpartition("/")
         measured = [other.removesuffix("/accuracy").rpartition("/") for other in metrics if other.endswith("/accuracy")]
-        return f"{name} was not measured{did_you_mean(part, [last for above, _, last in measured if above == parent])}"
+        known = [last for above, _, last in measured if above == parent != "test"]
+        return f"{name} was not measured{did_you_mean(part, known)}"
     low = metrics[f"{name}_low"]
     return f"{name} is {metrics[name]:.4f}, the lower end of its interval {low:.4f}, below {least:g}"
 

@@ -43,6 +43,7 @@ class RunConfig(Section):
             raise ValueError(f"encoder.name: {self.encoder.name} reads single texts, and this corpus has pairs")
         if self.finetune.freeze_encoder and not self.encoder.is_pretrained:
             raise ValueError("finetune.freeze_encoder: the encoder starts from scratch, so it must be trained")
+        self._require_known_classes()
         known = {challenge.table.name for challenge in self.challenges}
         for name in self.evaluate.requirements.challenges:
             if name.partition("/")[0] not in known:
@@ -50,6 +51,14 @@ class RunConfig(Section):
                     f"evaluate.requirements.challenges: {name!r} is not in evaluate.challenges; add it there"
                 )
         return self
+
+    def _require_known_classes(self) -> None:
+        """Refuse a requirement on a label that the corpus does not have, where its labels are known beforehand."""
+        labels = getattr(self.corpus, "labels", None) if self.corpus.user_files else self.corpus.layout.labels
+        for label in self.evaluate.requirements.classes:
+            if labels and label not in labels:
+                alike = did_you_mean(label, labels)
+                raise ValueError(f"evaluate.requirements.classes: the corpus has no label {label!r}{alike}; change it")
 
     @property
     def challenges(self) -> list[Challenge]:

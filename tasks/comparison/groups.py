@@ -21,7 +21,7 @@ from nli_core.evaluation.seeds import (
 )
 from nli_core.evaluation.significance import SIGNIFICANT, holm
 from nli_core.evaluation.slices import audited
-from nli_core.filenames import challenge_name, predictions_name
+from nli_core.filenames import DETAILS, challenge_name, predictions_name
 from tasks.comparison.compare import read_artifact_table, refuse_other_examples
 from tasks.comparison.report import p_text
 from tasks.settings import Settings
@@ -71,13 +71,9 @@ class ComparedGroup:
         chance = p_text(self.p_value)
         equals = "" if chance.startswith("<") else "= "
         points = f"{found.difference * 100:+.2f} [{found.low * 100:+.2f}, {found.high * 100:+.2f}] points"
-        return f"{detectable_text(found)}. {shown}: {points}, p {equals}{chance}"
-
-
-def detectable_text(found: GroupDifference) -> str:
-    """Say what these seeds and examples could have shown."""
-    seeds = f"{found.first.seeds} and {found.second.seeds} seeds"
-    return f"{seeds} on {found.examples:,} examples show a difference of {found.detectable * 100:.2f} points at least"
+        seeds = f"{found.first.seeds} and {found.second.seeds} seeds and {found.examples:,} examples"
+        could = f"with {seeds} a difference below {found.detectable * 100:.2f} points would hardly show"
+        return f"{could}; {shown}: {points}, p {equals}{chance}"
 
 
 def is_group(settings: Settings, name: str) -> bool:
@@ -132,8 +128,9 @@ def compare_run_groups(
         raise UserError("compare: name two groups at least; `nli run --seeds` ends with the id of its own")
     with mlflow_client(settings) as client:
         groups = [find_group(client, settings, name) for name in names]
-        if len({group.run.info.run_id for group in groups}) < len(groups):
-            raise UserError("compare: a group is named twice; it does not differ from itself")
+        runs = [run.info.run_id for group in groups for run in group.runs]
+        if twice := {run for run in runs if runs.count(run) > 1}:
+            raise UserError(f"compare: {min(twice)} is in two of the groups; a run does not differ from itself")
         first, ids = right_answers(client, groups[0].runs, part)
         differences = []
         for group in groups[1:]:
@@ -147,7 +144,7 @@ def compare_run_groups(
 
 
 def group_figures(client: MlflowClient, group: Group) -> dict[str, SeedSummary]:
-    """Summarize a group: accuracies over seeds and examples, flip rates, loss and calibration over seeds."""
+    """Summarize a group: accuracies and flip rates over seeds and examples, loss and calibration over seeds."""
     tables = [_sorted_predictions(client, run, predictions_name("test")) for run in group.runs]
     right = np.stack([_right(table) for table in tables])
     figures = {"test/accuracy": summarize_seeds(right)}
@@ -157,11 +154,26 @@ def group_figures(client: MlflowClient, group: Group) -> dict[str, SeedSummary]:
     for name in _shared_challenges(client, group.runs):
         of_seeds = [_right(_sorted_predictions(client, run, challenge_name(name))) for run in group.runs]
         figures[f"challenge/{name}/accuracy"] = summarize_seeds(np.stack(of_seeds))
-    for name in sorted(set.intersection(*(set(run.data.metrics) for run in group.runs))):
-        if name in _OVER_SEEDS or (name.startswith("behaviour/") and name.endswith("/flip_rate")):
-            most = 1.0 if name.endswith(("flip_rate", "ece")) else math.inf
+    figures |= _flip_rates(group)
+    for name in _OVER_SEEDS:
+        if all(name in run.data.metrics for run in group.runs):
+            most = 1.0 if name.endswith("ece") else math.inf
             figures[name] = summarize_values([run.data.metrics[name] for run in group.runs], most=most)
     return figures
+
+
+def _flip_rates(group: Group) -> dict[str, SeedSummary]:
+    """Summarize the flip rate of each change over seeds and the examples that were changed for all."""
+    of_runs = []
+    for run in group.runs:
+        details = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{DETAILS}")
+        flips = {each["name"]: each["flips"] for each in details["behaviour"]}
+        of_runs.append({name: np.array([flip == "1" for flip in marks]) for name, marks in flips.items()})
+    return {
+        f"behaviour/{name}/flip_rate": summarize_seeds(np.stack([each[name] for each in of_runs]))
+        for name, flips in of_runs[0].items()
+        if len(flips) > 1 and all(name in each and len(each[name]) == len(flips) for each in of_runs)
+    }
 
 
 def _shared_challenges(client: MlflowClient, runs: Sequence[Run]) -> list[str]:

@@ -90,7 +90,7 @@ def _promote(settings: Settings, run_name: str, model: str | None, reason: str |
         name = model or _name_of(run)
         before = _champion(client, name)
         part = deciding_part(run)
-    compared, decision, failed = None, None, _missed(group)
+    compared, decision, failed = None, None, missed_by(group)
     if before is not None:
         if before.run_id in {each.info.run_id for each in group.runs}:
             return Promotion(name, str(before.version), promoted=False, failed=["it is champion already"])
@@ -124,10 +124,13 @@ def _promote(settings: Settings, run_name: str, model: str | None, reason: str |
     return Promotion(name, now, promoted=True, failed=failed, compared=compared, decision=decision)
 
 
-def _missed(group: Group) -> list[str]:
+def missed_by(group: Group) -> list[str]:
     """Return the verdict of each run that does not meet its requirements."""
-    verdicts = [run.data.tags.get(VERDICT_TAG, "") for run in group.runs]
-    return [f"the run {verdict}" for verdict in verdicts if verdict.startswith("does not")]
+    return [f"the run {run.info.run_id[:8]} {run.data.tags[VERDICT_TAG]}" for run in group.runs if _misses(run)]
+
+
+def _misses(run: Run) -> bool:
+    return str(run.data.tags.get(VERDICT_TAG, "")).startswith("does not")
 
 
 def roll_back(settings: Settings, model: str) -> tuple[str, str]:
@@ -165,6 +168,8 @@ def standing(settings: Settings, run_id: str) -> str:
             return "this corpus has no name, and so no champion"
         name = _name_of(run)
         champion = _champion(client, name)
+    if champion is None and _misses(run):
+        return f"{name} has no champion yet, and this run cannot become one: it does not meet its requirements"
     if champion is None:
         return f"{name} has no champion yet; run `nli promote {run_id[:8]}` to make this run one"
     if champion.run_id == run_id:

@@ -75,6 +75,9 @@ def report_of(settings: Settings, names: Sequence[str]) -> str:
         UserError: there is no such run, or an earlier version evaluated it.
     """
     with mlflow_client(settings) as client:
+        groups = [find_group(client, settings, name) for name in names]
+        for group in groups:
+            client.set_tag(group.runs[0].info.run_id, STANDING_TAG, _standing(settings, group.runs[0].info.run_id))
         return report_html([_of_group(client, find_group(client, settings, name)) for name in names])
 
 

@@ -1,6 +1,6 @@
 """The energy that a block of work takes, where the machine tells: of processors by RAPL, of NVIDIA's GPUs by NVML.
 
-It is that of the whole machine, other work included. What is not told is not guessed.
+It is that of the whole machine, other work included. What no counter says is not guessed.
 """
 
 import contextlib

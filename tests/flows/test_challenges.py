@@ -115,7 +115,7 @@ def test_the_published_addresses_have_digests() -> None:
         ({"name": "hans", "group": "x"}, r"evaluate.challenges\[hans\].group: the columns .* are known; leave it out"),
         ({"name": "mine", "path": "x.csv", "source": "y"}, "give one of them"),
         ({"name": "mine", "path": "x.docx"}, "its name must end in"),
-        ({"name": "a/b", "path": "x.csv"}, "evaluate.challenges.0.name"),
+        ({"name": "a/b", "path": "x.csv"}, "evaluate.challenges.0.name: should be letters, digits"),
     ],
 )
 def test_a_config_at_fault_is_refused_before_work(
@@ -135,10 +135,14 @@ def test_a_config_at_fault_is_refused_before_work(
         (
             {"labels": {"follows": "entailment"}},
             ROWS,
-            r"mine.csv: the label 'does not' has no meaning in evaluate",
+            r"mine.csv: the label 'does not' has no meaning; add {does not",
         ),
         ({"labels": None}, ROWS, r"means 'does not', and the model has 'entailment'"),
-        ({"labels": {"follows": "neutral", "does not": ["neutral"]}}, ROWS, "'follows' and 'does not' both mean"),
+        (
+            {"labels": {"follows": ["neutral", "entailment"], "does not": "neutral"}},
+            ROWS,
+            "let them mean the same labels",
+        ),
         ({"premise": "three"}, ROWS, r"mine.csv: has no column 'three'.*set evaluate.challenges\[mine\].premise"),
         ({"group": "sort"}, ROWS, r"mine.csv: has no column 'sort'.*set evaluate.challenges\[mine\].group"),
         ({}, [{**ROWS[0], "one": " "}], r"mine.csv, line 2: has no text in the column 'one'"),

@@ -96,7 +96,8 @@ def _check_page(client: MlflowClient, run_id: str, metrics: dict[str, float]) ->
         assert f"{metrics[name]:.4f} [{metrics[f'{name}_low']:.4f}, {metrics[f'{name}_high']:.4f}]" in page
     assert f"nli run --from-mlflow {run_id}" in page
     assert "nothing is required of it" in page
-    for title in ("Challenge sets", "Calibration on test", "Shortcuts in train", "Behaviour", "Data", "Cost, origin"):
+    titles = ["Challenge sets", "Calibration on test", "Shortcuts in train", "Behaviour", "Data", "Cost, origin"]
+    for title in [*titles, "labelled neutral"]:
         assert title in page
 
 

@@ -20,23 +20,26 @@ def meanings(table: ChallengeTable, source: Source, labels: Sequence[str]) -> di
     """Return what each label of a challenge set means, in terms of the model's `labels`.
 
     Raises:
-        UserError: the file has a label without a meaning, a meaning is no label of the model, or two labels mean the
-            same one.
+        UserError: the file has a label without a meaning, a meaning is no label of the model, or the meanings of two
+            labels overlap in part.
     """
     found = [label for label in count_labels(source, table.layout) if label not in table.layout.drop_labels]
     means: dict[str, tuple[str, ...]] = dict(table.means or {label: (label,) for label in found})
-    remedy = f"set {table.section}.labels, such as {{{found[0] if found else 'no'}: [{', '.join(labels)}]}}"
+    where = f"{table.section}.labels"
     if unknown := [label for label in found if label not in means]:
-        raise UserError(f"{source.name}: the label {unknown[0]!r} has no meaning in {table.section}; {remedy}")
-    taken: dict[str, str] = {}
+        remedy = f"add {{{unknown[0]}: {labels[0]}}} to {where}, or {{{unknown[0]}: []}} if the model cannot say it"
+        raise UserError(f"{source.name}: the label {unknown[0]!r} has no meaning; {remedy}")
+    meant: dict[str, str] = {}
     for theirs, ours in means.items():
         for label in ours:
             if label not in labels:
                 known = f"the model has {', '.join(map(repr, labels))}{did_you_mean(label, labels)}"
-                raise UserError(f"{table.section}: {theirs!r} means {label!r}, and {known}; {remedy}")
-            if taken.setdefault(label, theirs) != theirs:
-                raise UserError(f"{table.section}: {taken[label]!r} and {theirs!r} both mean {label!r}; {remedy}")
-    return means
+                raise UserError(f"{where}: {theirs!r} means {label!r}, and {known}; map it in {where}")
+            other = meant.setdefault(label, theirs)
+            if set(means[other]) != set(ours):
+                both = f"{other!r} and {theirs!r} both mean {label!r}, and not the same otherwise"
+                raise UserError(f"{where}: {both}; let them mean the same labels, or none in common")
+    return {theirs: tuple(label for label in labels if label in ours) for theirs, ours in means.items()}
 
 
 def clean_challenge(table: ChallengeTable, folder: Path, labels: Sequence[str], out: Path, shown: str) -> CleanTable:

@@ -25,6 +25,8 @@ def find_challenge(config: ChallengeConfig, *, has_pairs: bool) -> Challenge:
     if config.path is not None:
         if config.name in PUBLISHED:
             raise UserError(f"{where}: is a published set; set source to a copy of it, or give your file another name")
+        if config.hypothesis is not None and not has_pairs:
+            raise UserError(f"{where}.hypothesis: this corpus has single texts; leave it out")
         return own_file(config, has_pairs=has_pairs)
     if config.name not in PUBLISHED:
         known = ", ".join(PUBLISHED)

@@ -24,6 +24,7 @@ class Behaviour:
     """How many of the examples that a change applies to got another answer, with the 95 % interval of the rate.
 
     `before` and `after` are the texts of one of them, `answers` both answers. `is_sure` says that each is an error.
+    `flips` has 1 for each that flipped, else 0: of the same test set, those of other models are of the same examples.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Behaviour:
     before: list[str] | None
     after: list[str] | None
     answers: list[str] | None
+    flips: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -91,19 +93,21 @@ def _compared(
     predict: Predict,
 ) -> Behaviour:
     answers = predict(after) if after else []
-    flips = [place for place, (answer, wanted) in enumerate(zip(answers, expected, strict=True)) if answer != wanted]
-    low, high = proportion_interval(len(flips), len(after)) if after else (0.0, 0.0)
-    first = flips[0] if flips else None
+    flips = "".join(str(int(answer != wanted)) for answer, wanted in zip(answers, expected, strict=True))
+    flipped = flips.count("1")
+    low, high = proportion_interval(flipped, len(after)) if after else (0.0, 0.0)
+    first = flips.index("1") if flipped else None
     return Behaviour(
         name=name,
         description=description,
         is_sure=is_sure,
         examples=len(after),
-        flipped=len(flips),
-        flip_rate=len(flips) / max(len(after), 1),
+        flipped=flipped,
+        flip_rate=flipped / max(len(after), 1),
         low=low,
         high=high,
         before=None if first is None else list(before[first]),
         after=None if first is None else list(after[first]),
         answers=None if first is None else [expected[first], answers[first]],
+        flips=flips,
     )

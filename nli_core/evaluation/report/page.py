@@ -52,16 +52,18 @@ def report_markdown(record: RunRecord) -> str:
 
 def _run(record: RunRecord) -> str:
     verdict = record.verdict or "nothing is required of it (evaluate.requirements)"
+    whose = f"Verdict on the run {record.run_id[:8]}, the best of its seeds on dev" if record.seeds else "Verdict"
     kind = "" if record.verdict is None else "misses" if record.verdict.startswith("does not") else "meets"
     head = [
         f"<h1>{_text(record.name)}</h1>",
-        f"<p class='verdict {kind}'>Verdict: {_text(verdict)}</p>",
+        f"<p class='verdict {kind}'>{whose}: {_text(verdict)}</p>",
         f"<p>Recipe {_text(record.recipe)}, {_text(record.created)}.</p>",
         f"<p>Repeat it: <code>{_text(record.repeat)}</code></p>",
     ]
     if record.standing:
         head.append(f"<p>{_text(record.standing)}</p>")
-    parts = [_section(name, make(record)) for name, make in PARTS.items()]
+    made = {name: make(record) for name, make in PARTS.items()}
+    parts = [_section(name, part) for name, part in made.items() if part.rows or part.sentences]
     return f"<article>{''.join(head)}<div class='grid'>{''.join(parts)}</div></article>"
 
 

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nli_core.evaluation.calibration import LEAST_EXAMPLES
+from nli_core.evaluation.comparison import TEXTS
 from nli_core.evaluation.report.record import RunRecord
 
 _MOST_WORDS = 3  # of a label
 _MOST_SUSPECTS = 3
 _MOST_GROUPS = 6  # of a challenge set, the worst first
-_SLASHES = 3  # in challenge/NAME/GROUP/accuracy
+_MOST_CLASSES = 6
+_ONE_SEED = "One seed: another one may differ by more than the interval, which is over examples."
 _SHOWN_CHARACTERS = 90
 Rows = list[tuple[str, ...]]
 
@@ -27,7 +30,7 @@ class Part:
 def headline(record: RunRecord) -> Part:
     """Return accuracy beside what it must be read against: seeds, baselines, hard examples."""
     metrics = record.metrics
-    rows = [
+    rows: Rows = [
         ("test accuracy", record.interval("test/accuracy"), f"{metrics['test/examples']:,.0f} examples"),
         ("dev accuracy", record.interval("dev/accuracy"), "chose the epoch"),
     ]
@@ -50,10 +53,33 @@ def headline(record: RunRecord) -> Part:
     for part, meaning in known.items():
         if f"test/{part}/accuracy" in metrics:
             rows.append((part.replace("_", " "), record.interval(f"test/{part}/accuracy"), meaning))
-    seeds = (
-        [] if record.seeds else ["One seed: another one may differ by more than the interval, which is over examples."]
-    )
-    return Part("Accuracy", ("", "[95 % interval]", ""), rows, seeds)
+    rows += _classes(record)
+    sentences = [] if record.seeds else [_ONE_SEED]
+    if aside := record.details["gate_examples"]:
+        sentences.append(f"{aside:,} examples of test are set aside for promotion, and count in nothing here.")
+    return Part("Accuracy", ("", "[95 % interval]", ""), rows, sentences)
+
+
+def _classes(record: RunRecord) -> Rows:
+    """Return accuracy on the examples of each label, the worst first."""
+    labels = [label for label in record.details["labels"] if f"test/class/{label}/accuracy" in record.metrics]
+    worst = sorted(labels, key=lambda label: record.metrics[f"test/class/{label}/accuracy"])[:_MOST_CLASSES]
+    rows: Rows = []
+    for label in worst:
+        never_right = record.metrics[f"test/recall/{label}"] == 0
+        meaning = f"F1 {record.metrics[f'test/f1/{label}']:.4f}{', never right' if never_right else ''}"
+        rows.append((f"labelled {label}", record.interval(f"test/class/{label}/accuracy"), meaning))
+    return rows
+
+
+def over_seeds(record: RunRecord) -> Part:
+    """Return what the seeds of a group say together; without a group, nothing."""
+    rows = [
+        (name, f"{each.mean:.4f} [{each.low:.4f}, {each.high:.4f}]", f"from {each.least:.4f} to {each.most:.4f}")
+        for name, each in (record.seeds or {}).items()
+    ]
+    whose = f"All else on this page is of the seed that is best on dev, the run {record.run_id[:8]}."
+    return Part("Over seeds", ("", "mean [95 % interval]", "seeds"), rows, [whose] if rows else [])
 
 
 def challenges(record: RunRecord) -> Part:
@@ -65,21 +91,24 @@ def challenges(record: RunRecord) -> Part:
         rows.append((name, record.interval(f"{prefix}/accuracy"), f"{facts['examples']:,} examples"))
         for label in facts["labels"]:
             rows.append((f"· {label}", record.interval(f"{prefix}/label/{label}/accuracy"), ""))
-        groups = [
-            metric
-            for metric in record.metrics
-            if metric.startswith(f"{prefix}/") and metric.endswith("/accuracy") and metric.count("/") == _SLASHES
-        ]
-        for metric in sorted(groups, key=lambda metric: record.metrics[metric])[:_MOST_GROUPS]:
-            group = metric.split("/")[2]
+        groups = sorted(facts["groups"], key=lambda group: record.metrics[f"{prefix}/{group}/accuracy"])
+        for group in groups[:_MOST_GROUPS]:
             by_label = [
                 f"{label} {record.metrics[f'{prefix}/{group}/label/{label}/accuracy']:.2f}"
                 for label in facts["labels"]
                 if f"{prefix}/{group}/label/{label}/accuracy" in record.metrics
             ]
-            rows.append((f"· group {group}", record.interval(metric), ", ".join(by_label)))
+            rows.append((f"· group {group}", record.interval(f"{prefix}/{group}/accuracy"), ", ".join(by_label)))
+        if len(groups) > _MOST_GROUPS:
+            sentences.append(
+                f"{name}: {len(groups) - _MOST_GROUPS} more groups are in the metrics; those above are the worst."
+            )
         if facts["never_predicted"]:
             sentences.append(f"{name}: never predicted: {', '.join(facts['never_predicted'])}.")
+        if facts["unsayable"]:
+            count = sum(facts["labels"][label] for label in facts["unsayable"])
+            named = ", ".join(facts["unsayable"])
+            sentences.append(f"{name}: the model cannot say {named}; these {count:,} examples count as wrong.")
     if not rows:
         sentences = ["No challenge set was measured; evaluate.challenges adds hans, breaking-nli, or a file."]
     return Part("Challenge sets", ("", "accuracy [95 % interval]", ""), rows, sentences)
@@ -117,8 +146,10 @@ def calibration(record: RunRecord) -> Part:
         (shown, record.interval(f"test/{name}"), record.interval(f"test/calibrated/{name}"))
         for name, shown in {"nll": "NLL", "brier": "Brier", "ece": "ECE"}.items()
     ]
+    few = record.details["dev_examples"] < LEAST_EXAMPLES
+    fitted = f"1, since dev has fewer than {LEAST_EXAMPLES} examples to fit one" if few else "fitted on dev"
     sentences = [
-        f"Temperature {record.details['temperature']:.3f}, fitted on dev; area under the risk–coverage curve "
+        f"Temperature {record.details['temperature']:.3f}: {fitted}. Area under the risk–coverage curve: "
         f"{record.metrics['test/aurc']:.4f}."
     ]
     answers = []
@@ -143,7 +174,7 @@ def data(record: RunRecord) -> Part:
             (
                 split,
                 f"{facts['rows']:,}",
-                f"{facts['exact']:,} / {facts['normalised']:,}",
+                f"{facts['exact']:,} / {facts['normalised'] - facts['exact']:,}",
                 f"{facts['two_labels']:,}",
                 " / ".join(f"{shared.get(kind, 0):,}" for kind in ("exact", "normalised", "near")) if shared else "",
                 f"{suspects['count']:,}" if suspects else "",
@@ -157,11 +188,16 @@ def data(record: RunRecord) -> Part:
         "in train (exact / normalised / near)",
     )
     shown = record.details["suspects"]["test"]["shown"][:_MOST_SUSPECTS]
-    sentences = [
-        f"Suspect: {_short(' / '.join(row[name] for name in ('premise', 'hypothesis') if name in row))} is labelled "
-        f"{row['label']}, predicted {row['predicted']} ({row['probability']:.2f})."
-        for row in shown
-    ]
+    sentences = []
+    for row in shown:
+        texts = _short(" / ".join(row[name] for name in TEXTS if name in row))
+        answer = f"{row['label']}, predicted {row['predicted']} ({row['probability']:.2f})"
+        sentences.append(f"Suspect on test: {texts} is labelled {answer}.")
+    if shown:
+        sentences.append("Suspect labels are as good as the model that suspects them.")
+    if shared := record.audit.get("premises_in_train"):
+        counts = " and ".join(f"{count:,} of {split}" for split, count in shared.items())
+        sentences.append(f"Examples whose premise train has too: {counts}.")
     truncated = record.data["splits"]["test"]["truncated_examples"]
     if truncated:
         sentences.append(f"{truncated:,} examples of test were cut at {record.config['pack']['max_length']} tokens.")
@@ -193,6 +229,7 @@ def _short(text: str) -> str:
 
 PARTS: Mapping[str, Any] = {
     "accuracy": headline,
+    "seeds": over_seeds,
     "challenges": challenges,
     "calibration": calibration,
     "shortcuts": shortcuts,

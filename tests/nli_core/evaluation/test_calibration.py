@@ -64,11 +64,20 @@ def test_risk_and_coverage_worked_out_by_hand() -> None:
 
 
 def test_thresholds_are_chosen_on_dev_and_reported_on_test() -> None:
-    dev = np.array([[p, 1 - p] for p in (0.99, 0.95, 0.9, 0.9, 0.8, 0.7, 0.65, 0.6, 0.55, 0.51)])
-    dev_ids = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1])  # only the least sure answer is wrong
+    sure = (0.99, 0.95, 0.9, 0.9, 0.8, 0.7, 0.65, 0.6, 0.55, 0.51)
+    dev = np.repeat(np.array([[p, 1 - p] for p in sure]), 10, axis=0)
+    dev_ids = np.repeat(np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), 10)  # only the least sure answers are wrong
     test = np.array([[0.97, 0.03], [0.56, 0.44], [0.54, 0.46], [0.5, 0.5]])
     found = {each["precision"]: each for each in thresholds(dev, dev_ids, test, np.array([0, 1, 0, 0]))}
     assert found[0.9] == {"precision": 0.9, "threshold": 0.51, "coverage": 0.75, "reached": pytest.approx(2 / 3)}
     assert found[0.99] == {"precision": 0.99, "threshold": 0.55, "coverage": 0.5, "reached": 0.5}
-    nobody = thresholds(dev, 1 - dev_ids, test, np.array([0, 1, 0, 0]))[2]
-    assert (nobody["threshold"], nobody["coverage"], nobody["reached"]) == (None, 0.0, None)
+    for nobody in (
+        thresholds(dev, 1 - dev_ids, test, np.array([0, 1, 0, 0]))[2],
+        thresholds(dev[:49], dev_ids[:49], test, np.array([0, 1, 0, 0]))[0],  # too few to say
+    ):
+        assert (nobody["threshold"], nobody["coverage"], nobody["reached"]) == (None, 0.0, None)
+
+
+def test_few_examples_of_dev_fit_no_temperature() -> None:
+    logits, labels = _drawn(49, 3.0)
+    assert fit_temperature(logits, labels) == 1.0

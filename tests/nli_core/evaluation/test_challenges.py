@@ -23,6 +23,13 @@ def test_a_label_of_the_model_that_nothing_means_is_an_answer_and_wrong() -> Non
     assert [answers[index] for index in summed.argmax(axis=1)] == ["yes", "yes", "neutral"]
 
 
+def test_labels_with_the_same_meaning_are_one_answer() -> None:
+    means = {"yes": ["entailment"], "no": ["contradiction"], "never": ["contradiction"], "maybe": ["neutral"]}
+    answers, summed = summed_probabilities(PROBABILITIES, LABELS, means)
+    assert answers == ["yes", "no", "maybe"]
+    np.testing.assert_allclose(summed, PROBABILITIES[:, [0, 2, 1]])
+
+
 def test_metrics_by_group_and_label_worked_out_by_hand() -> None:
     predictions = pl.DataFrame(
         {
@@ -47,8 +54,13 @@ def test_metrics_by_group_and_label_worked_out_by_hand() -> None:
         "challenge/mine/short/label/yes/accuracy": 1.0,
     }
     assert metrics["challenge/mine/accuracy_low"] < 0.5 < metrics["challenge/mine/accuracy_high"]
-    facts = challenge_facts(predictions)
+    facts = challenge_facts(predictions, {"yes": ["entailment"], "no": ["contradiction"], "maybe": []})
     assert facts["labels"] == {"maybe": 1, "no": 2, "yes": 1}
     assert facts["predicted"] == {"no": 2, "yes": 2}
-    assert facts["never_predicted"] == ["maybe"]
+    assert (facts["never_predicted"], facts["unsayable"]) == ([], ["maybe"])
+    assert facts["groups"] == ["no group", "long", "short"]
+    silent = challenge_facts(
+        predictions.with_columns(predicted=pl.lit("no")), {"yes": ["x"], "no": ["y"], "maybe": ["z"]}
+    )
+    assert silent["never_predicted"] == ["maybe", "yes"]
     assert pytest.approx(facts["examples"]) == 4
