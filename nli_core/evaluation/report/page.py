@@ -17,11 +17,14 @@ _STYLE = (
     "th{font-weight:600;color:#5a6370}"
     "p{margin:.25rem 0}code{background:#f5f6f8;padding:.05rem .3rem;overflow-wrap:anywhere}"
     ".meets{color:#1a7f4b}.misses{color:#b3261e}.verdict{font-weight:600}"
-    ".grid{display:grid;grid-template-columns:1fr 1fr;gap:0 1.6rem}.wide{grid-column:1/-1}"
-    "@media(max-width:700px){.grid{display:block}body{font-size:14px}td:nth-child(-n+2){white-space:normal}table{display:block;overflow-x:auto}}"
-    "@media print{@page{size:A4;margin:11mm}body{font-size:8.2pt;margin:0;max-width:none}section{break-inside:avoid}}"
+    ".narrow{columns:2;column-gap:1.6rem}.narrow h2{break-after:avoid}tr{break-inside:avoid}"
+    "@media(max-width:700px){.narrow{columns:1}body{font-size:14px}td:nth-child(-n+2){white-space:normal}"
+    "table{display:block;overflow-x:auto}}"
+    "@media print{@page{size:A4;margin:9mm}body{font-size:7.2pt;line-height:1.25;margin:0;max-width:none}h1{font-size:11pt}"
+    "h2{font-size:8.5pt;margin:.5rem 0 .1rem}td,th{padding:.04rem .4rem .04rem 0}p{margin:.1rem 0}}"
 )
-_CLASSES = {"shortcuts": "free", "behaviour": "wide", "data": "wide", "origins": "wide free"}
+_WIDE = ("behaviour", "data", "origins")
+_WRAPPED = ("shortcuts", "origins")  # whose second column has words
 
 
 def report_html(records: Sequence[RunRecord]) -> str:
@@ -63,8 +66,11 @@ def _run(record: RunRecord) -> str:
     if record.standing:
         head.append(f"<p>{_text(record.standing)}</p>")
     made = {name: make(record) for name, make in PARTS.items()}
-    parts = [_section(name, part) for name, part in made.items() if part.rows or part.sentences]
-    return f"<article>{''.join(head)}<div class='grid'>{''.join(parts)}</div></article>"
+    shown = {name: _section(name, part) for name, part in made.items() if part.rows or part.sentences}
+    narrow, wide = (
+        "".join(section for name, section in shown.items() if (name in _WIDE) == is_wide) for is_wide in (False, True)
+    )
+    return f"<article>{''.join(head)}<div class='narrow'>{narrow}</div>{wide}</article>"
 
 
 def _section(name: str, part: Part) -> str:
@@ -74,7 +80,7 @@ def _section(name: str, part: Part) -> str:
         rows = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in part.rows)
         table = f"<table><tr>{head}</tr>{rows}</table>"
     below = "".join(f"<p>{_text(sentence)}</p>" for sentence in part.sentences)
-    kind = _CLASSES.get(name, "")
+    kind = "free" if name in _WRAPPED else ""
     return f"<section class='{kind}'><h2>{_text(part.title)}</h2>{table}{below}</section>"
 
 

@@ -75,11 +75,11 @@ def _classes(record: RunRecord) -> Rows:
 def over_seeds(record: RunRecord) -> Part:
     """Return what the seeds of a group say together; without a group, nothing."""
     rows = [
-        (name, f"{each.mean:.4f} [{each.low:.4f}, {each.high:.4f}]", f"from {each.least:.4f} to {each.most:.4f}")
+        (name, f"{each.mean:.4f} [{each.low:.4f}, {each.high:.4f}]", f"{each.least:.4f} – {each.most:.4f}")
         for name, each in (record.seeds or {}).items()
     ]
     whose = f"All else on this page is of the seed that is best on dev, the run {record.run_id[:8]}."
-    return Part("Over seeds", ("", "mean [95 % interval]", "seeds"), rows, [whose] if rows else [])
+    return Part("Over seeds", ("", "mean [95 % interval]", "least – most"), rows, [whose] if rows else [])
 
 
 def challenges(record: RunRecord) -> Part:
@@ -180,13 +180,8 @@ def data(record: RunRecord) -> Part:
                 f"{suspects['count']:,}" if suspects else "",
             )
         )
-    header = (
-        "split",
-        "rows",
-        "repeated (exact / normalised)",
-        "with two labels",
-        "in train (exact / normalised / near)",
-    )
+    closeness = "in train (exact / same words / near)"
+    header = ("split", "rows", "repeated (exact / same words)", "with two labels in any split", closeness)
     shown = record.details["suspects"]["test"]["shown"][:_MOST_SUSPECTS]
     sentences = []
     for row in shown:
