@@ -3,10 +3,12 @@
 from mlflow.entities import Run
 
 from nli_core.evaluation.headline import accuracy_text
+from nli_core.filenames import CARD
 from tasks.comparison.compare import Compared
 from tasks.comparison.report import verdict
 from tasks.settings import Settings
 from tasks.tracking.runs import run_link
+from tasks.tracking.tags import VERDICT_TAG
 
 
 def version_markdown(
@@ -16,6 +18,7 @@ def version_markdown(
     params, tags = run.data.params, run.data.tags
     # Runs of earlier versions have the interval among their metrics.
     accuracy = tags.get("nli.test.accuracy") or accuracy_text(run.data.metrics, "test")
+    requirements = tags.get(VERDICT_TAG, "nothing is required of it")
     if before is None:
         place = ""
     elif compared is None:
@@ -29,6 +32,7 @@ def version_markdown(
             f"- Data: {params['corpus.name']}, from {tags['nli.corpus.source']} ({tags['nli.corpus.verified']})",
             f"- Encoder: {params['encoder.name']} ({tags['nli.encoder.verified']})",
             f"- Run: {run.info.run_name}, {run_link(settings, run).markdown}",
+            f"- Model card: `{CARD}` beside the model; {requirements}",
             "",
             "```sh",
             f"nli predict --model {model}@champion --input rows.csv --output labels.csv",

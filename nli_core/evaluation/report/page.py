@@ -20,8 +20,8 @@ _STYLE = (
     ".narrow{columns:2;column-gap:1.6rem}.narrow h2{break-after:avoid}tr{break-inside:avoid}"
     "@media(max-width:700px){.narrow{columns:1}body{font-size:14px}td:nth-child(-n+2){white-space:normal}"
     "table{display:block;overflow-x:auto}}"
-    "@media print{@page{size:A4;margin:9mm}body{font-size:7.2pt;line-height:1.25;margin:0;max-width:none}h1{font-size:11pt}"
-    "h2{font-size:8.5pt;margin:.5rem 0 .1rem}td,th{padding:.04rem .4rem .04rem 0}p{margin:.1rem 0}}"
+    "@media print{@page{size:A4;margin:9mm}body{font-size:7.2pt;line-height:1.25;margin:0;max-width:none}"
+    "h1{font-size:11pt}h2{font-size:8.5pt;margin:.5rem 0 .1rem}td,th{padding:.04rem .4rem .04rem 0}p{margin:.1rem 0}}"
 )
 _WIDE = ("behaviour", "data", "origins")
 _WRAPPED = ("shortcuts", "origins")  # whose second column has words
