@@ -1,5 +1,6 @@
 """Labels that are probably wrong, by confident learning (Northcutt et al., 2021): a model's own probabilities tell."""
 
+import warnings
 from typing import Any
 
 import polars as pl
@@ -18,7 +19,9 @@ def suspect_labels(predictions: pl.DataFrame, probabilities: Floats, label_ids: 
     """
     if len(set(label_ids.tolist())) < 2:
         return {"count": 0, "shown": []}
-    order = find_label_issues(label_ids, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "May not flag all label issues")  # of classes with few examples
+        order = find_label_issues(label_ids, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
     texts = [name for name in TEXTS if name in predictions.columns]
     sure = pl.Series("probability", probabilities.max(axis=1))
     shown = predictions.with_columns(sure).select("id", *texts, "label", "predicted", "probability")

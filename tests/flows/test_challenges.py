@@ -72,6 +72,7 @@ def test_a_challenge_set_is_measured_and_neither_repacks_nor_retrains(
     assert _completed(run_pipeline()) == []
 
 
+@pytest.mark.slow
 def test_published_sets_are_fetched_and_measured_by_group(
     finished_run: RunSummary, run_pipeline: Run, shared_data: Path
 ) -> None:
@@ -129,34 +130,31 @@ def test_a_config_at_fault_is_refused_before_work(
         tiny_config(corpus={"name": "ag-news"}, evaluate={"challenges": ["hans"]})
 
 
-@pytest.mark.parametrize(
-    ("fields", "rows", "message"),
-    [
-        (
-            {"labels": {"follows": "entailment"}},
-            ROWS,
-            r"mine.csv: the label 'does not' has no meaning; add {does not",
-        ),
-        ({"labels": None}, ROWS, r"means 'does not', and the model has 'entailment'"),
-        (
-            {"labels": {"follows": ["neutral", "entailment"], "does not": "neutral"}},
-            ROWS,
-            "let them mean the same labels",
-        ),
-        ({"premise": "three"}, ROWS, r"mine.csv: has no column 'three'.*set evaluate.challenges\[mine\].premise"),
-        ({"group": "sort"}, ROWS, r"mine.csv: has no column 'sort'.*set evaluate.challenges\[mine\].group"),
-        ({}, [{**ROWS[0], "one": " "}], r"mine.csv, line 2: has no text in the column 'one'"),
-        ({"path": "away.csv"}, ROWS, r"evaluate.challenges\[mine\].path: there is no file away.csv"),
-    ],
-)
+FAULTS: list[tuple[dict[str, Any], list[dict[str, str]], str]] = [
+    (
+        {"labels": {"follows": "entailment"}},
+        ROWS,
+        r"mine.csv: the label 'does not' has no meaning; add {does not",
+    ),
+    ({"labels": None}, ROWS, r"means 'does not', and the model has 'entailment'"),
+    (
+        {"labels": {"follows": ["neutral", "entailment"], "does not": "neutral"}},
+        ROWS,
+        "let them mean the same labels",
+    ),
+    ({"premise": "three"}, ROWS, r"mine.csv: has no column 'three'.*set evaluate.challenges\[mine\].premise"),
+    ({"group": "sort"}, ROWS, r"mine.csv: has no column 'sort'.*set evaluate.challenges\[mine\].group"),
+    ({}, [{**ROWS[0], "one": " "}], r"mine.csv, line 2: has no text in the column 'one'"),
+    ({"path": "away.csv"}, ROWS, r"evaluate.challenges\[mine\].path: there is no file away.csv"),
+]
+
+
+@pytest.mark.usefixtures("finished_run")
 def test_a_file_at_fault_stops_the_run_before_training(
-    finished_run: RunSummary,
-    run_pipeline: Run,
-    write_rows: WriteRows,
-    fields: dict[str, Any],
-    rows: list[dict[str, str]],
-    message: str,
+    run_pipeline: Run, write_rows: WriteRows, workplace: Path
 ) -> None:
-    path = write_rows("mine.csv", rows)
-    with pytest.raises(UserError, match=message):
-        run_pipeline(finetune={"learning_rate": 0.5}, evaluate={"challenges": [_challenge(path) | fields]})
+    for fields, rows, message in FAULTS:
+        path = write_rows("mine.csv", rows)
+        with pytest.raises(UserError, match=message):
+            run_pipeline(finetune={"learning_rate": 0.5}, evaluate={"challenges": [_challenge(path) | fields]})
+    assert len(list((workplace / "store" / "finetune").glob("*/manifest.json"))) == 1

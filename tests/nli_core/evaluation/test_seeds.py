@@ -22,12 +22,12 @@ def _examples(random: np.random.Generator) -> np.ndarray:  # type: ignore[type-a
 @pytest.mark.parametrize("seeds", [3, 8])
 def test_intervals_have_the_known_variance_and_cover_the_mean(seeds: int) -> None:
     random = np.random.default_rng(1)
-    summaries = [summarize_seeds(_group(random, seeds, _examples(random))) for _ in range(120)]
+    summaries = [summarize_seeds(_group(random, seeds, _examples(random))) for _ in range(80)]
     residual = 0.6 * 0.4 - EXAMPLE_DEVIATION**2 - SEED_DEVIATION**2
     variance = SEED_DEVIATION**2 / seeds + EXAMPLE_DEVIATION**2 / EXAMPLES + residual / (seeds * EXAMPLES)
     means = np.array([each.mean for each in summaries])
     assert means.std() == pytest.approx(np.sqrt(variance), rel=0.2)  # the simulation itself
-    assert np.mean([each.error**2 for each in summaries]) == pytest.approx(variance, rel=0.15)
+    assert np.mean([each.error**2 for each in summaries]) == pytest.approx(variance, rel=0.2)
     covered = np.mean([each.low <= 0.6 <= each.high for each in summaries])
     assert 0.9 <= covered <= 0.99
     assert all(each.least <= each.mean <= each.most for each in summaries)
@@ -42,7 +42,7 @@ def test_a_difference_between_recipes_shows_and_one_between_seeds_does_not() -> 
     assert better.p_value < 0.001
     alike = [
         compare_groups(_group(random, 4, shared), _group(random, 4, shared))
-        for shared in (_examples(random) for _ in range(60))
+        for shared in (_examples(random) for _ in range(40))
     ]
     assert np.mean([each.p_value < 0.05 for each in alike]) < 0.12
     # McNemar's test on one seed of each would call most of these differences real.
@@ -52,7 +52,7 @@ def test_a_difference_between_recipes_shows_and_one_between_seeds_does_not() -> 
 def test_what_could_be_detected_is_detected_four_times_out_of_five() -> None:
     random = np.random.default_rng(3)
     found = []
-    for _ in range(60):
+    for _ in range(40):
         shared = _examples(random)
         found.append(compare_groups(_group(random, 10, shared), _group(random, 10, shared, mean=0.6 + 0.055)))
     assert np.mean([each.detectable for each in found]) == pytest.approx(0.055, rel=0.25)
