@@ -97,6 +97,8 @@ def test_the_lessons_transformer_runs(run: Callable[..., RunSummary], news: Path
     assert (train["tokens"] == 256 * train["rows"]) == (fill == "true")
     predictor = Predictor(summary.outputs["finetune"].output.folder / MODEL)
     assert predictor.probabilities(["Shares rose.", "!!!"]).shape == (2, 4)
+
+
 @pytest.mark.slow
 def test_words_are_learned_from_train_alone(run: Callable[..., RunSummary], news: Path) -> None:
     first = run("ag-news-transformer", corpus__source=news)

@@ -187,6 +187,8 @@ def test_doctor_tries_the_bucket(nli_here: Nli, bucket: Bucket, monkeypatch: pyt
     assert "set this machine's clock" in said()[0]["remedy"]
     monkeypatch.setenv(REMOTE, "s3://no-such-bucket/nli")
     assert (said()[0]["verdict"], "there is no such bucket" in said()[0]["found"]) == ("error", True)
+
+
 @pytest.mark.slow
 def test_corpora_and_predictions_may_be_in_a_bucket(
     finished_run: RunSummary,
