@@ -137,11 +137,12 @@ def audit(
 
 def _read(table: CleanTable, text: str) -> Iterable[pl.DataFrame]:
     """Read the label and one text, as `text`, batch by batch."""
-    return (pl.DataFrame(batch.select(["label", text])).rename({text: "text"}) for batch in table.batches())
+    return (batch.select("label", text=text) for batch in _rows(table, (text,)))
 
 
 def _rows(table: CleanTable, texts: Sequence[str]) -> Iterable[pl.DataFrame]:
-    return (pl.DataFrame(batch.select(["id", "label", *texts])) for batch in table.batches())
+    """Read ids, labels and texts, batch by batch; of some batches no row is left, and these are passed over."""
+    return (pl.DataFrame(batch.select(["id", "label", *texts])) for batch in table.batches() if batch.num_rows)
 
 
 def _near_duplicates(

@@ -42,6 +42,8 @@ class WordBaseline:
         matrices, label_ids = [], []
         for batch in train():
             chosen = drawn.random(batch.height) * characters < _MOST_CHARACTERS
+            if not chosen.any():
+                continue
             matrices.append(self._vectorizer.transform(batch["text"].filter(chosen)))
             label_ids.append(batch["label"].filter(chosen).to_numpy())
         matrix, known = vstack(matrices, format="csr"), np.concatenate(label_ids)

@@ -14,8 +14,6 @@ from nli_core.urls import is_bucket, is_remote
 if TYPE_CHECKING:
     from nli_core.download.fetch import Fetcher
 
-_ENDING = {"csv": ".csv", "tsv": ".tsv", "raw_tsv": ".tsv", "jsonl": ".jsonl", "parquet": ".parquet"}
-
 
 @dataclass(frozen=True)
 class Challenge:

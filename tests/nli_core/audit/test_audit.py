@@ -219,6 +219,23 @@ def test_single_texts_have_a_bag_of_words(tmp_path: Path, run_audit: Audit) -> N
     assert (found["test"]["baseline"] == pl.Series(expected)).mean() > 0.95
 
 
+def test_parts_of_a_file_without_a_usable_row_are_passed_over(
+    tmp_path: Path, run_audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are read in parts, and of each part rows are dropped or carved."""
+    monkeypatch.setattr("nli_core.data.corpus.reading._PART_BYTES", 2000)
+    chance = random.Random(3)
+    rows = _rows(chance, 400)
+    for row in rows[100:200]:
+        row["label"] = "-"
+    layout = LAYOUT.model_copy(
+        update={"files": {"train": "train.jsonl"}, "drop_labels": ("-",), "carve": {"dev": 0.02, "test": 0.02}}
+    )
+    facts, found = run_audit(_write(tmp_path / "parts", train=rows), layout)
+    assert sum(split["rows"] for split in facts["duplicates"].values()) == 300
+    assert found["dev"].height == facts["duplicates"]["dev"]["rows"] == 6
+
+
 def test_an_audit_can_be_stopped(planted: tuple[Path, dict[int, str]], tmp_path: Path) -> None:
     def stop(done: int, total: int, note: str) -> None:
         if done == 3:
