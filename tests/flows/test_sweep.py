@@ -306,7 +306,7 @@ def test_seeds_are_a_group_that_is_compared_and_promoted_as_one(
     better = ["--set", "finetune.learning_rate=0.003", "--set", "finetune.epochs=12"]
     other = json.loads(nli_here("run", "sample", *tiny_settings, *better, "--seeds", "2", "--json").stdout)
     compared = nli_here("compare", told["mlflow_run_id"], other["mlflow_run_id"])
-    assert "2 and 2 seeds on 60 examples show a difference of" in compared.stdout
+    assert "with 2 and 2 seeds and 60 examples a difference below" in compared.stdout
     plain = json.loads(nli_here("compare", told["mlflow_run_id"], other["mlflow_run_id"], "--json").stdout)
     (found,) = plain["others"]
     assert found["second"]["mean"] == other["figures"]["test/accuracy"]["mean"]
