@@ -56,7 +56,7 @@ def pipeline(
     Args:
         recipe: The recipe's name, for runs and artifacts.
         changes: What people change most; what is empty stays as in the configuration.
-        rerun: Stages to run again, and with them every stage after.
+        rerun: Stages to run again, and with them all that is made from what they leave.
         until: The last stage.
         promote_as: A name in the registry, such as nli-snli. The run becomes its champion if it is better by the rules.
         config: Everything; `nli config` lists the fields.

@@ -38,7 +38,6 @@ def promote(
     from nli_core.evaluation.promotion_rules import Margins
     from tasks.comparison import report as comparison_report
     from tasks.models import champion as promotion
-    from tasks.models.decisions import ordinal
 
     margins = Margins(part_points=margin, calibration=calibration_margin)
     done = promotion.promote(Settings.from_environment(), run, model=model, reason=force, margins=margins)
@@ -51,9 +50,8 @@ def promote(
         for check in done.failed:
             echo(f"failed check: {check}")
     if not done.promoted:
-        stays = f"version {done.champion} stays champion" if done.champion else "no run became champion"
-        counted = f"; this was the {ordinal(done.decision)} decision on this test set" if done.decision else ""
-        raise UserError(f"{done.model}: {stays}; failed checks: {len(done.failed)}{counted}")
+        counted = f"; this was the {done.counted}" if done.decision else ""
+        raise UserError(f"{done.stays}; failed checks: {len(done.failed)}{counted}")
     if not json:
         echo(done.sentence)
 

@@ -46,7 +46,7 @@ def run(
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; the value is YAML.")
     ] = None,
     rerun: Annotated[
-        list[str] | None, typer.Option("--rerun", metavar="STAGE", help="Rerun this stage, and all after it.")
+        list[str] | None, typer.Option("--rerun", metavar="STAGE", help="Rerun this stage, and what is made from it.")
     ] = None,
     until: Annotated[Stage, typer.Option("--until", help="Stop after this stage.")] = "evaluate",
     from_mlflow: Annotated[

@@ -59,11 +59,21 @@ class Promotion:
     @property
     def sentence(self) -> str:
         """The result in a sentence."""
-        counted = f" ({ordinal(self.decision)} decision on this test set)" if self.decision else ""
+        counted = f" ({self.counted})" if self.decision else ""
         if self.promoted:
             return f"{self.model}: version {self.champion} is champion now (models:/{self.model}@{CHAMPION}){counted}"
-        stays = f"version {self.champion} stays champion" if self.champion else "there is no champion"
-        return f"{self.model}: {stays}; {self.failed[0]}{counted}"
+        return f"{self.stays}; {self.failed[0]}{counted}"
+
+    @property
+    def stays(self) -> str:
+        """Which champion stays, if any, after an attempt that failed."""
+        which = f"version {self.champion} stays champion" if self.champion else "no run became champion"
+        return f"{self.model}: {which}"
+
+    @property
+    def counted(self) -> str:
+        """How often the test set has decided."""
+        return f"{ordinal(self.decision or 0)} decision on this test set"
 
 
 def promote(settings: Settings, run_name: str, *, model: str | None, reason: str | None, margins: Margins) -> Promotion:

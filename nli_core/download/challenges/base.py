@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nli_core.config import ChallengeConfig
 from nli_core.data.corpus.challenge import ChallengeTable
 from nli_core.download import archives
 from nli_core.download.corpora.base import contents_of
@@ -70,8 +69,3 @@ class Challenge:
     @property
     def _field(self) -> str:
         return f"{self.table.section}.{'path' if self.table.layout.section else 'source'}"
-
-
-def copy_of(config: ChallengeConfig, address: str, sha256: str) -> tuple[str, str | None]:
-    """Return the address of a published set and its digest; of a copy elsewhere no digest is known."""
-    return (config.source, None) if config.source else (address, sha256)

@@ -1,18 +1,17 @@
 """All challenge sets. To add one, write a file beside this one and add a line to `PUBLISHED`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
 from nli_core.config import ChallengeConfig
 from nli_core.data.corpus.challenge import section_of
-from nli_core.download.challenges import breaking_nli, hans
 from nli_core.download.challenges.base import Challenge
+from nli_core.download.challenges.breaking_nli import BREAKING_NLI
 from nli_core.download.challenges.files import own_file
+from nli_core.download.challenges.hans import HANS
 from nli_core.errors import UserError, did_you_mean
 
-PUBLISHED: Mapping[str, Callable[[ChallengeConfig], Challenge]] = {
-    hans.NAME: hans.hans,
-    breaking_nli.NAME: breaking_nli.breaking_nli,
-}
+PUBLISHED: Mapping[str, Challenge] = {each.table.name: each for each in (HANS, BREAKING_NLI)}
 
 
 def find_challenge(config: ChallengeConfig, *, has_pairs: bool) -> Challenge:
@@ -36,4 +35,6 @@ def find_challenge(config: ChallengeConfig, *, has_pairs: bool) -> Challenge:
         raise UserError(f"{where}.{given[0]}: the columns of a published set are known; leave it out")
     if not has_pairs:
         raise UserError(f"{where}: has pairs of texts, and this corpus single texts; leave it out")
-    return PUBLISHED[config.name](config)
+    published = PUBLISHED[config.name]
+    # Of a copy elsewhere no digest is known.
+    return replace(published, address=config.source, sha256=None) if config.source else published
