@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import mlflow
 import numpy as np
-import polars as pl
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -102,20 +101,6 @@ def find_group(client: MlflowClient, settings: Settings, name: str) -> Group:
     return Group(parent, sorted(runs, key=lambda run: -run.data.metrics["dev/accuracy"]))
 
 
-def right_answers(client: MlflowClient, runs: Sequence[Run], part: str = "test") -> tuple[Bools, pl.Series]:
-    """Return which answers of runs on the same examples are right [runs, examples], and the examples' ids.
-
-    Raises:
-        UserError: a run was not evaluated, or on other examples.
-    """
-    tables = [_sorted_predictions(client, run, predictions_name(part)) for run in runs]
-    for run, table in zip(runs[1:], tables[1:], strict=True):
-        refuse_other_examples(runs[0], run)
-        if table["id"].to_list() != tables[0]["id"].to_list():
-            raise UserError(f"{run.info.run_id}: has predictions for other examples; evaluate all on one test set")
-    return np.stack([_right(table) for table in tables]), tables[0]["id"]
-
-
 def compare_run_groups(
     settings: Settings, names: Sequence[str], part: str = "test"
 ) -> tuple[Group, list[ComparedGroup]]:
@@ -131,29 +116,26 @@ def compare_run_groups(
         runs = [run.info.run_id for group in groups for run in group.runs]
         if twice := {run for run in runs if runs.count(run) > 1}:
             raise UserError(f"compare: {min(twice)} is in two of the groups; a run does not differ from itself")
-        first, ids = right_answers(client, groups[0].runs, part)
-        differences = []
         for group in groups[1:]:
             refuse_other_examples(groups[0].runs[0], group.runs[0])
-            right, others = right_answers(client, group.runs, part)
-            if others.to_list() != ids.to_list():
-                raise UserError(f"{group.name}: has predictions for other examples; evaluate all on one test set")
-            differences.append(compare_groups(first, right))
+        everyone = [run for group in groups for run in group.runs]
+        right = iter(_right(client, everyone, predictions_name(part)))
+        first, *others = [np.stack([next(right) for _ in group.runs]) for group in groups]
+    differences = [compare_groups(first, other) for other in others]
     corrected = holm([difference.p_value for difference in differences])
     return groups[0], [ComparedGroup(*each) for each in zip(groups[1:], differences, corrected, strict=True)]
 
 
 def group_figures(client: MlflowClient, group: Group) -> dict[str, SeedSummary]:
     """Summarize a group: accuracies and flip rates over seeds and examples, loss and calibration over seeds."""
-    tables = [_sorted_predictions(client, run, predictions_name("test")) for run in group.runs]
-    right = np.stack([_right(table) for table in tables])
+    right = _right(client, group.runs, predictions_name("test"))
     figures = {"test/accuracy": summarize_seeds(right)}
-    for name, rows in audited(tables[0]).items():
+    table = read_artifact_table(client, group.runs[0], f"predictions/{predictions_name('test')}").sort("id")
+    for name, rows in audited(table).items():
         if rows.sum() > 1:
             figures[f"test/{name}/accuracy"] = summarize_seeds(right[:, rows])
-    for name in _shared_challenges(client, group.runs):
-        of_seeds = [_right(_sorted_predictions(client, run, challenge_name(name))) for run in group.runs]
-        figures[f"challenge/{name}/accuracy"] = summarize_seeds(np.stack(of_seeds))
+    for name in _shared_challenges(group.runs):
+        figures[f"challenge/{name}/accuracy"] = summarize_seeds(_right(client, group.runs, challenge_name(name)))
     figures |= _flip_rates(group)
     for name in _OVER_SEEDS:
         if all(name in run.data.metrics for run in group.runs):
@@ -176,19 +158,23 @@ def _flip_rates(group: Group) -> dict[str, SeedSummary]:
     }
 
 
-def _shared_challenges(client: MlflowClient, runs: Sequence[Run]) -> list[str]:
+def _shared_challenges(runs: Sequence[Run]) -> list[str]:
     """Return the names of the challenge sets that all runs were measured on."""
     of_runs = [{name.split("/")[1] for name in run.data.metrics if name.startswith("challenge/")} for run in runs]
     return sorted(set.intersection(*of_runs))
 
 
-def _sorted_predictions(client: MlflowClient, run: Run, file: str) -> pl.DataFrame:
-    return read_artifact_table(client, run, f"predictions/{file}").sort("id")
+def _right(client: MlflowClient, runs: Sequence[Run], file: str) -> Bools:
+    """Return which answers of runs on the same examples are right [runs, examples], by the examples' ids.
 
-
-def _right(table: pl.DataFrame) -> Bools:
-    right: Bools = (table["label"] == table["predicted"]).to_numpy()
-    return right
+    Raises:
+        UserError: a run was not evaluated, or on other examples.
+    """
+    tables = [read_artifact_table(client, run, f"predictions/{file}").sort("id") for run in runs]
+    for run, table in zip(runs, tables, strict=True):
+        if not table["id"].equals(tables[0]["id"]):
+            raise UserError(f"{run.info.run_id}: has predictions for other examples; evaluate all on one test set")
+    return np.stack([(table["label"] == table["predicted"]).to_numpy() for table in tables])
 
 
 def figure_rows(figures: dict[str, SeedSummary]) -> list[tuple[str, ...]]:

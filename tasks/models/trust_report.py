@@ -8,7 +8,6 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from nli_core.errors import UserError
 from nli_core.evaluation.report.card import model_card
@@ -42,8 +41,11 @@ def publish_trust_report(settings: Settings, run_id: str, key: str) -> str:
     `key` is that of the evaluation.
     """
     with mlflow_client(settings) as client:
-        client.set_tag(run_id, STANDING_TAG, _standing(settings, run_id))
-        record = _record(client, client.get_run(run_id))
+        run = client.get_run(run_id)
+        group = Group(run, [run])
+        sentence = _standing_of(settings, group)
+        client.set_tag(run_id, STANDING_TAG, sentence)
+        record = _record(client, group, sentence)
         client.log_text(run_id, report_html([record]), REPORT)
         card = model_card(record)
         client.log_text(run_id, card, CARD)
@@ -59,7 +61,7 @@ def publish_group_report(settings: Settings, parent: str) -> None:
     """Leave the report of a group of seeds in its parent: that of the best on dev, with figures over seeds."""
     with mlflow_client(settings) as client:
         group = find_group(client, settings, parent)
-        client.log_text(parent, report_html([_of_group(client, group)]), REPORT)
+        client.log_text(parent, report_html([_record(client, group, _standing_of(settings, group))]), REPORT)
 
 
 def read_standing(settings: Settings, run_id: str) -> str:
@@ -76,16 +78,12 @@ def report_of(settings: Settings, names: Sequence[str]) -> str:
     """
     with mlflow_client(settings) as client:
         groups = [find_group(client, settings, name) for name in names]
-        for group in groups:
-            client.set_tag(group.runs[0].info.run_id, STANDING_TAG, _standing(settings, group.runs[0].info.run_id))
-        return report_html([_of_group(client, find_group(client, settings, name)) for name in names])
+        return report_html([_record(client, group, _standing_of(settings, group)) for group in groups])
 
 
-def _of_group(client: MlflowClient, group: Group) -> RunRecord:
-    return _record(client, group.runs[0], None if group.is_single else group)
-
-
-def _record(client: MlflowClient, run: Run, group: Group | None = None) -> RunRecord:
+def _record(client: MlflowClient, group: Group, sentence: str) -> RunRecord:
+    """Gather all of a group's best run on dev, and the figures over seeds if it has several."""
+    run = group.runs[0]
     run_id, tags = run.info.run_id, run.data.tags
     there = {file.path for file in client.list_artifacts(run_id)}
     if missing := [name for name in _NEEDED if name not in there]:
@@ -94,7 +92,7 @@ def _record(client: MlflowClient, run: Run, group: Group | None = None) -> RunRe
     config = parse_config(repeat["config"])
     return RunRecord(
         run_id=run_id,
-        name=str(group.name if group else f"{run.info.run_name} {run_id[:8]}"),
+        name=group.name,
         recipe=str(repeat["recipe"]),
         created=f"{datetime.fromtimestamp(run.info.start_time / 1000, UTC):%Y-%m-%d %H:%M} UTC",
         config=repeat["config"],
@@ -108,14 +106,14 @@ def _record(client: MlflowClient, run: Run, group: Group | None = None) -> RunRe
         notes=_notes(config),
         licences=_licences(config),
         verdict=tags.get(VERDICT_TAG),
-        standing=tags.get(STANDING_TAG),
-        seeds=group_figures(client, group) if group else None,
+        standing=sentence,
+        seeds=None if group.is_single else group_figures(client, group),
     )
 
 
-def _standing(settings: Settings, run_id: str) -> str:
+def _standing_of(settings: Settings, group: Group) -> str:
     try:
-        return standing(settings, run_id)
+        return standing(settings, group.runs[0].info.run_id)
     except UserError as error:  # the run itself is complete
         return f"not compared with the champion: {error}"
 

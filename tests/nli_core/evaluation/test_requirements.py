@@ -2,7 +2,9 @@ import pytest
 
 from nli_core.config import RequirementsConfig
 from nli_core.errors import UserError
-from nli_core.evaluation.requirements import missed_requirements, requirements_sentence
+from nli_core.evaluation.behaviour.changes import CHANGES
+from nli_core.evaluation.behaviour.flips import SAME_TEXT
+from nli_core.evaluation.requirements import SURE_CHANGES, missed_requirements, requirements_sentence
 from nli_core.run.config import parse_config
 
 METRICS = {
@@ -62,3 +64,8 @@ def test_what_cannot_be_required_is_refused_before_work() -> None:
     ]:
         with pytest.raises(UserError, match=message):
             parse_config({"corpus": {"name": "sample"}, "evaluate": {"requirements": required}})
+
+
+def test_flips_of_sure_changes_alone_are_errors() -> None:
+    """They are named twice, since a cached run checks requirements without what changes texts."""
+    assert set(SURE_CHANGES) == {name for name, change in CHANGES.items() if change.is_sure} | {SAME_TEXT}
