@@ -13,7 +13,8 @@ from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.run.changes import UNCHANGED, Changes
 from nli_core.run.config import RunConfig
-from nli_core.run.plan import StageRequest, code_behind, kinds_again, kinds_until, upstream_of
+from nli_core.run.kinds import kinds_again, kinds_until, upstream_of
+from nli_core.run.plan import StageRequest, code_behind
 from tasks.cluster.connection import check_place
 from tasks.models.names import check_model_name
 from tasks.runtime.cancellation import CancellationToken, stop_all

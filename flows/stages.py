@@ -12,7 +12,8 @@ from flows.pipeline import CHAIN
 from flows.summary import RunSummary, summarize
 from nli_core.config import OutputKind, Stage
 from nli_core.run.config import RunConfig
-from nli_core.run.plan import StageRequest, finished_upstream, kinds_of
+from nli_core.run.kinds import kinds_of
+from nli_core.run.plan import StageRequest, finished_upstream
 from tasks.runtime.sharing import pulled_from_bucket
 from tasks.settings import Settings
 from tasks.stages.base import StageResult

@@ -15,8 +15,8 @@ from nli_core.errors import UserError
 from nli_core.evaluation.headline import accuracy_text
 from nli_core.evaluation.requirements import requirements_sentence
 from nli_core.run.config import RunConfig, parse_config
+from nli_core.run.kinds import KINDS, kinds_until
 from nli_core.run.overrides import override
-from nli_core.run.plan import KINDS, kinds_until
 from tasks.recipes import Recipe, find_recipe, read_recipes, recipe_names
 from tasks.settings import RECIPE_BOOK, Settings, project_root
 
@@ -152,7 +152,7 @@ def _repeated(run_id: str) -> Recipe:
 
 
 def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage, json: bool) -> None:
-    from nli_core.run.plan import explain
+    from nli_core.run.explain import explain
     from tasks.runtime.sharing import found_in_bucket
 
     settings = Settings.from_environment()

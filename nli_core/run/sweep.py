@@ -10,8 +10,9 @@ from nli_core.errors import UserError
 from nli_core.evaluation.sweep import Values
 from nli_core.hashing import canonical_digest
 from nli_core.run.config import RunConfig, parse_config
+from nli_core.run.kinds import kinds_of, kinds_until
 from nli_core.run.overrides import with_field
-from nli_core.run.plan import code_behind, key_inputs, kinds_of, kinds_until
+from nli_core.run.plan import code_behind, key_inputs
 from nli_core.run.space import Interval, Space, parse_space
 
 PruningRule = Literal["median", "hyperband"]

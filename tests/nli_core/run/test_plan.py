@@ -10,7 +10,9 @@ from nli_core.config import OutputKind
 from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL
 from nli_core.run.config import RunConfig, parse_config
-from nli_core.run.plan import OutputPlan, Outputs, code_behind, explain, finished_upstream, key_inputs, kinds_until
+from nli_core.run.explain import OutputPlan, explain
+from nli_core.run.kinds import kinds_until
+from nli_core.run.plan import Outputs, code_behind, finished_upstream, key_inputs
 from nli_core.store.store import Store
 
 FILES: dict[OutputKind, tuple[str, ...]] = {

@@ -62,7 +62,8 @@ from nli_core.download.encoders.d2l import D2L_ADDRESS
 from nli_core.data.pack import pack, pack_shard
 from nli_core.download.stage import download
 from nli_core.run.config import parse_config
-from nli_core.run.plan import explain, key_inputs
+from nli_core.run.explain import explain
+from nli_core.run.plan import key_inputs
 from nli_core.store.store import Store
 folder = Path(sys.argv[1])
 config = parse_config({"corpus": {"name": "toy", "rows": 20}})
