@@ -24,12 +24,15 @@ Counter = tuple[Callable[[], float], float]
 
 
 class EnergyMeter:
-    """Adds up the joules between the begin and the end of its `with` block; None if no counter can be read."""
+    """Adds up the joules between the begin and the end of its `with` block; None if no counter can be read.
+
+    A counter that fails meanwhile adds nothing: no figure is worth a training.
+    """
 
     def __init__(self, rapl: Path = _RAPL) -> None:
         self._counters = [*_processors(rapl), *_gpus()]
         self._last = [read() for read, _ in self._counters]
-        self._total = 0.0
+        self._total, self._lock = 0.0, threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="energy", daemon=True)
 
@@ -60,10 +63,12 @@ class EnergyMeter:
             self._look()
 
     def _look(self) -> None:
-        for place, (read, most) in enumerate(self._counters):
-            now = read()
-            self._total += (now - self._last[place]) % most
-            self._last[place] = now
+        with self._lock:
+            for place, (read, most) in enumerate(self._counters):
+                with contextlib.suppress(OSError, ValueError, pynvml.NVMLError):
+                    now = read()
+                    self._total += (now - self._last[place]) % most
+                    self._last[place] = now
 
 
 def _processors(rapl: Path) -> Iterator[Counter]:

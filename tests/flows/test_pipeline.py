@@ -22,6 +22,10 @@ def _states(summary: RunSummary) -> dict[str, str]:
     return {kind: result.state_name for kind, result in summary.outputs.items()}
 
 
+def _fail(*_: object, **__: object) -> None:
+    raise OSError("no space left")
+
+
 def _runs(workplace: Path) -> list[Any]:
     client = MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("nli")
@@ -155,11 +159,8 @@ def test_unloadable_weights_are_named_before_packing(
 def test_an_evaluation_that_fails_leaves_the_training_finished(
     run_pipeline: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("no space left")
-
     with monkeypatch.context() as patched:
-        patched.setattr("nli_core.evaluation.evaluate.evaluate", fail)
+        patched.setattr("nli_core.evaluation.evaluate.evaluate", _fail)
         with pytest.raises(OSError, match="no space left"):
             run_pipeline()
     assert [run.info.status for run in _runs(workplace)] == ["FINISHED"]
@@ -194,11 +195,8 @@ def test_a_failed_training_stops_the_audit_beside_it(
 def test_an_audit_that_fails_keeps_the_training_beside_it(
     run_pipeline: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("no space left")
-
     with monkeypatch.context() as patched:
-        patched.setattr("nli_core.audit.audit.audit", fail)
+        patched.setattr("nli_core.audit.audit.audit", _fail)
         with pytest.raises(OSError, match="no space left"):
             run_pipeline()
     summary = run_pipeline()

@@ -29,3 +29,12 @@ def test_a_machine_that_tells_nothing_has_no_figure(tmp_path: Path) -> None:
     with EnergyMeter(tmp_path) as meter:
         pass
     assert meter.joules is None
+
+
+def test_a_counter_that_fails_meanwhile_adds_nothing(tmp_path: Path) -> None:
+    lost = _package(tmp_path, "0", 0)
+    _package(tmp_path, "1", 0)
+    with EnergyMeter(tmp_path) as meter:
+        (lost / "energy_uj").unlink()
+        _package(tmp_path, "1", 2_000_000)
+        assert meter.joules == 2.0
