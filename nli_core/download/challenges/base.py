@@ -1,5 +1,6 @@
 """What every challenge set offers. A published one is a file beside this one, and one line in `registry`."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ class Challenge:
         elif self.address.endswith(".gz"):
             archives.gunzip(fetched, out / self.file, name=self.address, remedy=remedy)
         else:
-            (out / self.file).write_bytes(fetched.read_bytes())
+            shutil.copyfile(fetched, out / self.file)
 
     @property
     def shown(self) -> str:
