@@ -96,7 +96,7 @@ def _run_stages(
             request = StageRequest(config, recipe, upstream, kind in again)
             if kind in BESIDE:
                 # Parsed here, once: Python 3.11 cannot parse code in two threads at a time (CPython issue 106905).
-                code_behind(kind, config)
+                code_behind(kind, config, upstream)
                 beside[kind] = CHAIN[kind].submit(request)
             else:
                 results[kind] = CHAIN[kind](request).result()

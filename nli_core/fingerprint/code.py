@@ -28,6 +28,7 @@ _LEFT_OUT = (
     "nli_core.hashing",
     "nli_core.locks",
     "nli_core.malloc",
+    "nli_core.model.families.registry",
     "nli_core.remote",
     "nli_core.run",
     "nli_core.store",

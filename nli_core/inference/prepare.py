@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nli_core.model.architecture import Activation
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
-from nli_core.model.encoder import Layer
+from nli_core.model.encoder import EncoderLayer
 
 _ACTIVATIONS: dict[Activation, tuple[str, str]] = {
     "gelu": ("gelu", "none"),
@@ -51,12 +51,12 @@ def prepare_for_inference(model: Classifier, device: Device) -> Classifier:
     if device.precision == "bf16":
         lay_out = device.torch.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         for layer in ready.encoder.layers:
-            assert isinstance(layer, Layer)
+            assert isinstance(layer, EncoderLayer)
             for name, part in list(layer.named_children()):
                 if isinstance(part, nn.Linear):
                     cast = part.to(torch.bfloat16).requires_grad_(False)
-                    fused = _ACTIVATIONS[model.encoder.architecture.hidden_act] if name == "inner" else ("none", "")
+                    fused = _ACTIVATIONS[layer.hidden_act] if name == layer.activated_linear else ("none", "")
                     setattr(layer, name, _LaidOutLinear(cast, fused) if lay_out else cast)
-            if lay_out:
+            if lay_out and layer.activated_linear:
                 layer.activation = nn.Identity()
     return ready

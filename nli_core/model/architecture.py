@@ -1,131 +1,141 @@
-"""The shape of an encoder, as the `config.json` beside its weights describes it.
+"""What every encoder's `config.json` says, whatever its family, and how its values are checked.
 
-`model_type` names one of three families:
-
-    bert         the original (Devlin et al., 2019), as the Hugging Face hub has it
-    d2l_bert     Dive into Deep Learning's (15.8): embeddings are neither normalised nor dropped out
-    transformer  AI-For-Beginners': moreover no token types; the average of all tokens is pooled, not the first one
+A family (see `families`) reads its own sizes with `ModelConfig` and returns an `Architecture`, or a subclass of it.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from nli_core.errors import UserError
 
-Family = Literal["bert", "d2l_bert", "transformer"]
 Activation = Literal["gelu", "gelu_new", "relu", "tanh"]
 CONFIG_NAME = "config.json"
-
-
-# From, to; what lies outside is a mistake, and would fill the memory or divide by nothing.
-_SIZES = {
-    "vocab_size": (1, 2**31),
-    "hidden_size": (1, 2**16),
-    "num_hidden_layers": (1, 1000),
-    "num_attention_heads": (1, 1024),
-    "head_size": (1, 2**16),
-    "intermediate_size": (1, 2**18),
-    "max_position_embeddings": (1, 2**20),
-    "type_vocab_size": (0, 2**16),
-    "pooled_size": (1, 2**16),
+_Choice = TypeVar("_Choice", bound=str)
+_MOST = {
+    "vocab_size": 2**31,
+    "num_hidden_layers": 1000,
+    "num_attention_heads": 1024,
+    "intermediate_size": 2**18,
+    "max_position_embeddings": 2**20,
 }
-# Of the hub's BERTs these have defaults; the other families have others.
-_CONSTANTS = ("hidden_act", "layer_norm_eps")
-_RATES = {"layer_norm_eps": (0.0, 1.0), "hidden_dropout_prob": (0.0, 1.0), "attention_probs_dropout_prob": (0.0, 1.0)}
+_MOST_ELSE = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """Sizes and constants of a post-norm encoder with learned positions.
+    """What the rest of the program asks of an encoder.
 
-    Each head is `head_size` wide, `type_vocab_size` may be 0, and `pooled_size` is what the head of a classifier sees.
+    `max_position_embeddings` is the longest input in tokens, and `pooled_size` what the head of a classifier sees.
     """
 
-    family: Family
+    family: str
     vocab_size: int
     hidden_size: int
     num_hidden_layers: int
-    num_attention_heads: int
-    head_size: int
-    intermediate_size: int
     max_position_embeddings: int
-    type_vocab_size: int
-    hidden_act: Activation
-    layer_norm_eps: float
+    pooled_size: int
     hidden_dropout_prob: float
     attention_probs_dropout_prob: float
-    pooled_size: int
+
+
+class ModelConfig:
+    """The values of an encoder's `config.json`, each checked when it is read.
+
+    What lies outside its bounds is a mistake, and would fill the memory or divide by nothing.
+    """
+
+    def __init__(self, values: Mapping[str, Any], path: Path) -> None:
+        self.values = values
+        self.path = path
 
     @property
-    def normalises_embeddings(self) -> bool:
-        """Whether a norm and dropout follow the sum of embeddings."""
-        return self.family == "bert"
+    def model_type(self) -> str:
+        """The name of the encoder's family."""
+        return str(self.values.get("model_type", "bert"))
 
-    @property
-    def pools_average(self) -> bool:
-        """Whether the average of all tokens is pooled, and not the first token."""
-        return self.family == "transformer"
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> "Architecture":
-        """Read the `config.json` of an encoder's folder.
+    def size(self, name: str, default: int | None = None, *, least: int = 1, meaning: str = "") -> int:
+        """Read a whole number, at most the largest of its `meaning`, which is its usual name.
 
         Raises:
-            UserError: it is missing, is of no known family, or asks for something that this encoder does not do.
+            UserError: it is missing without a default, or out of range.
         """
-        return cls.from_values(read_description(folder), folder / CONFIG_NAME)
-
-    @classmethod
-    def from_values(cls, described: Mapping[str, Any], path: Path) -> "Architecture":
-        """Validate the values of the `config.json` at `path`, as `from_folder` does."""
-        family = described.get("model_type", "bert")
-        if family not in get_args(Family):
-            raise UserError(f"{path}: describes a {family}; only {', '.join(get_args(Family))} are supported")
-        if described.get("position_embedding_type", "absolute") != "absolute":
-            raise UserError(f"{path}: position_embedding_type must be absolute")
-        activation = described.get("hidden_act", "gelu")
-        if activation not in get_args(Activation):
-            known = ", ".join(get_args(Activation))
-            raise UserError(f"{path}: hidden_act {activation!r} is unknown; known are {known}")
-        _refuse_impossible(described, path)
-        if lacking := [name for name in _CONSTANTS if family != "bert" and name not in described]:
-            raise UserError(f"{path}: lacks {lacking[0]!r}")
-        try:
-            hidden, heads = described["hidden_size"], described["num_attention_heads"]
-            if hidden % heads and "head_size" not in described:
-                raise UserError(f"{path}: hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
-            return cls(
-                family=family,
-                vocab_size=described["vocab_size"],
-                hidden_size=hidden,
-                num_hidden_layers=described["num_hidden_layers"],
-                num_attention_heads=heads,
-                head_size=described.get("head_size", hidden // heads),
-                intermediate_size=described["intermediate_size"],
-                max_position_embeddings=described["max_position_embeddings"],
-                type_vocab_size=described.get("type_vocab_size", 2),
-                hidden_act=activation,
-                layer_norm_eps=described.get("layer_norm_eps", 1e-12),
-                hidden_dropout_prob=described.get("hidden_dropout_prob", 0.1),
-                attention_probs_dropout_prob=described.get("attention_probs_dropout_prob", 0.1),
-                pooled_size=described.get("pooled_size", hidden),
-            )
-        except KeyError as error:
-            raise UserError(f"{path}: lacks {error}") from None
-
-
-def _refuse_impossible(described: Mapping[str, Any], path: Path) -> None:
-    for name, (least, most) in _SIZES.items():
-        value = described.get(name, most)
+        value = self._get(name, default)
+        most = _MOST.get(meaning or name, _MOST_ELSE)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise UserError(f"{path}: {name} must be a whole number from {least} to {most:,}, and is {value!r}")
-    for name, (above, below) in _RATES.items():
-        value = described.get(name, 0.1)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not above <= value < below:
-            raise UserError(f"{path}: {name} must be a number from {above:g} to below {below:g}, and is {value!r}")
+            raise self.fault(f"{name} must be a whole number from {least} to {most:,}, and is {value!r}")
+        return value
+
+    def rate(self, name: str, default: float | None = None) -> float:
+        """Read a number from 0 to below 1.
+
+        Raises:
+            UserError: it is missing without a default, or out of range.
+        """
+        value = self._get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            raise self.fault(f"{name} must be a number from 0 to below 1, and is {value!r}")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Read whether something is so; by default it is not.
+
+        Raises:
+            UserError: it is neither true nor false.
+        """
+        value = self.values.get(name, False)
+        if not isinstance(value, bool):
+            raise self.fault(f"{name} must be true or false, and is {value!r}")
+        return value
+
+    def choice(self, name: str, known: tuple[_Choice, ...], default: _Choice | None = None) -> _Choice:
+        """Read one of the known words.
+
+        Raises:
+            UserError: it is missing without a default, or another one.
+        """
+        value = self._get(name, default)
+        for each in known:
+            if value == each:
+                return each
+        raise self.fault(f"{name} {value!r} is unknown; known are {', '.join(known)}")
+
+    def activation(self, name: str, default: Activation | None = None) -> Activation:
+        """Read the name of an activation.
+
+        Raises:
+            UserError: it is missing without a default, or unknown.
+        """
+        return self.choice(name, get_args(Activation), default)
+
+    def heads(self, hidden: str, heads: str) -> tuple[int, int]:
+        """Read the hidden size and the number of attention heads, which divides it unless heads have their own size.
+
+        Raises:
+            UserError: one of them is missing or out of range, or they do not fit.
+        """
+        width = self.size(hidden, meaning="hidden_size")
+        count = self.size(heads, meaning="num_attention_heads")
+        if width % count and "head_size" not in self.values:
+            raise self.fault(f"{hidden} {width} is not a multiple of {heads} {count}")
+        return width, count
+
+    def fault(self, message: str) -> UserError:
+        """Return an error that names the file."""
+        return UserError(f"{self.path}: {message}")
+
+    def _get(self, name: str, default: Any) -> Any:
+        value = self.values.get(name, default)
+        if value is None:
+            raise self.fault(f"lacks {name!r}")
+        return value
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read the `config.json` of a model's folder, as `read_description` does, for checked access."""
+    return ModelConfig(read_description(folder), folder / CONFIG_NAME)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

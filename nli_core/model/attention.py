@@ -11,6 +11,7 @@ all matrix products of a small model together. Packed, on a GPU in half precisio
 dropout of the attention weights. Anywhere else packed examples are padded for the attention alone.
 """
 
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -24,8 +25,12 @@ _LARGEST_FLASH_HEAD = 256
 class Layout(Protocol):
     """Where the tokens of a batch lie."""
 
-    def rows_of_positions(self, table: Tensor) -> Tensor:
-        """Take the rows of the position embeddings [most positions, H] to add to the tokens'."""
+    @property
+    def positions(self) -> Tensor:
+        """Each token's place in its example, from 0: [L] padded, [T] packed."""
+
+    def rows_of_positions(self, table: Tensor, first: int) -> Tensor:
+        """Take the rows of the position embeddings [rows, H] to add to the tokens'; `first` is that of place 0."""
 
     def first(self, states: Tensor) -> Tensor:
         """Take the first token of every example: [..., H] to [B, H]."""
@@ -33,10 +38,13 @@ class Layout(Protocol):
     def average(self, states: Tensor) -> Tensor:
         """Average the tokens of every example, in fp32: [..., H] to [B, H]."""
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float) -> Tensor:
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, window: int | None = None
+    ) -> Tensor:
         """Attend from each query to its example: [..., A], or [B, A] for first tokens' queries.
 
-        `rate` is the dropout rate of the attention weights, 0 when not training.
+        `rate` is the dropout rate of the attention weights, 0 when not training. With a `window` a token sees those at
+        most so far from it.
         """
 
 
@@ -54,8 +62,12 @@ class Padded:
             bias = torch.zeros(self._inside.shape, dtype=dtype, device=lengths.device)
             self._bias = bias.masked_fill(~self._inside, float("-inf"))[:, None, None, :]
 
-    def rows_of_positions(self, table: Tensor) -> Tensor:
-        return table[: self._length]
+    @cached_property
+    def positions(self) -> Tensor:
+        return torch.arange(self._length, device=self.lengths.device)
+
+    def rows_of_positions(self, table: Tensor, first: int) -> Tensor:
+        return table[first : first + self._length]
 
     def first(self, states: Tensor) -> Tensor:
         return states[:, 0]
@@ -63,22 +75,35 @@ class Padded:
     def average(self, states: Tensor) -> Tensor:
         return (states.float() * self._inside[..., None]).sum(dim=1) / self.lengths[:, None]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float) -> Tensor:
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, window: int | None = None
+    ) -> Tensor:
         first_only = query.ndim < key.ndim
-        weights = self.weights(query[:, None] if first_only else query, key, heads=heads)
+        weights = self.weights(query[:, None] if first_only else query, key, heads=heads, window=window)
         attended = torch.bmm(dropout(weights, rate).flatten(0, 1), _by_head(value, heads))
         joined = attended.view(key.shape[0], heads, *attended.shape[1:]).transpose(1, 2).flatten(2)
         return joined[:, 0] if first_only else joined
 
-    def weights(self, query: Tensor, key: Tensor, *, heads: int) -> Tensor:
-        """Compute attention weights [B, N, queries, L]; rows sum to 1."""
+    def weights(self, query: Tensor, key: Tensor, *, heads: int, window: int | None = None) -> Tensor:
+        """Compute attention weights [B, N, queries, L] of the first tokens or of all; rows sum to 1."""
         examples = key.shape[0]
         query, key = _by_head(query, heads), _by_head(key, heads)
         scores = torch.bmm(query, key.transpose(1, 2)).view(examples, heads, -1, key.shape[1])
         scale = query.shape[-1] ** -0.5
-        scores = scores * scale if self._bias is None else torch.add(self._bias, scores, alpha=scale)
+        bias = self._bias if window is None else self._bias_within(window, scores.shape[2], scores.dtype)
+        scores = scores * scale if bias is None else torch.add(bias, scores, alpha=scale)
         # In fp32, and not only because it is exact: torch's softmax of bf16 takes two to three times as long on a CPU.
         return torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+
+    def _bias_within(self, window: int, queries: int, dtype: torch.dtype) -> Tensor:
+        """Return what to add to the scores of the first queries, so that none sees a token beyond its window.
+
+        A token of the padding sees the first token, since a row without any would be NaN.
+        """
+        distance = self.positions[:queries, None] - self.positions
+        seen = (distance.abs() <= window) & self._inside[:, None, :]
+        seen = seen | ((self.positions[:queries, None] >= self.lengths[:, None, None]) & (self.positions == 0))
+        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, float("-inf"))[:, None]
 
     def gather(self, states: Tensor) -> Tensor:
         """Gather the states of the tokens that count, packed: [B, L, A] to [T, A]."""
@@ -97,10 +122,10 @@ class Packed:
         self._starts = self._cu_seqlens[:-1].long()
         examples = torch.arange(len(lengths), device=lengths.device)
         self._example_of = torch.repeat_interleave(examples, lengths, output_size=tokens)
-        self._positions = torch.arange(tokens, device=lengths.device) - self._starts[self._example_of]
+        self.positions = torch.arange(tokens, device=lengths.device) - self._starts[self._example_of]
 
-    def rows_of_positions(self, table: Tensor) -> Tensor:
-        return table[self._positions]
+    def rows_of_positions(self, table: Tensor, first: int) -> Tensor:
+        return table[self.positions + first]
 
     def first(self, states: Tensor) -> Tensor:
         return states[self._starts]
@@ -109,12 +134,21 @@ class Packed:
         sums = torch.zeros(len(self.lengths), states.shape[-1], device=states.device)
         return sums.index_add(0, self._example_of, states.float()) / self.lengths[:, None]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float) -> Tensor:
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, window: int | None = None
+    ) -> Tensor:
         first_only = len(query) == len(self.lengths)
         size = query.shape[-1] // heads
-        if not query.is_cuda or query.dtype == torch.float32 or size % 8 or size > _LARGEST_FLASH_HEAD:
+        unfit = size % 8 != 0 or size > _LARGEST_FLASH_HEAD
+        # Flash attention would put the window of a single query around the last token.
+        if not query.is_cuda or query.dtype == torch.float32 or unfit or (first_only and window is not None):
             rate = 0.0 if query.is_cuda else rate  # the same on a GPU whichever way it computes
-            return self._attend_padded(query, key, value, heads=heads, rate=rate, first_only=first_only)
+            padded = Padded(self.lengths, self.longest, query.dtype)
+            indices = self._starts[:, None] + torch.arange(self.longest, device=query.device)
+            indices = indices.clamp(max=len(key) - 1)
+            asking = query if first_only else query[indices]
+            states = padded.attend(asking, key[indices], value[indices], heads=heads, rate=rate, window=window)
+            return states if first_only else padded.gather(states)
         each = torch.arange(len(self._cu_seqlens), dtype=torch.int32, device=query.device)
         query, key, value = (states.view(len(states), heads, -1) for states in (query, key, value))
         from torch.nn.attention.varlen import varlen_attn  # imports torch's compiler, which takes seconds
@@ -127,20 +161,10 @@ class Packed:
             self._cu_seqlens,
             1 if first_only else self.longest,
             self.longest,
+            window_size=(-1, -1) if window is None else (window, window),
         )
         assert isinstance(attended, Tensor)
         return attended.flatten(1)
-
-    def _attend_padded(
-        self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, first_only: bool
-    ) -> Tensor:
-        padded = Padded(self.lengths, self.longest, query.dtype)
-        indices = self._starts[:, None] + torch.arange(self.longest, device=query.device)
-        indices = indices.clamp(max=len(key) - 1)
-        attended = padded.attend(
-            query if first_only else query[indices], key[indices], value[indices], heads=heads, rate=rate
-        )
-        return attended if first_only else padded.gather(attended)
 
 
 def _by_head(states: Tensor, heads: int) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from nli_core.model.dropout import dropout
 from nli_core.model.encoder import Encoder
-from nli_core.model.initialization import init_linear
+from nli_core.model.families.registry import family_of
 
 
 class Classifier(nn.Module):
@@ -21,7 +21,7 @@ class Classifier(nn.Module):
         self.head_dropout = head_dropout
         self.frozen = frozen
         self.head = nn.Linear(encoder.architecture.pooled_size, len(labels))
-        init_linear(self.head, encoder.architecture)
+        family_of(encoder.architecture).init_linear(self.head)
         encoder.requires_grad_(not frozen)
 
     def train(self, mode: bool = True) -> "Classifier":

@@ -29,6 +29,7 @@ from nli_core.errors import UserError
 from nli_core.filenames import CALIBRATION, CARD, TOKENIZER_FILES
 from nli_core.model.architecture import CONFIG_NAME
 from nli_core.model.classifier import Classifier
+from nli_core.model.families.registry import family_of
 from nli_core.model.saved import load_classifier, read_pack_config, read_temperature
 from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, save_tensors
 
@@ -83,10 +84,10 @@ def export_model(folder: Path, out: Path, *, form: Format, calibrated: bool = Fa
     model = load_classifier(folder)
     if calibrated:
         _divide_logits(model, read_temperature(folder))
-    family = model.encoder.architecture.family
-    if form == "huggingface" and family != "bert":
+    architecture = model.encoder.architecture
+    if form == "huggingface" and family_of(architecture).classifier is None:
         raise UserError(
-            f"--format huggingface: transformers cannot express this architecture (model_type {family}); "
+            f"--format huggingface: transformers cannot express this architecture (model_type {architecture.family}); "
             "take --format onnx or --format torch"
         )
     if out.exists():

@@ -4,19 +4,23 @@ import math
 
 from torch import nn
 
-from nli_core.model.architecture import Architecture
-from nli_core.model.encoder import Encoder, Layer
+from nli_core.model.encoder import Encoder
+from nli_core.model.post_norm import PostNormArchitecture, PostNormLayer
 
 BERT_DEVIATION = 0.02  # of a normal distribution (Devlin et al., 2019)
 _KERAS_EMBEDDING_LIMIT = 0.05
 
 
-def init_linear(linear: nn.Linear, architecture: Architecture) -> None:
-    """Initialize a new linear layer over an encoder: Glorot's uniform distribution in the transformer, as in Keras."""
-    if architecture.family == "transformer":
-        nn.init.xavier_uniform_(linear.weight)
-    else:
-        nn.init.normal_(linear.weight, std=BERT_DEVIATION)
+def init_linear(linear: nn.Linear) -> None:
+    """Initialize a new linear layer over an encoder as BERT's."""
+    nn.init.normal_(linear.weight, std=BERT_DEVIATION)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+
+
+def init_linear_like_keras(linear: nn.Linear) -> None:
+    """Initialize a linear layer by Glorot's uniform distribution, as Keras does."""
+    nn.init.xavier_uniform_(linear.weight)
     nn.init.zeros_(linear.bias)
 
 
@@ -31,16 +35,14 @@ def init_like_keras(encoder: Encoder) -> None:
         if isinstance(module, nn.Embedding):
             nn.init.uniform_(module.weight, -_KERAS_EMBEDDING_LIMIT, _KERAS_EMBEDDING_LIMIT)
         elif isinstance(module, nn.Linear):
-            init_linear(module, encoder.architecture)
+            init_linear_like_keras(module)
         elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
-    hidden, heads, width = (
-        encoder.architecture.hidden_size,
-        encoder.architecture.num_attention_heads,
-        encoder.architecture.head_size,
-    )
+    architecture = encoder.architecture
+    assert isinstance(architecture, PostNormArchitecture)
+    hidden, heads, width = architecture.hidden_size, architecture.num_attention_heads, architecture.head_size
     for layer in encoder.layers:
-        assert isinstance(layer, Layer)
+        assert isinstance(layer, PostNormLayer)
         _glorot_uniform(layer.query_key_value, fan_in=hidden * heads, fan_out=hidden * width)
         _glorot_uniform(layer.attention_output, fan_in=heads * width, fan_out=heads * hidden)
 

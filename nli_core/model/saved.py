@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from nli_core.config import PackConfig
 from nli_core.errors import UserError
 from nli_core.filenames import CALIBRATION, TOKENIZER_FILES
-from nli_core.model.architecture import CONFIG_NAME, Architecture, read_description
+from nli_core.model.architecture import CONFIG_NAME, read_description
 from nli_core.model.classifier import Classifier
-from nli_core.model.encoder import Encoder
+from nli_core.model.families.registry import build_encoder, family_of, read_architecture
 from nli_core.model.weights import WEIGHTS_NAME, check_shapes, classifier_tensors, fill_classifier, save_tensors
 
 _PACK = "nli_pack"  # how texts become examples; transformers passes it by
@@ -28,14 +28,14 @@ def save_classifier(
 
     `pairs`: whether its examples are pairs of texts.
 
-    Of a BERT `AutoModelForSequenceClassification.from_pretrained(out)` gives the same logits as `model`; the other
-    families are refused there.
+    Where transformers knows the family, `AutoModelForSequenceClassification.from_pretrained(out)` gives the same logits
+    as `model`; other families are refused there.
     """
     out.mkdir(parents=True, exist_ok=True)
-    family = model.encoder.architecture.family
+    architecture = model.encoder.architecture
     described = read_description(encoder) | {
-        "model_type": family,
-        "architectures": ["BertForSequenceClassification" if family == "bert" else "Classifier"],
+        "model_type": architecture.family,
+        "architectures": [family_of(architecture).classifier or "Classifier"],
         "id2label": {str(index): name for index, name in enumerate(model.labels)},
         "label2id": {name: index for index, name in enumerate(model.labels)},
         "problem_type": "single_label_classification",
@@ -56,9 +56,9 @@ def load_classifier(folder: Path) -> Classifier:
     Raises:
         UserError: a file is damaged, or tensors do not fit `config.json`.
     """
-    architecture = Architecture.from_folder(folder)
+    architecture = read_architecture(folder)
     check_shapes(folder, architecture)
-    model = Classifier(Encoder(architecture), read_labels(folder))
+    model = Classifier(build_encoder(architecture), read_labels(folder))
     fill_classifier(model, folder)
     return model.eval()
 

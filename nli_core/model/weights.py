@@ -1,6 +1,6 @@
 """Weights on disk in Hugging Face's names, and their way into and out of our modules.
 
-Our layers keep query, key and value in one matrix; on disk they are three.
+A parameter of ours may stack several tensors on disk, such as query, key and value. A family says which.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,64 +20,51 @@ from nli_core.errors import UserError
 from nli_core.model.architecture import Architecture
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
-from nli_core.model.initialization import init_like_keras, init_linear
+from nli_core.model.families.registry import build_encoder, family_of, read_architecture
 
 WEIGHTS_NAME = "model.safetensors"
 _PICKLED_NAME = "pytorch_model.bin"
-_PREFIX = "bert."
-_HEAD = "classifier"
-_POOLER = "pooler.dense"
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-def _name_pairs(architecture: Architecture) -> dict[str, tuple[str, ...]]:
-    """Map our parameter names, without `.weight` and `.bias`, to the names on disk that they stack."""
-    pairs: dict[str, tuple[str, ...]] = {"embeddings.norm": ("embeddings.LayerNorm",), "pooler": (_POOLER,)}
-    for ours in ("word", "position", "token_type"):
-        pairs[f"embeddings.{ours}"] = (f"embeddings.{ours}_embeddings",)
-    for index in range(architecture.num_hidden_layers):
-        ours, theirs = f"layers.{index}", f"encoder.layer.{index}"
-        attention = f"{theirs}.attention"
-        pairs[f"{ours}.query_key_value"] = tuple(f"{attention}.self.{part}" for part in ("query", "key", "value"))
-        pairs[f"{ours}.attention_output"] = (f"{attention}.output.dense",)
-        pairs[f"{ours}.attention_norm"] = (f"{attention}.output.LayerNorm",)
-        pairs[f"{ours}.inner"] = (f"{theirs}.intermediate.dense",)
-        pairs[f"{ours}.output"] = (f"{theirs}.output.dense",)
-        pairs[f"{ours}.output_norm"] = (f"{theirs}.output.LayerNorm",)
-    return pairs
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Names of tensors on disk that the encoder has no use for, and of those that it had to begin from scratch."""
+    """Names of tensors on disk that the encoder has no use for, and of those that it had to begin from scratch.
+
+    surplus: the unused ones that look like layers.
+    """
 
     unused: list[str]
     fresh: list[str]
+    surplus: list[str]
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, LoadReport]:
     """Load the encoder in a folder of the Hugging Face layout. A missing pooler starts from scratch.
 
-    So does the whole of a transformer, which is not pretrained.
+    So does the whole of an encoder that is not pretrained.
 
     Raises:
         UserError: a file is damaged, or a tensor is missing, of another shape than `config.json` implies, or NaN.
     """
-    architecture = Architecture.from_folder(folder)
-    if architecture.family == "transformer":
-        encoder = Encoder(architecture)
-        init_like_keras(encoder)
-        return encoder, LoadReport(unused=[], fresh=[name for name, _ in encoder.named_parameters()])
+    architecture = read_architecture(folder)
+    family = family_of(architecture)
+    if family.init is not None:
+        encoder = build_encoder(architecture)
+        family.init(encoder)
+        return encoder, LoadReport([], [name for name, _ in encoder.named_parameters()], [])
     check_shapes(folder, architecture)
-    encoder = Encoder(architecture)
-    tensors = _read_tensors(folder)
-    fresh = [name for name in (f"{_POOLER}.weight", f"{_POOLER}.bias") if name not in tensors]
-    if len(fresh) == 2:
-        init_linear(encoder.pooler, encoder.architecture)
-        tensors |= {f"{_POOLER}.{kind}": parameter for kind, parameter in encoder.pooler.named_parameters()}
-    else:
-        fresh = []
-    return encoder, LoadReport(unused=_fill(encoder, tensors, folder), fresh=fresh)
+    encoder = build_encoder(architecture)
+    tensors = _read_tensors(folder, family.prefix)
+    pooler = {parts[0]: parameter for parameter, parts, _ in _parameters(encoder) if _stem(parts[0]) in family.pooler}
+    fresh = [] if tensors.keys() & pooler.keys() else list(pooler)
+    if fresh:
+        for module in encoder.pooler.modules():
+            if isinstance(module, nn.Linear):
+                family.init_linear(module)
+        tensors |= pooler
+    unused = _fill(encoder, tensors, folder)
+    return encoder, LoadReport(unused, fresh, [name for name in unused if name.startswith(family.layers)])
 
 
 def check_shapes(folder: Path, architecture: Architecture) -> None:
@@ -86,14 +73,15 @@ def check_shapes(folder: Path, architecture: Architecture) -> None:
     Raises:
         UserError: a tensor is missing, or has another shape than the architecture implies.
     """
-    shapes = _read_shapes(folder)
+    family = family_of(architecture)
+    shapes = _read_shapes(folder, family.prefix)
     with torch.device("meta"), _NoDraws():
-        encoder = Encoder(architecture)
+        encoder = build_encoder(architecture)
     for _, parts, expected in _parameters(encoder):
         for part in parts:
             if part in shapes:
                 _check_shape(part, shapes[part], expected, folder)
-            elif not part.startswith(_POOLER):  # which may be missing
+            elif _stem(part) not in family.pooler:  # which may be missing
                 raise _missing(part, folder)
 
 
@@ -113,24 +101,26 @@ def fill_classifier(model: Classifier, folder: Path) -> None:
     Raises:
         UserError: as `load_encoder`, or the head is missing.
     """
-    tensors = _read_tensors(folder)
+    family = family_of(model.encoder.architecture)
+    tensors = _read_tensors(folder, family.prefix)
     with torch.no_grad():
         for name, parameter in model.head.named_parameters():
-            parameter.copy_(_take(tensors, f"{_HEAD}.{name}", parameter.shape, folder))
+            parameter.copy_(_take(tensors, f"{family.head}.{name}", parameter.shape, folder))
     _fill(model.encoder, tensors, folder)
 
 
 def classifier_tensors(model: Classifier) -> dict[str, Tensor]:
-    """Return all weights of the model on the CPU, under the names of transformers' BertForSequenceClassification."""
+    """Return all weights of the model on the CPU, under the names of transformers' class for its family."""
     tensors: dict[str, Tensor] = {}
-    pairs = _name_pairs(model.encoder.architecture)
+    architecture = model.encoder.architecture
+    family = family_of(architecture)
+    names = family.names(architecture)
     for name, parameter in model.encoder.named_parameters():
-        stem, kind = name.rsplit(".", 1)
-        theirs = pairs[stem]
+        theirs = names[_stem(name)]
         for part, values in zip(theirs, parameter.detach().cpu().chunk(len(theirs)), strict=True):
-            tensors[f"{_PREFIX}{part}.{kind}"] = values.contiguous()
+            tensors[f"{part}.{_kind(name)}"] = values.contiguous()
     for name, parameter in model.head.named_parameters():
-        tensors[f"{_HEAD}.{name}"] = parameter.detach().cpu().contiguous()
+        tensors[f"{family.head}.{name}"] = parameter.detach().cpu().contiguous()
     return tensors
 
 
@@ -139,23 +129,23 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     save_file(dict(sorted(tensors.items())), path, metadata={"format": "pt"})
 
 
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
+def _read_tensors(folder: Path, prefix: str) -> dict[str, Tensor]:
     path = _weights_file(folder)
     with _damage_named(path):
         pickled = path.name == _PICKLED_NAME
         tensors = torch.load(path, map_location="cpu", weights_only=True) if pickled else load_file(path)
-    return {_canonical(name): tensor for name, tensor in tensors.items()}
+    return {_canonical(name, prefix): tensor for name, tensor in tensors.items()}
 
 
-def _read_shapes(folder: Path) -> dict[str, torch.Size]:
+def _read_shapes(folder: Path, prefix: str) -> dict[str, torch.Size]:
     path = _weights_file(folder)
     with _damage_named(path):
         if path.name == _PICKLED_NAME:
             tensors = torch.load(path, map_location="meta", weights_only=True)
-            return {_canonical(name): tensor.shape for name, tensor in tensors.items()}
+            return {_canonical(name, prefix): tensor.shape for name, tensor in tensors.items()}
         with safe_open(path, "pt") as file:
             shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
-        return {_canonical(name): torch.Size(shape) for name, shape in shapes.items()}
+        return {_canonical(name, prefix): torch.Size(shape) for name, shape in shapes.items()}
 
 
 def _weights_file(folder: Path) -> Path:
@@ -176,10 +166,10 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: cannot be read as weights ({error}); fetch it again") from None
 
 
-def _canonical(name: str) -> str:
+def _canonical(name: str, prefix: str) -> str:
     """Remove the prefix that models with a head add; use torch's names of a norm instead of TensorFlow's."""
     return (
-        name.removeprefix(_PREFIX)
+        name.removeprefix(prefix)
         .replace("LayerNorm.gamma", "LayerNorm.weight")
         .replace("LayerNorm.beta", "LayerNorm.bias")
     )
@@ -196,12 +186,22 @@ def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], folder: Path) -> list
 
 
 def _parameters(encoder: Encoder) -> Iterator[tuple[Tensor, list[str], torch.Size]]:
-    """Yield each parameter, the names on disk that it stacks, and the shape that each of them has."""
-    pairs = _name_pairs(encoder.architecture)
+    """Yield each parameter, the names on disk that it stacks, without prefix, and the shape that each of them has."""
+    family = family_of(encoder.architecture)
+    names = family.names(encoder.architecture)
     for name, parameter in encoder.named_parameters():
-        stem, kind = name.rsplit(".", 1)
-        parts = [f"{part}.{kind}" for part in pairs[stem]]
+        theirs = names[_stem(name)]
+        parts = [f"{part.removeprefix(family.prefix)}.{_kind(name)}" for part in theirs]
         yield parameter, parts, torch.Size([parameter.shape[0] // len(parts), *parameter.shape[1:]])
+
+
+def _stem(name: str) -> str:
+    """Return the name of a parameter without `.weight` or `.bias`."""
+    return name.rpartition(".")[0]
+
+
+def _kind(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _missing(name: str, folder: Path) -> UserError:

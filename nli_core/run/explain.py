@@ -54,7 +54,7 @@ def explain(
             found[kind] = there
             plans.append(OutputPlan(kind, "pulled", f"finished {there.manifest.created} on another machine"))
         elif output is None:
-            definitions = code_behind(kind, config).definitions
+            definitions = code_behind(kind, config, found).definitions
             plans.append(OutputPlan(kind, "runs", _difference(inputs, definitions, store.outputs(kind))))
         elif damage:
             plans.append(OutputPlan(kind, "runs", damage))

@@ -12,6 +12,7 @@ from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER, TOKENIZER_FILES
 from nli_core.fingerprint.code import Code, code_of
+from nli_core.model.families.registry import family_module
 from nli_core.run.config import RunConfig
 from nli_core.run.kinds import KINDS, kinds_until, stage_of
 from nli_core.store.manifest import KeyInputs, Output
@@ -59,15 +60,19 @@ class StageRequest:
 
 def key_inputs(kind: OutputKind, config: RunConfig, upstream: Outputs) -> KeyInputs:
     """Collect all that the output depends on; `upstream` holds the outputs that its stage reads."""
-    return {**_INPUTS[kind](config, upstream), "code": code_behind(kind, config).digest}
+    return {**_INPUTS[kind](config, upstream), "code": code_behind(kind, config, upstream).digest}
 
 
-def code_behind(kind: OutputKind, config: RunConfig) -> Code:
-    """Digest the core code that can change the output: of a corpus or an encoder, that of its own kind."""
+def code_behind(kind: OutputKind, config: RunConfig, upstream: Outputs) -> Code:
+    """Digest the core code that can change the output: of a corpus, an encoder or a model, that of its own kind."""
     entries = ENTRIES[kind]
     if kind in ("corpus", "encoder"):
         downloaded = config.corpus if kind == "corpus" else config.encoder
         entries += (f"{type(downloaded).__module__}:{type(downloaded).__name__}",)
+    elif kind == "finetune" and "encoder" in upstream:
+        entries += (f"{family_module(upstream['encoder'].folder / ENCODER)}:FAMILY",)
+    elif kind == "evaluate" and "finetune" in upstream:
+        entries += (f"{family_module(upstream['finetune'].folder / MODEL)}:FAMILY",)
     return code_of(*entries)
 
 

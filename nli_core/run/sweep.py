@@ -51,7 +51,7 @@ class Sweep:
             for config in self._examples()
             for kind in kinds_of("download", config)
         }
-        code = [code_behind(kind, self.config).digest for kind in kinds_until("evaluate", self.config)]
+        code = [code_behind(kind, self.config, {}).digest for kind in kinds_until("evaluate", self.config)]
         return canonical_digest([plain, sorted(downloads), code])
 
     def check(self, trials: int | None = None, prune: PruningRule | None = None) -> None:

@@ -63,7 +63,7 @@ class _Trainer:
         self.model = Classifier(
             pretrained, self.train.labels, head_dropout=config.head_dropout, frozen=config.freeze_encoder
         ).to(self.device.torch)
-        if surplus := [name for name in self.load_report.unused if name.startswith("encoder.")]:
+        if surplus := self.load_report.surplus:
             LOGGER.warning(
                 "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]
             )

@@ -8,6 +8,7 @@ import socket
 from nli_core.errors import UserError
 from nli_core.fingerprint.code import code_of
 from nli_core.hashing import canonical_digest
+from nli_core.model.families.registry import family_modules
 from nli_core.run.plan import ENTRIES
 from tasks.runtime.provenance import made_with
 from tasks.settings import Settings
@@ -18,7 +19,8 @@ Version = dict[str, str]
 def project_version() -> Version:
     """Return the checkout's commit, if it is one, and a digest of the code that can change a result."""
     commit = str(made_with()["commit"])
-    return {"commit": commit, "code": canonical_digest([code_of(*entries).digest for entries in ENTRIES.values()])}
+    entries = [*ENTRIES.values(), *((f"{module}:FAMILY",) for module in family_modules())]
+    return {"commit": commit, "code": canonical_digest([code_of(*each).digest for each in entries])}
 
 
 def fault_of_node(version: Version) -> str | None:

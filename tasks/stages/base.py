@@ -102,4 +102,4 @@ def _obtain(
 
 
 def _made_with(kind: OutputKind, request: StageRequest) -> dict[str, Any]:
-    return made_with() | {"definitions": code_behind(kind, request.config).definitions}
+    return made_with() | {"definitions": code_behind(kind, request.config, request.upstream).definitions}

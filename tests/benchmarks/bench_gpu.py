@@ -26,9 +26,8 @@ from nli_core.data.examples.encode import EncodedTexts
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.examples.shards import ShardMetadata, ShardSet, shard_name, write_shard
 from nli_core.filenames import TOKENIZER
-from nli_core.model.architecture import Architecture
 from nli_core.model.classifier import Classifier
-from nli_core.model.encoder import Encoder
+from nli_core.model.families.registry import build_encoder, read_architecture
 from nli_core.model.weights import classifier_tensors
 
 SHAPES = {"bert.small": BERT_SMALL, "bert.base": BERT_BASE}
@@ -68,7 +67,7 @@ def write_encoder(folder: Path, shape: str) -> None:
     described = {"model_type": "bert", "vocab_size": VOCABULARY, "max_position_embeddings": 512, **SHAPES[shape]}
     (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
     torch.manual_seed(0)
-    model = Classifier(Encoder(Architecture.from_folder(folder)), LABELS)
+    model = Classifier(build_encoder(read_architecture(folder)), LABELS)
     save_file(classifier_tensors(model), folder / "model.safetensors", metadata={"format": "pt"})
 
 

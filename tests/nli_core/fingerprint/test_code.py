@@ -13,10 +13,12 @@ import pytest
 from nli_core.download.corpora.registry import CORPORA
 from nli_core.download.encoders.registry import ENCODERS
 from nli_core.fingerprint.code import code_of
+from nli_core.model.families.registry import family_modules
 from nli_core.run.config import parse_config
 from nli_core.run.plan import ENTRIES, code_behind
 
 KINDS = set(ENTRIES)
+MODELS = {"finetune", "evaluate"}
 DOWNLOADS = {"corpus", "encoder", "challenges"}
 PACKERS = {"pack", "challenge_shards"}
 TEXT_READERS = {"corpus", "audit", *PACKERS}
@@ -24,6 +26,7 @@ EVERY_ENTRY = {
     **ENTRIES,
     "corpus": (*ENTRIES["corpus"], *(f"{corpus.__module__}:{corpus.__name__}" for corpus in CORPORA)),
     "encoder": (*ENTRIES["encoder"], *(f"{encoder.__module__}:{encoder.__name__}" for encoder in ENCODERS)),
+    **{kind: (*ENTRIES[kind], *(f"{module}:FAMILY" for module in family_modules())) for kind in MODELS},
 }
 Code = Callable[[], dict[str, Any]]
 
@@ -298,7 +301,7 @@ def test_scopes_and_assignments(core: Path, before: str, after: str, counts: boo
 
 
 def test_a_corpus_counts_only_for_runs_that_read_it() -> None:
-    snli = code_behind("corpus", parse_config({"corpus": {"name": "snli"}})).definitions
+    snli = code_behind("corpus", parse_config({"corpus": {"name": "snli"}}), {}).definitions
     assert "nli_core.download.corpora.snli.SnliCorpus" in snli
     assert not [name for name in snli if "ag_news" in name or "d2l" in name]
 

@@ -13,7 +13,7 @@ from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.architecture import Activation
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
-from nli_core.model.encoder import Encoder
+from nli_core.model.families.registry import build_encoder
 from nli_core.model.weights import load_encoder
 
 LABELS = ("entailment", "contradiction", "neutral")
@@ -23,7 +23,7 @@ LABELS = ("entailment", "contradiction", "neutral")
 def model(tiny_encoder: Path, request: pytest.FixtureRequest) -> Classifier:
     """The tiny encoder's weights under every activation."""
     encoder = load_encoder(tiny_encoder)[0]
-    other = Encoder(replace(encoder.architecture, hidden_act=request.param))
+    other = build_encoder(replace(encoder.architecture, hidden_act=request.param))
     other.load_state_dict(encoder.state_dict())
     return Classifier(other, LABELS, head_dropout=0.1)
 

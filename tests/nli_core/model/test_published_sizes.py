@@ -8,9 +8,13 @@ import torch
 from nli_core.download.encoders.d2l import D2lEncoder, describe
 from nli_core.download.encoders.scratch import TransformerEncoder
 from nli_core.download.fetch import Fetcher
-from nli_core.model.architecture import Architecture
+from nli_core.model.architecture import ModelConfig
 from nli_core.model.classifier import Classifier
-from nli_core.model.encoder import Encoder, Layer
+from nli_core.model.encoder import Encoder
+from nli_core.model.families.bert import FAMILY as BERT
+from nli_core.model.families.d2l import FAMILY as D2L
+from nli_core.model.families.registry import build_encoder, read_architecture
+from nli_core.model.post_norm import PostNormLayer
 
 BOOK_VOCABULARY = 60_005
 NEWS = ("World", "Sports", "Business", "Sci/Tech")
@@ -24,13 +28,13 @@ def _count(*modules: torch.nn.Module | None, trainable: bool = False) -> int:
 def _bert(**sizes: int) -> Encoder:
     values = {"vocab_size": 30_522, "max_position_embeddings": 512, **sizes}
     with torch.device("meta"):
-        return Encoder(Architecture.from_values(values, Path("config.json")))
+        return BERT.build(BERT.read(ModelConfig(values, Path("config.json"))))
 
 
 def _book(name: str) -> Encoder:
     config = D2lEncoder(name=name)  # type: ignore[arg-type]
     with torch.device("meta"):
-        return Encoder(Architecture.from_values(describe(config, BOOK_VOCABULARY), Path("config.json")))
+        return D2L.build(D2L.read(ModelConfig(describe(config, BOOK_VOCABULARY), Path("config.json"))))
 
 
 def test_bert_small_of_the_book() -> None:
@@ -60,8 +64,8 @@ def test_bert_base_uncased() -> None:
 
 def test_the_transformer_of_the_lesson(tmp_path: Path) -> None:
     TransformerEncoder(name="transformer").download(tmp_path, Fetcher(tmp_path, tmp_path))
-    model = Classifier(Encoder(Architecture.from_folder(tmp_path)), NEWS)
+    model = Classifier(build_encoder(read_architecture(tmp_path)), NEWS)
     (layer,) = model.encoder.layers
-    assert isinstance(layer, Layer)
+    assert isinstance(layer, PostNormLayer)
     counts = [_count(module) for module in (model.encoder.embeddings, layer, model.encoder.pooler, model.head, model)]
     assert counts == [648_192, 10_656, 660, 84, 659_592]

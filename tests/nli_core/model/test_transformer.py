@@ -11,7 +11,8 @@ import torch
 from nli_core.download.encoders.scratch import TransformerEncoder
 from nli_core.download.fetch import Fetcher
 from nli_core.model.classifier import Classifier
-from nli_core.model.encoder import Encoder, Layer
+from nli_core.model.encoder import Encoder
+from nli_core.model.post_norm import PostNormLayer
 from nli_core.model.weights import load_encoder
 
 LABELS = ("World", "Sports", "Business", "Sci/Tech")
@@ -42,7 +43,7 @@ def _keras_forward(keras: Any, encoder: Encoder, ids: torch.Tensor, lengths: tor
     """The lesson's block over our weights, with a mask where the lesson has none."""
     hidden, heads, width = SIZES["hidden_size"], SIZES["heads"], SIZES["head_size"]
     (layer,) = encoder.layers
-    assert isinstance(layer, Layer)
+    assert isinstance(layer, PostNormLayer)
     states = (encoder.embeddings.word.weight[ids] + encoder.embeddings.position.weight[: ids.shape[1]]).detach()
     attention = keras.layers.MultiHeadAttention(num_heads=heads, key_dim=width)
     attention.build(states.shape, states.shape)
@@ -92,7 +93,7 @@ def test_pooled_output_is_that_of_keras(keras: Any, encoder: Encoder, sees_paddi
 
 def test_initial_weights_are_spread_as_in_keras(keras: Any, encoder: Encoder) -> None:
     (layer,) = encoder.layers
-    assert isinstance(layer, Layer)
+    assert isinstance(layer, PostNormLayer)
     hidden, heads, width = SIZES["hidden_size"], SIZES["heads"], SIZES["head_size"]
     glorot, uniform = keras.initializers.GlorotUniform(seed=0), keras.initializers.get("uniform")
     # Shapes of the kernels; Keras 2, which the lesson runs on, gives them to the initializer as they are.

@@ -143,9 +143,9 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> No
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("model_type", "roberta", "only bert"),
+        ("model_type", "mystery", "only bert, "),
         ("hidden_act", "swish", "hidden_act 'swish'"),
-        ("position_embedding_type", "relative_key", "must be absolute"),
+        ("position_embedding_type", "relative_key", "known are absolute"),
         ("num_attention_heads", 5, "not a multiple"),
         ("num_attention_heads", 0, "num_attention_heads must be a whole number from 1 to 1,024, and is 0"),
         ("num_hidden_layers", 10**9, "num_hidden_layers must be a whole number from 1 to 1,000"),

@@ -20,7 +20,7 @@ FILES: dict[OutputKind, tuple[str, ...]] = {
     "encoder": (f"{ENCODER}/config.json", f"{ENCODER}/vocab.txt"),
     "pack": ("train-0.arrow", "dev-0.arrow", "test-0.arrow"),
     "audit": ("audit.json", "audit-dev.parquet", "audit-test.parquet"),
-    "finetune": (f"{MODEL}/model.safetensors", HISTORY),
+    "finetune": (f"{MODEL}/model.safetensors", f"{MODEL}/config.json", HISTORY),
     "evaluate": ("metrics.json",),
 }
 
@@ -41,15 +41,29 @@ def finish(store: Store) -> Callable[[RunConfig], Outputs]:
     def run(config: RunConfig) -> Outputs:
         outputs: Outputs = {}
         for kind in kinds_until("evaluate", config):
-            made_with = {"definitions": code_behind(kind, config).definitions}
+            made_with = {"definitions": code_behind(kind, config, outputs).definitions}
             with store.claim(kind, key_inputs(kind, config, outputs)) as claim:
                 for name in FILES[kind]:
                     (claim.partial / name).parent.mkdir(exist_ok=True)
-                    (claim.partial / name).write_text(f"{kind} {name}")
+                    (claim.partial / name).write_text(
+                        '{"model_type": "bert"}' if name.endswith("config.json") else f"{kind} {name}"
+                    )
                 outputs[kind] = claim.complete({}, made_with)
         return outputs
 
     return run
+
+
+def test_a_model_is_made_by_the_code_of_its_own_family(finish: Callable[[RunConfig], Outputs]) -> None:
+    """So that to add a family, or to change one, retrains no model of another."""
+    config = _config()
+    outputs = finish(config)
+    for kind in ("finetune", "evaluate"):
+        definitions = code_behind(kind, config, outputs).definitions
+        families = {name.split(".")[3] for name in definitions if name.startswith("nli_core.model.families.")}
+        assert families == {"base", "bert"}
+        assert "nli_core.model.post_norm.PostNormLayer" in definitions
+        assert not [name for name in definitions if "pre_norm" in name or "registry" in name]
 
 
 def _runs(plans: list[OutputPlan]) -> dict[str, bool]:

@@ -22,7 +22,7 @@ from nli_core.download.encoders.registry import EncoderConfig
 from nli_core.download.origin import Origin
 from nli_core.errors import UserError
 from nli_core.model.classifier import Classifier
-from nli_core.model.encoder import Layer
+from nli_core.model.post_norm import PostNormLayer
 from nli_core.model.weights import load_encoder
 
 pytestmark = pytest.mark.faults("inputs tried")
@@ -102,7 +102,7 @@ def test_heads_blocks_and_dropout_are_those_of_the_config(archive: Path, out: Pa
     """The book's loader takes these arguments and then uses numbers of its own (16.7.1)."""
     download(_config(archive, heads=2, dropout=0.25))
     encoder, _ = load_encoder(out)
-    layers = [layer for layer in encoder.layers if isinstance(layer, Layer)]
+    layers = [layer for layer in encoder.layers if isinstance(layer, PostNormLayer)]
     assert [(layer.heads, layer.dropout_rate, layer.attention_dropout_rate) for layer in layers] == [
         (2, 0.25, 0.25)
     ] * 2

@@ -1,0 +1,47 @@
+"""RoBERTa (Liu et al., 2019): BERT's encoder over pieces of bytes, without token types.
+
+Positions count from the row behind the padding's id. The pooler belongs to the head for classification, so that
+pretrained files lack it.
+"""
+
+from dataclasses import replace
+
+from nli_core.model.architecture import ModelConfig
+from nli_core.model.families.base import Family, Names
+from nli_core.model.families.bert import bert_names, read_bert
+from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
+
+_PREFIX, _POOLER = "roberta.", "classifier.dense"
+
+
+def read_roberta(config: ModelConfig) -> PostNormArchitecture:
+    """Read the sizes of RoBERTa, some of whose positions belong to no token."""
+    offset = config.size("pad_token_id", 1, least=0) + 1
+    read = read_bert(config)
+    positions = read.max_position_embeddings - offset
+    if positions < 1:
+        raise config.fault(f"max_position_embeddings must be above {offset}: positions count from pad_token_id on")
+    return replace(
+        read,
+        max_position_embeddings=positions,
+        position_offset=offset,
+        tells_texts_apart=False,
+        drops_summary=True,
+    )
+
+
+def roberta_names(architecture: PostNormArchitecture) -> Names:
+    """Name the parameters as BERT's, with the pooler in the head."""
+    return bert_names(architecture, prefix=_PREFIX, pooler=_POOLER)
+
+
+FAMILY = Family(
+    read=read_roberta,
+    build=PostNormEncoder,
+    names=roberta_names,
+    prefix=_PREFIX,
+    layers="encoder.",
+    pooler=(_POOLER,),
+    head="classifier.out_proj",
+    classifier="RobertaForSequenceClassification",
+)

@@ -1,0 +1,134 @@
+"""The encoder of BERT (Devlin et al., 2019) and of its kin: a norm follows each sum, positions are learned.
+
+Shapes: as in `encoder`.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nli_core.model.architecture import Activation, Architecture
+from nli_core.model.attention import Layout, Padded
+from nli_core.model.dropout import dropout
+from nli_core.model.encoder import ACTIVATIONS, Encoder, EncoderLayer, Pooling
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostNormArchitecture(Architecture):
+    """Sizes and constants of a post-norm encoder.
+
+    Each head is `head_size` wide. Embeddings of another size than the hidden states are projected. The first
+    `position_offset` rows of the position embeddings belong to no token. `type_vocab_size` may be 0; without
+    `tells_texts_apart` every token has the first type.
+    """
+
+    num_attention_heads: int
+    head_size: int
+    embedding_size: int
+    intermediate_size: int
+    type_vocab_size: int
+    hidden_act: Activation
+    layer_norm_eps: float
+    normalises_embeddings: bool = True
+    position_offset: int = 0
+    tells_texts_apart: bool = True
+    pools: Pooling = "first"
+    pooled_act: Activation = "tanh"
+    drops_summary: bool = False
+
+
+class Embeddings(nn.Module):
+    """Sum of token, position and token-type embeddings; normalised and dropped out where the family does so."""
+
+    def __init__(self, architecture: PostNormArchitecture) -> None:
+        super().__init__()
+        width, hidden = architecture.embedding_size, architecture.hidden_size
+        self.offset = architecture.position_offset
+        self.tells_texts_apart = architecture.tells_texts_apart
+        self.word = nn.Embedding(architecture.vocab_size, width)
+        self.position = nn.Embedding(architecture.max_position_embeddings + self.offset, width)
+        types = architecture.type_vocab_size
+        self.token_type = nn.Embedding(types, width) if types else None
+        eps = architecture.layer_norm_eps
+        self.norm = nn.LayerNorm(width, eps=eps) if architecture.normalises_embeddings else None
+        self.dropout_rate = architecture.hidden_dropout_prob
+        self.projection = None if width == hidden else nn.Linear(width, hidden)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, layout: Layout) -> Tensor:
+        """Embed token ids and token-type ids [...] to [..., H]."""
+        summed: Tensor = self.word(input_ids) + layout.rows_of_positions(self.position.weight, self.offset)
+        if self.token_type is not None:
+            of_type = self.token_type(token_type_ids) if self.tells_texts_apart else self.token_type.weight[0]
+            summed = summed + of_type
+        if self.norm is not None:
+            summed = dropout(self.norm(summed), self.dropout_rate if self.training else 0.0)
+        return summed if self.projection is None else self.projection(summed)
+
+
+class PostNormLayer(EncoderLayer):
+    """Self-attention and a feed-forward network, each followed by a norm of the sum."""
+
+    activated_linear = "inner"
+
+    def __init__(self, architecture: PostNormArchitecture) -> None:
+        super().__init__(architecture.hidden_act)
+        hidden, inner = architecture.hidden_size, architecture.intermediate_size
+        self.heads = architecture.num_attention_heads
+        self.attention_size = self.heads * architecture.head_size
+        self.query_key_value = nn.Linear(hidden, 3 * self.attention_size)
+        self.attention_output = nn.Linear(self.attention_size, hidden)
+        self.attention_norm = nn.LayerNorm(hidden, eps=architecture.layer_norm_eps)
+        self.inner = nn.Linear(hidden, inner)
+        self.output = nn.Linear(inner, hidden)
+        self.output_norm = nn.LayerNorm(hidden, eps=architecture.layer_norm_eps)
+        self.dropout_rate = architecture.hidden_dropout_prob
+        self.attention_dropout_rate = architecture.attention_probs_dropout_prob
+
+    def forward(self, hidden: Tensor, layout: Layout, *, first_only: bool = False) -> Tensor:
+        """Compute the next layer's hidden states [..., H], or those of the first tokens alone [B, H]."""
+        asking = layout.first(hidden) if first_only else hidden
+        query, key, value = self._project(asking, hidden)
+        rate = self.attention_dropout_rate if self.training else 0.0
+        attended = self.attention_output(layout.attend(query, key, value, heads=self.heads, rate=rate))
+        middle = self.attention_norm(asking + self._dropped(attended))
+        expanded = self.activation(self.inner(middle))
+        normalised: Tensor = self.output_norm(middle + self._dropped(self.output(expanded)))
+        return normalised
+
+    def attention(self, hidden: Tensor, layout: Padded) -> Tensor:
+        """Compute the attention weights [B, N, L, L] that `forward` uses, before dropout."""
+        query, key, _ = self._project(hidden, hidden)
+        return layout.weights(query, key, heads=self.heads)
+
+    def _project(self, asking: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Project the queries of the asking tokens, and keys and values of all: [..., A] each."""
+        if asking is hidden:
+            query, key, value = self.query_key_value(hidden).chunk(3, dim=-1)
+            return query, key, value
+        weight, offset, width = self.query_key_value.weight, self.query_key_value.bias, self.attention_size
+        query = functional.linear(asking, weight[:width], offset[:width])
+        key, value = functional.linear(hidden, weight[width:], offset[width:]).chunk(2, dim=-1)
+        return query, key, value
+
+    def _dropped(self, states: Tensor) -> Tensor:
+        return dropout(states, self.dropout_rate if self.training else 0.0)
+
+
+class PostNormEncoder(Encoder):
+    """Embeddings, post-norm layers, and the pooler: a linear layer and an activation."""
+
+    pooler: nn.Linear
+
+    def __init__(self, architecture: PostNormArchitecture) -> None:
+        super().__init__(architecture)
+        self.embeddings = Embeddings(architecture)
+        self.layers = nn.ModuleList(PostNormLayer(architecture) for _ in range(architecture.num_hidden_layers))
+        self.pooler = nn.Linear(architecture.hidden_size, architecture.pooled_size)
+        self.pools = architecture.pools
+        self._activate = ACTIVATIONS[architecture.pooled_act]
+        self._summary_rate = architecture.hidden_dropout_prob if architecture.drops_summary else 0.0
+
+    def pool(self, summary: Tensor) -> Tensor:
+        """Pool the first token or the average [B, H] for the head: [B, P]."""
+        return self._activate(self.pooler(dropout(summary, self._summary_rate if self.training else 0.0)))
