@@ -75,6 +75,7 @@ def pack(
     *,
     out: Path,
     run_jobs: RunJobs,
+    positions: int | None = None,
     names: Mapping[Split, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Leave shards of every split in `out`, their tokenizer, and the text of dev and test.
@@ -82,13 +83,14 @@ def pack(
     A split that the corpus lacks is carved from train.
 
     `layout` says how the corpus' files are to be read. `run_jobs` calls `pack_shard` on every job, in any order and on
-    as many workers as it likes, and returns what the calls returned. `names` is what errors call the files of splits.
+    as many workers as it likes, and returns what the calls returned. `positions` is the encoder's longest input, if it
+    has one. `names` is what errors call the files of splits.
     Returns the facts.
 
     Raises:
         UserError: a fault in the data (with file, line and value) or a contradiction between config and encoder.
     """
-    _check_encoder(encoder, config)
+    _check_encoder(encoder, config, positions)
     shutil.rmtree(out)
     (out / _SCRATCH).mkdir(parents=True)
     (out / TOKENIZER).mkdir()
@@ -164,6 +166,7 @@ def pack_shard(job: ShardJob) -> ShardFacts:
         config=job.config,
         truncated_examples=truncated_examples,
         truncated_tokens=truncated_tokens,
+        second_type=examples.second_type,
     )
     write_shard(job.target, ids, labels, examples, metadata)
     return ShardFacts(
@@ -220,9 +223,8 @@ def _check_every_class_is_trained(shards: Sequence[ShardFacts], labels: tuple[st
             raise UserError(f"train: has no example of the label {label!r}; {remedy}")
 
 
-def _check_encoder(encoder: Path, config: PackConfig) -> None:
+def _check_encoder(encoder: Path, config: PackConfig, positions: int | None) -> None:
     described = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-    positions = described.get("max_position_embeddings")
     if positions is not None and config.max_length > positions:
         raise UserError(f"pack.max_length: {config.max_length} is above the encoder's {positions} positions")
     if words_to_learn(encoder) is None:

@@ -7,6 +7,7 @@ from prefect import State, task
 from prefect.futures import as_completed, wait
 
 from nli_core.filenames import CORPUS, ENCODER, TOKENIZER
+from nli_core.model.families.registry import read_architecture
 from nli_core.run.plan import StageRequest
 from nli_core.store.claim import Claim
 from tasks.runtime.cancellation import CancellationToken
@@ -43,6 +44,7 @@ def pack(request: StageRequest) -> State[StageResult]:
             request.config.pack,
             out=claim.partial,
             run_jobs=_run_jobs,
+            positions=read_architecture(encoder.folder / ENCODER).max_position_embeddings,
             names=names,
         )
 

@@ -1,6 +1,7 @@
-"""From texts to ragged inputs: `[CLS] premise [SEP] hypothesis [SEP]`, or `[CLS] text [SEP]`.
+"""From texts to ragged inputs, with the special tokens of the tokenizer's own template around them.
 
-Where the tokenizer has no such tokens, an example is its text alone.
+BERT's are `[CLS] premise [SEP] hypothesis [SEP]`, or `[CLS] text [SEP]`. Where a tokenizer adds no such tokens, an
+example is its text alone.
 """
 
 from collections.abc import Sequence
@@ -49,32 +50,33 @@ def encode_texts(
     Raises:
         UserError: hypotheses for a tokenizer that has no token to put between two texts.
     """
+    templates = tokenizer.templates
+    template = templates.single if hypotheses is None else templates.pair
+    if template is None:
+        raise UserError("pack: this encoder reads single texts; choose another encoder for pairs")
     premise_ids, premise_lengths = tokenizer.encode(premises.raw, premises.parses)
-    specials = [special for special in (tokenizer.cls_id, tokenizer.sep_id) if special is not None]
-    ones = np.ones_like(premise_lengths)
+    ones, budget = np.ones_like(premise_lengths), config.max_length - len(template)
     if hypotheses is None:
-        kept = np.minimum(premise_lengths, config.max_length - len(specials))
-        middle: list[Part] = [Segment(premise_ids, premise_lengths, kept)]
-        cut = premise_lengths - kept
+        kept = np.minimum(premise_lengths, budget)
+        cut, second = premise_lengths - kept, []
     else:
-        if len(specials) < 2:
-            raise UserError("pack: this encoder reads single texts; choose another encoder for pairs")
         hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses.raw, hypotheses.parses)
-        budget = config.max_length - len(specials) - 1
         kept, hypothesis_kept = STRATEGIES[config.truncation](premise_lengths, hypothesis_lengths, budget)
-        middle = [Segment(premise_ids, premise_lengths, kept), Fill(specials[1], ones)]
-        middle.append(Segment(hypothesis_ids, hypothesis_lengths, hypothesis_kept))
         cut = premise_lengths - kept + hypothesis_lengths - hypothesis_kept
-    if specials:
-        parts = [Fill(specials[0], ones), *middle, Fill(specials[1], ones)]
-    else:
+        second = [Segment(hypothesis_ids, hypothesis_lengths, hypothesis_kept)]
+    before, between, after = (
+        [Fill(special, ones) for special in specials]
+        for specials in (template.before, template.between, template.after)
+    )
+    parts: list[Part] = [*before, Segment(premise_ids, premise_lengths, kept), *between, *second, *after]
+    if not template:
         # Nothing may be left of a text of punctuation alone, and an encoder needs a token to pool.
-        parts = [*middle, Fill(tokenizer.unknown_id, (kept == 0).astype(np.int64))]
+        parts.append(Fill(tokenizer.unknown_id, (kept == 0).astype(np.int64)))
     if config.fill:
         lengths = np.sum([part.kept for part in parts], axis=0)
         parts.append(Fill(tokenizer.pad_id, config.max_length - lengths))
     input_ids, lengths = join(parts)
     # Of a single text everything belongs to the first text; of a pair, padding that is filled in to the second.
-    boundaries = lengths if hypotheses is None else kept + len(specials)
-    examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id)
+    boundaries = lengths if hypotheses is None else kept + len(before) + len(between)
+    examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id, template.second_type)
     return EncodedTexts(examples, int(np.count_nonzero(cut)), int(cut.sum()))

@@ -40,12 +40,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class RaggedExamples:
-    """Token ids [tokens] of all examples, with lengths and boundaries [examples]; `pad_id` fills batches."""
+    """Token ids [tokens] of all examples, with lengths and boundaries [examples]; `pad_id` fills batches.
+
+    `second_type` is the token type from the boundary on: 1, or 0 for a tokenizer that does not tell texts apart.
+    """
 
     input_ids: "np.ndarray[Any, Any]"
     lengths: IntArray
     boundaries: IntArray
     pad_id: int
+    second_type: int = 1
 
     @classmethod
     def concatenate(cls, parts: "Sequence[RaggedExamples]") -> "RaggedExamples":
@@ -55,6 +59,7 @@ class RaggedExamples:
             np.concatenate([part.lengths for part in parts]),
             np.concatenate([part.boundaries for part in parts]),
             parts[0].pad_id,
+            parts[0].second_type,
         )
 
     def __len__(self) -> int:
@@ -77,4 +82,5 @@ class RaggedExamples:
         indices = np.where(inside, self._starts[examples][:, None] + positions, 0)
         input_ids = np.where(inside, self.input_ids[indices], self.pad_id).astype(np.int64)
         second = inside & (positions >= self.boundaries[examples][:, None])
-        return Batch(torch.from_numpy(input_ids), torch.from_numpy(second.astype(np.int64)), torch.from_numpy(lengths))
+        types = second.astype(np.int64) * self.second_type
+        return Batch(torch.from_numpy(input_ids), torch.from_numpy(types), torch.from_numpy(lengths))

@@ -3,7 +3,7 @@
     id_step: uint8/32    the example's id less the id before it, or 0; the first id stands in the metadata. An id is the
                          row of the example in the file that its split came from, from 0
     input_ids: list      the example's token ids, uint16 where the vocabulary fits, else uint32; no padding
-    boundary: uint8/16   where the hypothesis begins (the token_type_ids are 0 before it and 1 from there on)
+    boundary: uint8/16   where the hypothesis begins; token_type_ids are 0 before it, and `second_type` from there on
     label: uint8/16      index in the metadata's `labels`
 
 One record batch a file, so that every column is one contiguous piece of the map.
@@ -41,6 +41,11 @@ class ShardMetadata(BaseModel):
     config: PackConfig
     truncated_examples: int
     truncated_tokens: int
+    second_type: int = 1  # written where it is another, so that shards of before keep their bytes
+
+    def to_json(self) -> str:
+        """Return the metadata as it is written."""
+        return self.model_dump_json(exclude={"second_type"} if self.second_type == 1 else None)
 
 
 def shard_name(split: Split, index: int) -> str:
@@ -63,7 +68,7 @@ def write_shard(path: Path, ids: IntArray, labels: IntArray, examples: RaggedExa
         "label": pa.array(labels.astype(label_type)),
     }
     batch = pa.RecordBatch.from_pydict(columns)
-    schema = batch.schema.with_metadata({_METADATA_KEY: metadata.model_dump_json().encode()})
+    schema = batch.schema.with_metadata({_METADATA_KEY: metadata.to_json().encode()})
     partial = path.with_name(f".{path.name}.partial")
     with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(batch.replace_schema_metadata(schema.metadata))
@@ -108,6 +113,7 @@ class ShardSet:
             lengths=np.concatenate([np.diff(column.offsets.to_numpy()) for column in lists]).astype(np.int64),
             boundaries=_joined(tables, "boundary").astype(np.int64),
             pad_id=first.pad_id,
+            second_type=first.second_type,
         )
 
     def __len__(self) -> int:

@@ -42,7 +42,7 @@ class PackedLoader:
 
     def __init__(self, examples: RaggedExamples, device: torch.device) -> None:
         self._device = device
-        self._lengths = examples.lengths
+        self._lengths, self._second_type = examples.lengths, examples.second_type
         self._longest = int(examples.lengths.max(initial=2))
         starts = np.cumsum(examples.lengths) - examples.lengths
         # One token more, since the filling's first example may have two where the corpus has but one.
@@ -60,7 +60,7 @@ class PackedLoader:
         source = self._starts[index]
         source[len(indices) :] = 0
         input_ids = self._input_ids[source[row] + position].long()
-        token_type_ids = (position >= self._boundaries[index][row]).long()
+        token_type_ids = (position >= self._boundaries[index][row]).long() * self._second_type
         return Batch(input_ids, token_type_ids, length, self._longest)
 
     def _filling(self, tokens: int) -> IntArray:

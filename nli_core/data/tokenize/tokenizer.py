@@ -1,4 +1,4 @@
-"""An encoder's own tokenizer, read from its folder: WordPiece, or the whole words of `words`."""
+"""An encoder's own tokenizer, read from its folder: of whatever kind the package tokenizers knows."""
 
 import json
 import reprlib
@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from nli_core.arrays import IntArray
+from nli_core.data.tokenize.template import read_templates
 from nli_core.data.tokenize.word_level import BOOK_SPECIALS, learn_words, parsed_words
 from nli_core.errors import UserError, reason_of
 from nli_core.filenames import TOKENIZER_FILES, WORDS_TO_LEARN
@@ -28,10 +30,9 @@ _WHOLE, _VOCABULARY, _SETTINGS = "tokenizer.json", "vocab.txt", "tokenizer_confi
 
 
 class Tokenizer:
-    """Text to ids, without special tokens, which packing adds.
+    """Text to ids, without special tokens, which packing adds as `templates` say.
 
-    Ids are below `vocabulary_size`. `cls_id` and `sep_id` are None where the encoder knows no such tokens.
-    `reads_parses` says that words of a parse are to be preferred to raw text.
+    Ids are below `vocabulary_size`. `reads_parses` says that words of a parse are to be preferred to raw text.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,13 +47,12 @@ class Tokenizer:
         self.vocabulary_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         self.reads_parses = self._tokenizer.token_to_id(BOOK_SPECIALS[0]) is not None
         names = BOOK_SPECIALS if self.reads_parses else _BERT_SPECIALS
-        ids = {name: self._tokenizer.token_to_id(name) for name in names}
-        missing = [name for name, id_ in ids.items() if id_ is None]
-        learned = isinstance(self._tokenizer.model, WordLevel) and missing == ["[CLS]", "[SEP]"]
-        if missing and not learned:
-            raise UserError(f"{folder}: the tokenizer has no {missing[0]}; only BERT's tokenizers are supported")
-        self.cls_id, self.sep_id = ids[names[0]], ids[names[1]]
-        self.pad_id, self.unknown_id = int(ids[names[2]] or 0), int(ids[names[3]] or 0)
+        cls, sep, pad, unknown = (self._tokenizer.token_to_id(name) for name in names)
+        self.templates = read_templates(self._tokenizer, (cls, sep))
+        if not self.templates.single and not isinstance(self._tokenizer.model, WordLevel):
+            raise UserError(f"{folder}: the tokenizer puts no special tokens around a text, and has no {names[0]}")
+        self.pad_id = _padding_id(folder, self._tokenizer) if pad is None else pad
+        self.unknown_id = unknown or 0
 
     def encode(
         self, texts: pa.LargeStringArray, parses: pa.LargeStringArray | None = None
@@ -144,6 +144,19 @@ def _refuse_absurd_ids(path: Path) -> None:
             raise UserError(f"{path}: the token {token!r} has the id {id_!r}; ids are from 0 to {_MOST_TOKENS - 1:,}")
 
 
+def _padding_id(folder: Path, tokenizer: tokenizers.Tokenizer) -> int:
+    """Return the id of the padding as the tokenizer's settings name it; else any id will do, for no one looks at it."""
+    named = _settings(folder).get("pad_token")
+    name = named.get("content") if isinstance(named, dict) else named
+    return tokenizer.token_to_id(str(name)) or 0
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    path = folder / _SETTINGS
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return settings if isinstance(settings, dict) else {}
+
+
 def _load(folder: Path) -> tokenizers.Tokenizer:
     whole, vocabulary = folder / _WHOLE, folder / _VOCABULARY
     if whole.exists():
@@ -154,8 +167,7 @@ def _load(folder: Path) -> tokenizers.Tokenizer:
             raise UserError(f"{whole}: is not a tokenizer ({error})") from None
     if not vocabulary.exists():
         raise UserError(f"{folder}: has neither {_WHOLE} nor {_VOCABULARY}")
-    settings_file = folder / _SETTINGS
-    settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file.exists() else {}
+    settings = _settings(folder)
     built = tokenizers.Tokenizer(WordPiece.from_file(str(vocabulary), unk_token="[UNK]"))
     built.add_special_tokens([token for token in _SPECIAL_TOKENS if built.token_to_id(token) is not None])
     built.normalizer = BertNormalizer(

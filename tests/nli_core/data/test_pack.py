@@ -46,10 +46,12 @@ def _pack(
     out: Path,
     run_jobs: Any = _in_turn,
     layout: CorpusLayout = LAYOUT,
+    positions: int | None = None,
     **fields: Any,
 ) -> dict[str, Any]:
     out.mkdir()
-    return pack(corpus, layout, encoder, PackConfig(**{"max_length": 64, **fields}), out=out, run_jobs=run_jobs)
+    config = PackConfig(**{"max_length": 64, **fields})
+    return pack(corpus, layout, encoder, config, out=out, run_jobs=run_jobs, positions=positions)
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -186,7 +188,7 @@ def test_the_real_counts_of_snli(tmp_path: Path, shared_data: Path, tiny_encoder
 
 def test_a_length_above_the_encoders_positions_is_refused(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
     with pytest.raises(UserError, match=r"pack\.max_length: 256 is above the encoder's 128 positions"):
-        _pack(corpus, tiny_encoder, tmp_path / "out", max_length=256)
+        _pack(corpus, tiny_encoder, tmp_path / "out", max_length=256, positions=128)
 
 
 def test_a_tokenizer_that_does_not_fit_the_encoder_is_refused(tmp_path: Path, corpus: Path, shared_data: Path) -> None:

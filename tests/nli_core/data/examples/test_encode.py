@@ -59,7 +59,7 @@ def test_truncation_pops_the_longer_or_the_hypothesis(tiny_encoder: Path) -> Non
         tokenizer, Texts.of(["a b c d e f", "a b"]), Texts.of(["g h i j k l", "g h i j k l"]), PackConfig(max_length=10)
     )
     ids = {letter: tokenizer.encode(pa.array([letter], pa.large_string()))[0].item() for letter in "abcdefghijkl"}
-    cls, sep = tokenizer.cls_id, tokenizer.sep_id
+    (cls,), (sep,) = tokenizer.templates.single.before, tokenizer.templates.single.after
     assert _rows(encoded) == [
         [cls, *(ids[letter] for letter in "abcd"), sep, *(ids[letter] for letter in "ghi"), sep],
         [cls, *(ids[letter] for letter in "ab"), sep, *(ids[letter] for letter in "ghijk"), sep],
