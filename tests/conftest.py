@@ -17,7 +17,13 @@ import torch
 from nli_core.locks import FileLock
 from nli_core.log import LOGGER
 
-pytest_plugins = ["tests.fixtures.encoders", "tests.fixtures.runs", "tests.fixtures.s3", "tests.fixtures.tokenizers"]
+pytest_plugins = [
+    "tests.fixtures.encoders",
+    "tests.fixtures.families",
+    "tests.fixtures.runs",
+    "tests.fixtures.s3",
+    "tests.fixtures.tokenizers",
+]
 
 PROJECT = Path(__file__).resolve().parents[1]
 

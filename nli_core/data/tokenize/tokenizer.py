@@ -24,6 +24,7 @@ from nli_core.filenames import TOKENIZER_FILES, WORDS_TO_LEARN
 from nli_core.hashing import file_sha256
 
 _BERT_SPECIALS = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
+_PADDINGS = ("[PAD]", "<pad>")
 _SPECIAL_TOKENS = (*_BERT_SPECIALS, "[MASK]")
 _MOST_TOKENS = 1 << 22  # the largest vocabularies in use have a quarter of a million
 _WHOLE, _VOCABULARY, _SETTINGS = "tokenizer.json", "vocab.txt", "tokenizer_config.json"
@@ -145,10 +146,13 @@ def _refuse_absurd_ids(path: Path) -> None:
 
 
 def _padding_id(folder: Path, tokenizer: tokenizers.Tokenizer) -> int:
-    """Return the id of the padding as the tokenizer's settings name it; else any id will do, for no one looks at it."""
+    """Return the id of the padding, by the name that its settings give it, or by one that is usual."""
     named = _settings(folder).get("pad_token")
     name = named.get("content") if isinstance(named, dict) else named
-    return tokenizer.token_to_id(str(name)) or 0
+    for each in (name, *_PADDINGS):
+        if each is not None and (found := tokenizer.token_to_id(str(each))) is not None:
+            return int(found)
+    raise UserError(f"{folder}: the tokenizer has no token for padding; name its pad_token in {_SETTINGS}")
 
 
 def _settings(folder: Path) -> dict[str, Any]:
