@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nli_core.model.architecture import Activation
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
-from nli_core.model.encoder import EncoderLayer
+from nli_core.model.encoder import EncoderLayer, LayeredEncoder
 
 _ACTIVATIONS: dict[Activation, tuple[str, str]] = {
     "gelu": ("gelu", "none"),
@@ -46,10 +46,13 @@ def prepare_for_inference(model: Classifier, device: Device) -> Classifier:
     It shares the embeddings of a model on the same device, so that measuring a model in training is cheap.
     """
     model.eval()
+    if not isinstance(model.encoder, LayeredEncoder):  # one of transformers, which is computed as it is
+        return copy.deepcopy(model).to(device.torch)
     embeddings = model.encoder.embeddings
     ready = copy.deepcopy(model, {id(embeddings): embeddings}).to(device.torch)
     if device.precision == "bf16":
         lay_out = device.torch.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        assert isinstance(ready.encoder, LayeredEncoder)
         for layer in ready.encoder.layers:
             assert isinstance(layer, EncoderLayer)
             for name, part in list(layer.named_children()):

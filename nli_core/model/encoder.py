@@ -1,4 +1,4 @@
-"""What every encoder does: embeddings, layers, and a pooler for the head of a classifier.
+"""What every encoder does, and how those of our own do it: embeddings, layers, and a pooler for a classifier.
 
 Shapes: B batch, L length, T tokens, H hidden size, N heads, P pooled size; `...` is [B, L] padded or [T] packed (see
 `attention`).
@@ -64,16 +64,36 @@ class EncoderLayer(nn.Module, ABC):
 
 
 class Encoder(nn.Module, ABC):
-    """Embeddings, layers and a pooler, which a subclass makes."""
+    """Tokens to hidden states, and to what a classifier sees.
+
+    Token ids are [B, L], of which `lengths` [B] count, or packed [T]. `longest` is a bound on packed lengths, which
+    spares the wait for the device that has them.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+
+    @abstractmethod
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
+        """Compute the last hidden states [..., H]."""
+
+    @abstractmethod
+    def pooled(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
+        """Compute what a classifier needs [B, P]."""
+
+    @abstractmethod
+    def outputs(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> EncoderOutputs:
+        """Compute every layer's output and attention weights of a padded batch, to look at and not to train."""
+
+
+class LayeredEncoder(Encoder):
+    """An encoder of our own: embeddings, layers and a pooler, which a subclass makes."""
 
     embeddings: nn.Module
     layers: nn.ModuleList
     pooler: nn.Module
     pools: Pooling
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.architecture = architecture
 
     def finish(self, hidden: Tensor) -> Tensor:
         """Compute what follows the last layer: nothing, unless a subclass says otherwise."""
@@ -84,17 +104,12 @@ class Encoder(nn.Module, ABC):
         """Pool the first token or the average [B, H] for the head: [B, P]."""
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
-        """Compute the last hidden states [..., H] for token ids [B, L], of which `lengths` [B] count, or [T].
-
-        `longest` is a bound on packed lengths, which spares the wait for the device that has them.
-        """
         hidden, layout = self._embed(input_ids, token_type_ids, lengths, longest)
         for layer in self.layers:
             hidden = layer(hidden, layout)
         return self.finish(hidden)
 
     def pooled(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, longest: int | None = None) -> Tensor:
-        """Compute what a classifier needs [B, P]: `outputs().pooled`, without the unneeded rows."""
         hidden, layout = self._embed(input_ids, token_type_ids, lengths, longest)
         averages, last = self.pools == "average", len(self.layers) - 1
         for index, layer in enumerate(self.layers):
@@ -103,7 +118,6 @@ class Encoder(nn.Module, ABC):
         return self.pool(layout.average(hidden) if averages else hidden)
 
     def outputs(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> EncoderOutputs:
-        """Compute every layer's output and attention weights of a padded batch, to look at and not to train."""
         hidden, layout = self._embed(input_ids, token_type_ids, lengths, None)
         assert isinstance(layout, Padded)
         layers, attentions = [], []

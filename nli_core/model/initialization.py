@@ -4,7 +4,7 @@ import math
 
 from torch import nn
 
-from nli_core.model.encoder import Encoder
+from nli_core.model.encoder import Encoder, LayeredEncoder
 from nli_core.model.post_norm import PostNormArchitecture, PostNormLayer
 
 BERT_DEVIATION = 0.02  # of a normal distribution (Devlin et al., 2019)
@@ -40,6 +40,7 @@ def init_like_keras(encoder: Encoder) -> None:
             module.reset_parameters()
     architecture = encoder.architecture
     assert isinstance(architecture, PostNormArchitecture)
+    assert isinstance(encoder, LayeredEncoder)
     hidden, heads, width = architecture.hidden_size, architecture.num_attention_heads, architecture.head_size
     for layer in encoder.layers:
         assert isinstance(layer, PostNormLayer)

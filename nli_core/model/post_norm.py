@@ -11,7 +11,7 @@ from torch.nn import functional
 from nli_core.model.architecture import Activation, Architecture
 from nli_core.model.attention import Layout, Padded
 from nli_core.model.dropout import dropout
-from nli_core.model.encoder import ACTIVATIONS, Encoder, EncoderLayer, Pooling
+from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder, Pooling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class PostNormLayer(EncoderLayer):
         return dropout(states, self.dropout_rate if self.training else 0.0)
 
 
-class PostNormEncoder(Encoder):
+class PostNormEncoder(LayeredEncoder):
     """Embeddings, post-norm layers, and the pooler: a linear layer and an activation."""
 
     pooler: nn.Linear

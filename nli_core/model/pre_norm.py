@@ -12,7 +12,7 @@ from torch.nn import functional
 from nli_core.model.architecture import Activation, Architecture
 from nli_core.model.attention import Layout, Padded
 from nli_core.model.dropout import dropout
-from nli_core.model.encoder import ACTIVATIONS, Encoder, EncoderLayer, Pooling
+from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder, Pooling
 from nli_core.model.rotary import rotate
 
 
@@ -127,7 +127,7 @@ class Pooler(nn.Module):
         return pooled
 
 
-class PreNormEncoder(Encoder):
+class PreNormEncoder(LayeredEncoder):
     """Embeddings, pre-norm layers, a last norm, and the pooler."""
 
     def __init__(self, architecture: PreNormArchitecture) -> None:

@@ -20,6 +20,7 @@ from nli_core.errors import UserError
 from nli_core.model.architecture import Architecture
 from nli_core.model.classifier import Classifier
 from nli_core.model.encoder import Encoder
+from nli_core.model.families.base import DiskNames
 from nli_core.model.families.registry import build_encoder, family_of, read_architecture
 
 WEIGHTS_NAME = "model.safetensors"
@@ -55,16 +56,17 @@ def load_encoder(folder: Path) -> tuple[Encoder, LoadReport]:
         return encoder, LoadReport([], [name for name, _ in encoder.named_parameters()], [])
     check_shapes(folder, architecture)
     encoder = build_encoder(architecture)
-    tensors = _read_tensors(folder, family.prefix)
-    pooler = {parts[0]: parameter for parameter, parts, _ in _parameters(encoder) if _stem(parts[0]) in family.pooler}
+    names = family.names(architecture)
+    tensors = _read_tensors(folder, names.prefix)
+    pooler = {parts[0]: parameter for parameter, parts, _ in _parameters(encoder) if _is_pooler(parts[0], names)}
     fresh = [] if tensors.keys() & pooler.keys() else list(pooler)
     if fresh:
-        for module in encoder.pooler.modules():
-            if isinstance(module, nn.Linear):
+        for name, module in encoder.named_modules():
+            if isinstance(module, nn.Linear) and names.parameters.get(name, ("",))[0] in names.pooler:
                 family.init_linear(module)
         tensors |= pooler
     unused = _fill(encoder, tensors, folder)
-    return encoder, LoadReport(unused, fresh, [name for name in unused if name.startswith(family.layers)])
+    return encoder, LoadReport(unused, fresh, [name for name in unused if name.startswith(names.layers)])
 
 
 def check_shapes(folder: Path, architecture: Architecture) -> None:
@@ -73,15 +75,15 @@ def check_shapes(folder: Path, architecture: Architecture) -> None:
     Raises:
         UserError: a tensor is missing, or has another shape than the architecture implies.
     """
-    family = family_of(architecture)
-    shapes = _read_shapes(folder, family.prefix)
+    names = family_of(architecture).names(architecture)
+    shapes = _read_shapes(folder, names.prefix)
     with torch.device("meta"), _NoDraws():
         encoder = build_encoder(architecture)
     for _, parts, expected in _parameters(encoder):
         for part in parts:
             if part in shapes:
                 _check_shape(part, shapes[part], expected, folder)
-            elif _stem(part) not in family.pooler:  # which may be missing
+            elif not _is_pooler(part, names):  # which may be missing
                 raise _missing(part, folder)
 
 
@@ -101,26 +103,24 @@ def fill_classifier(model: Classifier, folder: Path) -> None:
     Raises:
         UserError: as `load_encoder`, or the head is missing.
     """
-    family = family_of(model.encoder.architecture)
-    tensors = _read_tensors(folder, family.prefix)
+    names = _names(model.encoder)
+    tensors = _read_tensors(folder, names.prefix)
     with torch.no_grad():
         for name, parameter in model.head.named_parameters():
-            parameter.copy_(_take(tensors, f"{family.head}.{name}", parameter.shape, folder))
+            parameter.copy_(_take(tensors, f"{names.head}.{name}", parameter.shape, folder))
     _fill(model.encoder, tensors, folder)
 
 
 def classifier_tensors(model: Classifier) -> dict[str, Tensor]:
     """Return all weights of the model on the CPU, under the names of transformers' class for its family."""
     tensors: dict[str, Tensor] = {}
-    architecture = model.encoder.architecture
-    family = family_of(architecture)
-    names = family.names(architecture)
+    names = _names(model.encoder)
     for name, parameter in model.encoder.named_parameters():
-        theirs = names[_stem(name)]
+        theirs = names.parameters[_stem(name)]
         for part, values in zip(theirs, parameter.detach().cpu().chunk(len(theirs)), strict=True):
             tensors[f"{part}.{_kind(name)}"] = values.contiguous()
     for name, parameter in model.head.named_parameters():
-        tensors[f"{family.head}.{name}"] = parameter.detach().cpu().contiguous()
+        tensors[f"{names.head}.{name}"] = parameter.detach().cpu().contiguous()
     return tensors
 
 
@@ -187,12 +187,21 @@ def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], folder: Path) -> list
 
 def _parameters(encoder: Encoder) -> Iterator[tuple[Tensor, list[str], torch.Size]]:
     """Yield each parameter, the names on disk that it stacks, without prefix, and the shape that each of them has."""
-    family = family_of(encoder.architecture)
-    names = family.names(encoder.architecture)
+    names = _names(encoder)
     for name, parameter in encoder.named_parameters():
-        theirs = names[_stem(name)]
-        parts = [f"{part.removeprefix(family.prefix)}.{_kind(name)}" for part in theirs]
+        theirs = names.parameters[_stem(name)]
+        parts = [f"{part.removeprefix(names.prefix)}.{_kind(name)}" for part in theirs]
         yield parameter, parts, torch.Size([parameter.shape[0] // len(parts), *parameter.shape[1:]])
+
+
+def _names(encoder: Encoder) -> DiskNames:
+    names: DiskNames = family_of(encoder.architecture).names(encoder.architecture)
+    return names
+
+
+def _is_pooler(name: str, names: DiskNames) -> bool:
+    """Return whether a tensor, whose name lacks the prefix, is of the pooler."""
+    return _stem(name) in {part.removeprefix(names.prefix) for part in names.pooler}
 
 
 def _stem(name: str) -> str:

@@ -12,7 +12,7 @@ from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER, TOKENIZER_FILES
 from nli_core.fingerprint.code import Code, code_of
-from nli_core.model.families.registry import family_module
+from nli_core.model.families.registry import family_entry
 from nli_core.run.config import RunConfig
 from nli_core.run.kinds import KINDS, kinds_until, stage_of
 from nli_core.store.manifest import KeyInputs, Output
@@ -70,9 +70,9 @@ def code_behind(kind: OutputKind, config: RunConfig, upstream: Outputs) -> Code:
         downloaded = config.corpus if kind == "corpus" else config.encoder
         entries += (f"{type(downloaded).__module__}:{type(downloaded).__name__}",)
     elif kind == "finetune" and "encoder" in upstream:
-        entries += (f"{family_module(upstream['encoder'].folder / ENCODER)}:FAMILY",)
+        entries += (family_entry(upstream["encoder"].folder / ENCODER),)
     elif kind == "evaluate" and "finetune" in upstream:
-        entries += (f"{family_module(upstream['finetune'].folder / MODEL)}:FAMILY",)
+        entries += (family_entry(upstream["finetune"].folder / MODEL),)
     return code_of(*entries)
 
 

@@ -19,6 +19,7 @@ from nli_core.log import LOGGER
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device, memory_for
 from nli_core.model.dropout import applied_rate
+from nli_core.model.families.registry import family_of
 from nli_core.model.weights import load_encoder
 from nli_core.training.checkpoint import Position
 from nli_core.training.gradients import Gradients, StepSums
@@ -63,6 +64,8 @@ class _Trainer:
         self.model = Classifier(
             pretrained, self.train.labels, head_dropout=config.head_dropout, frozen=config.freeze_encoder
         ).to(self.device.torch)
+        if note := family_of(pretrained.architecture).note:
+            LOGGER.warning("finetune: %s", note)
         if surplus := self.load_report.surplus:
             LOGGER.warning(
                 "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]

@@ -8,7 +8,7 @@ import socket
 from nli_core.errors import UserError
 from nli_core.fingerprint.code import code_of
 from nli_core.hashing import canonical_digest
-from nli_core.model.families.registry import family_modules
+from nli_core.model.families.registry import family_entries
 from nli_core.run.plan import ENTRIES
 from tasks.runtime.provenance import made_with
 from tasks.settings import Settings
@@ -19,7 +19,7 @@ Version = dict[str, str]
 def project_version() -> Version:
     """Return the checkout's commit, if it is one, and a digest of the code that can change a result."""
     commit = str(made_with()["commit"])
-    entries = [*ENTRIES.values(), *((f"{module}:FAMILY",) for module in family_modules())]
+    entries = [*ENTRIES.values(), *((entry,) for entry in family_entries())]
     return {"commit": commit, "code": canonical_digest([code_of(*each).digest for each in entries])}
 
 

@@ -11,8 +11,24 @@ from nli_core.model.encoder import Encoder
 from nli_core.model.initialization import init_linear
 
 A = TypeVar("A", bound=Architecture)
-Names = Mapping[str, tuple[str, ...]]
-"""Our names of parameters, without `.weight` and `.bias`, and the names on disk that each of them stacks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskNames:
+    """The names of tensors on disk, without `.weight` and `.bias`, as transformers' class for classification has them.
+
+    parameters: our names, and those that each of them stacks.
+    prefix: what begins an encoder's names; the files of a pretrained encoder may lack it.
+    layers: what begins the names of its layers, after the prefix.
+    pooler: those that a pretrained encoder may lack altogether; they then start from scratch.
+    head: that of the last linear layer.
+    """
+
+    parameters: Mapping[str, tuple[str, ...]]
+    prefix: str
+    layers: str
+    pooler: tuple[str, ...]
+    head: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,23 +37,16 @@ class Family(Generic[A]):
 
     read: from `config.json` to sizes and constants; it refuses what the encoder does not do.
     build: from these to an encoder, whose weights are loaded afterwards.
-    names: of the tensors in transformers' class for classification, of which the others are parts.
-    prefix: what begins an encoder's names there; a pretrained encoder's may lack it.
-    layers: what begins the names of its layers, after the prefix.
-    pooler: the names that a pretrained encoder may lack altogether; they then start from scratch.
-    head: the name of the head's last linear layer.
-    classifier: the name of that class; None if transformers has none.
+    classifier: the name of transformers' class for classification; None: it has none.
     init_linear: initializes a new linear layer over the encoder.
     init: initializes an encoder that is not pretrained; None: it is.
+    note: what to know before a training, if anything.
     """
 
     read: Callable[[ModelConfig], A]
     build: Callable[[A], Encoder]
-    names: Callable[[A], Names]
-    prefix: str
-    layers: str
-    pooler: tuple[str, ...]
-    head: str
+    names: Callable[[A], DiskNames]
     classifier: str | None = None
     init_linear: Callable[[nn.Linear], None] = init_linear
     init: Callable[[Encoder], None] | None = None
+    note: str | None = None

@@ -1,10 +1,8 @@
 """BERT (Devlin et al., 2019), as the Hugging Face hub has it."""
 
 from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import Family, Names
+from nli_core.model.families.base import DiskNames, Family
 from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
-
-_PREFIX, _POOLER = "bert.", "pooler.dense"
 
 
 def read_bert(config: ModelConfig) -> PostNormArchitecture:
@@ -30,10 +28,13 @@ def read_bert(config: ModelConfig) -> PostNormArchitecture:
     )
 
 
-def bert_names(
-    architecture: PostNormArchitecture, *, prefix: str = _PREFIX, pooler: str = f"{_PREFIX}{_POOLER}"
-) -> Names:
-    """Name the parameters of a post-norm encoder as BERT's on disk, where query, key and value are three matrices."""
+def bert_names(architecture: PostNormArchitecture) -> DiskNames:
+    """Name the parameters as BERT's on disk."""
+    return post_norm_names(architecture, prefix="bert.", pooler="bert.pooler.dense", head="classifier")
+
+
+def post_norm_names(architecture: PostNormArchitecture, *, prefix: str, pooler: str, head: str) -> DiskNames:
+    """Name the parameters of a post-norm encoder as BERT and most of its kin do."""
     names: dict[str, tuple[str, ...]] = {"embeddings.norm": (f"{prefix}embeddings.LayerNorm",), "pooler": (pooler,)}
     for ours in ("word", "position", "token_type"):
         names[f"embeddings.{ours}"] = (f"{prefix}embeddings.{ours}_embeddings",)
@@ -46,16 +47,7 @@ def bert_names(
         names[f"{ours}.inner"] = (f"{theirs}.intermediate.dense",)
         names[f"{ours}.output"] = (f"{theirs}.output.dense",)
         names[f"{ours}.output_norm"] = (f"{theirs}.output.LayerNorm",)
-    return names
+    return DiskNames(parameters=names, prefix=prefix, layers="encoder.", pooler=(pooler,), head=head)
 
 
-FAMILY = Family(
-    read=read_bert,
-    build=PostNormEncoder,
-    names=bert_names,
-    prefix=_PREFIX,
-    layers="encoder.",
-    pooler=(_POOLER,),
-    head="classifier",
-    classifier="BertForSequenceClassification",
-)
+FAMILY = Family(read=read_bert, build=PostNormEncoder, names=bert_names, classifier="BertForSequenceClassification")

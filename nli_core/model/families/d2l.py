@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from nli_core.model.architecture import ModelConfig
 from nli_core.model.families.base import Family
-from nli_core.model.families.bert import FAMILY as BERT
 from nli_core.model.families.bert import bert_names, read_bert
 from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
 
@@ -16,12 +15,4 @@ def read_d2l(config: ModelConfig) -> PostNormArchitecture:
     return replace(read_bert(config), normalises_embeddings=False)
 
 
-FAMILY = Family(
-    read=read_d2l,
-    build=PostNormEncoder,
-    names=bert_names,
-    prefix=BERT.prefix,
-    layers=BERT.layers,
-    pooler=BERT.pooler,
-    head=BERT.head,
-)
+FAMILY = Family(read=read_d2l, build=PostNormEncoder, names=bert_names)

@@ -1,7 +1,7 @@
 """DistilBERT (Sanh et al., 2019): BERT's encoder with other names, and without token types."""
 
 from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import Family, Names
+from nli_core.model.families.base import DiskNames, Family
 from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
 
 _PREFIX, _POOLER = "distilbert.", "pre_classifier"
@@ -31,7 +31,7 @@ def read_distilbert(config: ModelConfig) -> PostNormArchitecture:
     )
 
 
-def distilbert_names(architecture: PostNormArchitecture) -> Names:
+def distilbert_names(architecture: PostNormArchitecture) -> DiskNames:
     """Name the parameters as DistilBERT's on disk."""
     names: dict[str, tuple[str, ...]] = {
         "embeddings.word": (f"{_PREFIX}embeddings.word_embeddings",),
@@ -47,16 +47,12 @@ def distilbert_names(architecture: PostNormArchitecture) -> Names:
         names[f"{ours}.inner"] = (f"{theirs}.ffn.lin1",)
         names[f"{ours}.output"] = (f"{theirs}.ffn.lin2",)
         names[f"{ours}.output_norm"] = (f"{theirs}.output_layer_norm",)
-    return names
+    return DiskNames(parameters=names, prefix=_PREFIX, layers="transformer.", pooler=(_POOLER,), head="classifier")
 
 
 FAMILY = Family(
     read=read_distilbert,
     build=PostNormEncoder,
     names=distilbert_names,
-    prefix=_PREFIX,
-    layers="transformer.",
-    pooler=(_POOLER,),
-    head="classifier",
     classifier="DistilBertForSequenceClassification",
 )

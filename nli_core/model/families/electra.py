@@ -3,11 +3,9 @@
 from dataclasses import replace
 
 from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import Family, Names
-from nli_core.model.families.bert import bert_names, read_bert
+from nli_core.model.families.base import DiskNames, Family
+from nli_core.model.families.bert import post_norm_names, read_bert
 from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
-
-_PREFIX, _POOLER = "electra.", "classifier.dense"
 
 
 def read_electra(config: ModelConfig) -> PostNormArchitecture:
@@ -16,19 +14,13 @@ def read_electra(config: ModelConfig) -> PostNormArchitecture:
     return replace(read_bert(config), embedding_size=width, pooled_act="gelu", drops_summary=True)
 
 
-def electra_names(architecture: PostNormArchitecture) -> Names:
+def electra_names(architecture: PostNormArchitecture) -> DiskNames:
     """Name the parameters as BERT's, with the projection of embeddings, and the pooler in the head."""
-    projection = {"embeddings.projection": (f"{_PREFIX}embeddings_project",)}
-    return {**bert_names(architecture, prefix=_PREFIX, pooler=_POOLER), **projection}
+    names = post_norm_names(architecture, prefix="electra.", pooler="classifier.dense", head="classifier.out_proj")
+    projection = {"embeddings.projection": ("electra.embeddings_project",)}
+    return replace(names, parameters={**names.parameters, **projection})
 
 
 FAMILY = Family(
-    read=read_electra,
-    build=PostNormEncoder,
-    names=electra_names,
-    prefix=_PREFIX,
-    layers="encoder.",
-    pooler=(_POOLER,),
-    head="classifier.out_proj",
-    classifier="ElectraForSequenceClassification",
+    read=read_electra, build=PostNormEncoder, names=electra_names, classifier="ElectraForSequenceClassification"
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import Family, Names
+from nli_core.model.families.base import DiskNames, Family
 from nli_core.model.pre_norm import PreNormArchitecture, PreNormEncoder, Sight
 
 _PREFIX = "model."
@@ -67,7 +67,7 @@ def _sight(config: ModelConfig, kind: str) -> Sight:
     return Sight(window if kind == _LOCAL else None, float(theta))
 
 
-def modernbert_names(architecture: PreNormArchitecture) -> Names:
+def modernbert_names(architecture: PreNormArchitecture) -> DiskNames:
     """Name the parameters as ModernBERT's on disk."""
     names: dict[str, tuple[str, ...]] = {
         "embeddings.word": (f"{_PREFIX}embeddings.tok_embeddings",),
@@ -84,16 +84,13 @@ def modernbert_names(architecture: PreNormArchitecture) -> Names:
         names[f"{ours}.norm"] = (f"{theirs}.mlp_norm",)
         names[f"{ours}.inner"] = (f"{theirs}.mlp.Wi",)
         names[f"{ours}.output"] = (f"{theirs}.mlp.Wo",)
-    return names
+    pooler = ("head.dense", "head.norm")
+    return DiskNames(parameters=names, prefix=_PREFIX, layers="layers.", pooler=pooler, head="classifier")
 
 
 FAMILY = Family(
     read=read_modernbert,
     build=PreNormEncoder,
     names=modernbert_names,
-    prefix=_PREFIX,
-    layers="layers.",
-    pooler=("head.dense", "head.norm"),
-    head="classifier",
     classifier="ModernBertForSequenceClassification",
 )

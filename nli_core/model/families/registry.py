@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nli_core.errors import UserError
 from nli_core.model.architecture import CONFIG_NAME, read_config
 
 if TYPE_CHECKING:
@@ -26,21 +25,21 @@ FAMILIES = {
     "transformer": "transformer",
     "xlm-roberta": "xlm_roberta",
 }
-"""The file of each family."""
+"""The file of each family. `other` serves all that are not here."""
 
 
-def family_module(folder: Path) -> str:
-    """Return the module of the family that an encoder in this folder belongs to.
+def family_entry(folder: Path) -> str:
+    """Return where the code of the family begins that an encoder in this folder belongs to: `module:definition`.
 
     Raises:
-        UserError: its `config.json` is missing, or describes no known family.
+        UserError: its `config.json` is missing or damaged.
     """
-    return _module(read_config(folder).model_type, folder)
+    return _entry(FAMILIES.get(read_config(folder).model_type))
 
 
-def family_modules() -> list[str]:
-    """Return the modules of all families."""
-    return sorted({f"{__package__}.{name}" for name in FAMILIES.values()})
+def family_entries() -> list[str]:
+    """Return where the code of every family begins."""
+    return sorted({_entry(file) for file in (*FAMILIES.values(), None)})
 
 
 def read_architecture(folder: Path) -> "Architecture":
@@ -50,7 +49,7 @@ def read_architecture(folder: Path) -> "Architecture":
         UserError: it is missing, is of no known family, or asks for something that this encoder does not do.
     """
     config = read_config(folder)
-    architecture: Architecture = _import(_module(config.model_type, folder)).read(config)
+    architecture: Architecture = _family(config.model_type, config.path).read(config)
     return architecture
 
 
@@ -62,15 +61,17 @@ def build_encoder(architecture: "Architecture") -> "Encoder":
 
 def family_of(architecture: "Architecture") -> "Family[Any]":
     """Return the family that an architecture belongs to."""
-    return _import(_module(architecture.family, Path()))
+    return _family(architecture.family, Path(CONFIG_NAME))
 
 
-def _module(model_type: str, folder: Path) -> str:
-    if model_type not in FAMILIES:
-        raise UserError(f"{folder / CONFIG_NAME}: describes a {model_type}; only {', '.join(FAMILIES)} are supported")
-    return f"{__package__}.{FAMILIES[model_type]}"
-
-
-def _import(module: str) -> "Family[Any]":
-    family: Family[Any] = import_module(module).FAMILY  # alone: the others need not be loaded
+def _family(model_type: str, path: Path) -> "Family[Any]":
+    # Alone: the others need not be loaded.
+    file = FAMILIES.get(model_type)
+    module, _, name = _entry(file).partition(":")
+    found = getattr(import_module(module), name)
+    family: Family[Any] = found if file else found(model_type, path)
     return family
+
+
+def _entry(file: str | None) -> str:
+    return f"{__package__}.{file}:FAMILY" if file else f"{__package__}.other:family_for"

@@ -7,11 +7,9 @@ pretrained files lack it.
 from dataclasses import replace
 
 from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import Family, Names
-from nli_core.model.families.bert import bert_names, read_bert
+from nli_core.model.families.base import DiskNames, Family
+from nli_core.model.families.bert import post_norm_names, read_bert
 from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
-
-_PREFIX, _POOLER = "roberta.", "classifier.dense"
 
 
 def read_roberta(config: ModelConfig) -> PostNormArchitecture:
@@ -30,18 +28,11 @@ def read_roberta(config: ModelConfig) -> PostNormArchitecture:
     )
 
 
-def roberta_names(architecture: PostNormArchitecture) -> Names:
+def roberta_names(architecture: PostNormArchitecture) -> DiskNames:
     """Name the parameters as BERT's, with the pooler in the head."""
-    return bert_names(architecture, prefix=_PREFIX, pooler=_POOLER)
+    return post_norm_names(architecture, prefix="roberta.", pooler="classifier.dense", head="classifier.out_proj")
 
 
 FAMILY = Family(
-    read=read_roberta,
-    build=PostNormEncoder,
-    names=roberta_names,
-    prefix=_PREFIX,
-    layers="encoder.",
-    pooler=(_POOLER,),
-    head="classifier.out_proj",
-    classifier="RobertaForSequenceClassification",
+    read=read_roberta, build=PostNormEncoder, names=roberta_names, classifier="RobertaForSequenceClassification"
 )

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from nli_core.model.architecture import ModelConfig
 from nli_core.model.families.base import Family
-from nli_core.model.families.bert import FAMILY as BERT
 from nli_core.model.families.bert import bert_names
 from nli_core.model.families.d2l import read_d2l
 from nli_core.model.initialization import init_like_keras, init_linear_like_keras
@@ -28,10 +27,6 @@ FAMILY = Family(
     read=read_transformer,
     build=PostNormEncoder,
     names=bert_names,
-    prefix=BERT.prefix,
-    layers=BERT.layers,
-    pooler=BERT.pooler,
-    head=BERT.head,
     init_linear=init_linear_like_keras,
     init=init_like_keras,
 )

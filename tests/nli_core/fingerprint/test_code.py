@@ -13,7 +13,7 @@ import pytest
 from nli_core.download.corpora.registry import CORPORA
 from nli_core.download.encoders.registry import ENCODERS
 from nli_core.fingerprint.code import code_of
-from nli_core.model.families.registry import family_modules
+from nli_core.model.families.registry import family_entries
 from nli_core.run.config import parse_config
 from nli_core.run.plan import ENTRIES, code_behind
 
@@ -26,7 +26,7 @@ EVERY_ENTRY = {
     **ENTRIES,
     "corpus": (*ENTRIES["corpus"], *(f"{corpus.__module__}:{corpus.__name__}" for corpus in CORPORA)),
     "encoder": (*ENTRIES["encoder"], *(f"{encoder.__module__}:{encoder.__name__}" for encoder in ENCODERS)),
-    **{kind: (*ENTRIES[kind], *(f"{module}:FAMILY" for module in family_modules())) for kind in MODELS},
+    **{kind: (*ENTRIES[kind], *family_entries()) for kind in MODELS},
 }
 Code = Callable[[], dict[str, Any]]
 

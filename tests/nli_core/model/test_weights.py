@@ -143,7 +143,7 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> No
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("model_type", "mystery", "only bert, "),
+        ("model_type", "mystery", "transformers has no classifier with a mystery; choose another encoder"),
         ("hidden_act", "swish", "hidden_act 'swish'"),
         ("position_embedding_type", "relative_key", "known are absolute"),
         ("num_attention_heads", 5, "not a multiple"),

@@ -21,7 +21,7 @@ from nli_core.inference.predictor import Predictor
 from nli_core.model.export import export_model
 from nli_core.model.families.registry import read_architecture
 
-FAMILIES = ("roberta", "xlm-roberta", "distilbert", "electra", "modernbert")
+FAMILIES = ("roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "deberta-v2")
 Finetune = Callable[..., dict[str, Any]]
 PREMISES, HYPOTHESES = ["A girl is here.", "Two children, in Ünïcödé."], ["A child is here.", "Nobody is there."]
 
@@ -79,7 +79,7 @@ def test_answers_are_those_of_transformers(trained: Path) -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
     model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
     ours = Predictor(folder, precision="fp32").probabilities(PREMISES, HYPOTHESES)
-    types = model.config.model_type in ("bert", "electra")
+    types = model.config.model_type in ("bert", "electra", "deberta-v2")
     for row, texts in enumerate(zip(PREMISES, HYPOTHESES, strict=True)):
         encoded = tokenizer(*texts, return_tensors="pt", return_token_type_ids=types)
         with torch.no_grad():
