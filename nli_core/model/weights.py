@@ -190,7 +190,7 @@ def _parameters(encoder: Encoder) -> Iterator[tuple[Tensor, list[str], torch.Siz
     names = _names(encoder)
     for name, parameter in encoder.named_parameters():
         theirs = names.parameters[_stem(name)]
-        parts = [f"{part.removeprefix(names.prefix)}.{_kind(name)}" for part in theirs]
+        parts = [f"{part}.{_kind(name)}".removeprefix(names.prefix) for part in theirs]
         yield parameter, parts, torch.Size([parameter.shape[0] // len(parts), *parameter.shape[1:]])
 
 

@@ -124,8 +124,8 @@ def _read(config: ModelConfig) -> OtherArchitecture:
         for name, each in model.named_modules()
         if isinstance(each, nn.Linear) and each.out_features == _LABELS
     ]
-    if len(heads) != 1 or found.is_encoder_decoder:
-        raise config.fault(f"a {config.model_type} does not classify by one linear layer; choose another encoder")
+    if len(heads) != 1 or heads[0][1].bias is None or found.is_encoder_decoder:
+        raise config.fault(f"a {config.model_type} has no last linear layer with a bias; choose another encoder")
     ((name, head),) = heads
     stems = {each.rpartition(".")[0] for each, _ in model.named_parameters()} - {name}
     return OtherArchitecture(

@@ -51,6 +51,16 @@ CONFIGS: dict[str, Callable[[], Any]] = {
         **_MODERN, layer_types=["full_attention", *["sliding_attention"] * 3]
     ),
 }
+_OFFSET = {**_SIZES, "max_position_embeddings": 66}
+OTHERS: dict[str, Callable[[], Any]] = {
+    "mpnet": lambda: transformers.MPNetConfig(**_OFFSET),
+    "albert": lambda: transformers.AlbertConfig(**_SIZES, embedding_size=16),
+    "deberta": lambda: transformers.DebertaConfig(**_SIZES, relative_attention=True, pos_att_type=["p2c", "c2p"]),
+    "funnel": lambda: transformers.FunnelConfig(
+        vocab_size=VOCABULARY, d_model=32, n_head=4, d_head=8, d_inner=48, block_sizes=[1, 1], num_labels=3
+    ),
+}
+"""Some that the package transformers computes."""
 OURS_ALONE = {"d2l_bert", "transformer"}
 
 
@@ -74,10 +84,10 @@ def _random_weights(config: Any) -> Any:
     return model
 
 
-@pytest.fixture(params=list(CONFIGS))
+@pytest.fixture(params=[*CONFIGS, *OTHERS])
 def theirs(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Transformers' model, whose files are in `tmp_path / "theirs"`."""
-    model = _random_weights(CONFIGS[request.param]())
+    model = _random_weights({**CONFIGS, **OTHERS}[request.param]())
     model.save_pretrained(tmp_path / "theirs")
     return model
 
@@ -134,7 +144,7 @@ def test_the_second_texts_tokens_are_told_apart_where_the_family_does(ours: Clas
     second = (torch.arange(LENGTH) >= batch.lengths[:, None] // 2) & inside
     with torch.no_grad():
         one, other = (ours(batch.input_ids, types, batch.lengths) for types in (batch.token_type_ids, second.long()))
-    differs = ours.encoder.architecture.family in ("bert", "electra")
+    differs = ours.encoder.architecture.family in ("bert", "electra", "albert", "funnel")
     assert torch.equal(one, other) != differs
 
 
@@ -155,7 +165,7 @@ def test_the_files_of_a_pretrained_encoder_alone_are_enough(theirs: Any, ours: C
     """They have no names of a head before theirs, and may lack the pooler."""
     AutoModel.from_pretrained(tmp_path / "theirs", attn_implementation="eager").save_pretrained(tmp_path / "alone")
     encoder, report = load_encoder(tmp_path / "alone")
-    has_pooler = ours.encoder.architecture.family == "bert"
+    has_pooler = ours.encoder.architecture.family in ("bert", "albert")
     assert bool(report.fresh) != has_pooler
     batch, _ = _batch()
     with torch.no_grad():
@@ -170,7 +180,42 @@ def test_attention_weights_are_those_of_transformers(theirs: Any, ours: Classifi
         found = ours.encoder.outputs(batch.input_ids, batch.token_type_ids, batch.lengths).attentions
     row = 0  # which has no padding
     for mine, other in zip(found, expected, strict=True):
+        assert mine.shape[1] == 4
         torch.testing.assert_close(mine[row], other[row], atol=1e-5, rtol=0)
+
+
+def test_the_positions_of_no_token_are_not_counted(tmp_path: Path) -> None:
+    for family, make in {**CONFIGS, **OTHERS}.items():
+        make().save_pretrained(tmp_path / family)
+        found = read_architecture(tmp_path / family).max_position_embeddings
+        expected = {"roberta": 62, "xlm-roberta": 62, "camembert": 60, "funnel": 8192}
+        assert found == expected.get(family, 64), family
+
+
+def test_no_code_of_the_hub_is_run(tmp_path: Path) -> None:
+    """Not even where a description names some."""
+    described = {**CONFIGS["bert"]().to_dict(), "auto_map": {"AutoModel": "own.Model", "AutoConfig": "own.Config"}}
+    (tmp_path / "own.py").write_text("raise SystemExit('it ran')")
+    (tmp_path / "config.json").write_text(json.dumps({**described, "model_type": "own"}))
+    with pytest.raises(UserError, match="transformers has no classifier with a own"):
+        read_architecture(tmp_path)
+    albert = {**OTHERS["albert"]().to_dict(), "auto_map": described["auto_map"]}
+    (tmp_path / "config.json").write_text(json.dumps(albert))
+    assert read_architecture(tmp_path).family == "albert"
+
+
+def test_without_transformers_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nli_core.model.families.other.find_spec", lambda _name: None)
+    OTHERS["albert"]().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"a albert needs the package transformers; .*pip install"):
+        read_architecture(tmp_path)
+
+
+@pytest.mark.parametrize("config", [transformers.GPT2Config(pad_token_id=0), transformers.BartConfig()])
+def test_what_transformers_classifies_in_another_way_is_refused(tmp_path: Path, config: Any) -> None:
+    config.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="has no last linear layer with a bias"):
+        read_architecture(tmp_path)
 
 
 @pytest.mark.parametrize(
