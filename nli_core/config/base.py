@@ -1,7 +1,8 @@
 """The base of every section of a config, and the types of values that several sections have.
 
 A field that changes where or how fast a result is made, but not the result, carries `NOT_IN_KEY`. Keys of the stage
-store leave it out (see `result_fields`).
+store leave it out (see `result_fields`). A field that came later than a release carries `IN_KEY_IF_SET`: at its
+default, keys are those from before.
 """
 
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.config import JsonDict
 
 NOT_IN_KEY: JsonDict = {"changes_result": False}
+IN_KEY_IF_SET: JsonDict = {"changes_result": "unless it has its default"}
 
 
 def _no_truth(value: object) -> object:
@@ -41,5 +43,10 @@ class Section(BaseModel):
     def result_fields(self) -> dict[str, Any]:
         """Return the fields that change this section's result, as JSON-ready values."""
         fields = type(self).model_fields
-        left_out = {name for name, field in fields.items() if field.json_schema_extra == NOT_IN_KEY}
+        left_out = {
+            name
+            for name, field in fields.items()
+            if field.json_schema_extra == NOT_IN_KEY
+            or (field.json_schema_extra == IN_KEY_IF_SET and getattr(self, name) == field.default)
+        }
         return self.model_dump(mode="json", exclude=left_out)

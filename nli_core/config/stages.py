@@ -1,10 +1,10 @@
 """The config sections of the stages after download."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from nli_core.config.base import NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
+from nli_core.config.base import IN_KEY_IF_SET, NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
 from nli_core.config.challenge import Challenges
 from nli_core.config.requirements import RequirementsConfig
 
@@ -14,6 +14,10 @@ OutputKind = Literal["corpus", "encoder", "challenges", "pack", "challenge_shard
 OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 """What the stages leave in the store: most one output of their own name, and some further ones."""
 
+ClassWeights = (
+    Literal["balanced"]
+    | Annotated[tuple[Annotated[Float, Field(gt=0, le=1e6)], ...], Field(min_length=2, max_length=65_536)]
+)
 Truncation = Literal["longest_first", "transformers", "ratio", "hypothesis_first", "premise_first"]
 
 
@@ -65,8 +69,48 @@ class FinetuneConfig(Section):
     clip_norm: Float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
     head_dropout: Float = Field(0.1, ge=0, lt=1, description="dropout between the pooled first token and the head")
     freeze_encoder: bool = Field(False, description="train the head alone")
-    best_by: Literal["accuracy", "loss"] = Field("accuracy", description="dev metric that chooses the exported epoch")
-    patience: Int | None = Field(None, ge=1, description="stop after so many epochs without a better dev metric")
+    best_by: Literal["accuracy", "loss"] = Field("accuracy", description="dev metric that chooses the exported model")
+    patience: Int | None = Field(None, ge=1, description="stop after so many evaluations without a better dev metric")
+    evaluate_every: Int | None = Field(
+        None,
+        ge=1,
+        description="steps between two evaluations on dev within an epoch; null: at the end of each epoch alone",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
+    max_steps: Int | None = Field(
+        None,
+        ge=1,
+        description="end after so many steps, within an epoch too; null: after all epochs",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
+    class_weights: ClassWeights | None = Field(
+        None,
+        description="weights of the classes' losses, in the order of the labels; balanced: the rarer a class, the more "
+        "(King and Zeng, 2001)",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
+    label_smoothing: Float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of each label that is spread over all (Szegedy et al., 2016)",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
+    layer_decay: Float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="factor of the learning rate from a layer to the one below it (Howard and Ruder, 2018)",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
+    ema: Float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="how much of the averaged weights each step keeps (Polyak and Juditsky, 1992), such as 0.999; the "
+        "average is measured and exported; null: the last weights",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device is fast at it")
     seed: Int = Field(0, ge=0, lt=2**32, description="seed of the head, the order of examples and dropout")
     log_every: Int = Field(20, ge=1, description="steps between two points of the training curves")

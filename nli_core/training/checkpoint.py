@@ -3,14 +3,16 @@
     checkpoints/step-00001000-epoch-0002/
         model.safetensors      weights
         optimizer.safetensors  AdamW's moments and step counts
+        average.safetensors    the averaged weights, if the training keeps them
         position.json          how far training is (`Position`)
         history.jsonl          the training curves until there
         best/                  the exported model of the best epoch, until training is finished
         digests.json           SHA-256 of the files above
 
 A checkpoint is written under another name, flushed to the disk and renamed; then its predecessor is deleted. Its name
-has the epoch too, since the step is the same before and after an epoch's end. So no checkpoint is ever replaced. The
-learning rate and the random numbers need no state of their own: they are functions of the step.
+has the epoch too, since the step is the same before and after an epoch's end, and so it is before and after dev is
+measured within an epoch. So no checkpoint is ever replaced. The learning rate and the random numbers need no state of
+their own: they are functions of the step.
 """
 
 import json
@@ -30,12 +32,14 @@ from nli_core.hashing import file_sha256, folder_digests
 from nli_core.log import LOGGER
 from nli_core.model.classifier import Classifier
 from nli_core.model.weights import save_tensors
+from nli_core.training.average import AveragedWeights
 from nli_core.training.ranks import Ranks
 
 _PREFIX = "step-"
 _PARTIAL = ".partial"
 _DIGESTS = "digests.json"
 _FILES = {"model.safetensors", "optimizer.safetensors", "position.json", HISTORY}
+_AVERAGE = "average.safetensors"
 _BEST = "best"
 
 
@@ -46,8 +50,10 @@ class Position:
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    best_epoch: int | None = None
+    measured: int = 0  # the step of the last evaluation within an epoch
+    best_epoch: float | None = None  # epochs done when dev was best
     best_dev: dict[str, float] = field(default_factory=dict)
+    waited: int = 0  # evaluations since then
     window: dict[str, float] = field(default_factory=dict)
     finished: bool = False
     exported: dict[str, str] = field(default_factory=dict)  # digests of the files in `model`, once finished
@@ -57,12 +63,14 @@ def save_checkpoint(
     folder: Path,
     model: Classifier,
     optimizer: torch.optim.Optimizer,
+    average: AveragedWeights,
     position: Position,
     *,
     write_best: Callable[[Path], object] | None,
 ) -> None:
     """Add a checkpoint to `folder` and delete the older ones. `write_best` makes the folder of the best model."""
-    final = folder / f"{_PREFIX}{position.step:08d}-epoch-{position.epoch:04d}"
+    measured = "-measured" if position.batch and position.measured == position.step else ""
+    final = folder / f"{_PREFIX}{position.step:08d}-epoch-{position.epoch:04d}{measured}"
     if final.exists():  # training stopped where it resumed
         return
     partial = final.with_name(final.name + _PARTIAL)
@@ -73,6 +81,8 @@ def save_checkpoint(
         partial / "model.safetensors",
     )
     save_tensors(_optimizer_tensors(optimizer), partial / "optimizer.safetensors")
+    if averages := average.tensors():
+        save_tensors({name: tensor.cpu() for name, tensor in averages.items()}, partial / _AVERAGE)
     shutil.copyfile(folder.parent / HISTORY, partial / HISTORY)
     if write_best:
         write_best(partial / _BEST)
@@ -116,20 +126,30 @@ def newest_unfinished(folder: Path) -> Path | None:
     return None
 
 
-def restore(checkpoint: Path | None, model: Classifier, optimizer: torch.optim.Optimizer, ranks: Ranks) -> Position:
-    """Put model and optimiser of every rank back to rank 0's checkpoint, and return the position there."""
+def restore(
+    checkpoint: Path | None,
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedWeights,
+    ranks: Ranks,
+) -> Position:
+    """Put model, optimiser and averages of every rank back to rank 0's checkpoint; return the position there."""
 
-    def read() -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    def read() -> tuple[dict[str, Any], list[dict[str, Tensor]]]:
         if ranks.rank > 0 or not checkpoint:  # it may be on another machine
-            return {}, {}, {}
+            return {}, [{}, {}, {}]
         position = json.loads((checkpoint / "position.json").read_text(encoding="utf-8"))
-        return load_file(checkpoint / "model.safetensors"), load_file(checkpoint / "optimizer.safetensors"), position
+        names = ("model.safetensors", "optimizer.safetensors", _AVERAGE)
+        return position, [load_file(checkpoint / name) if (checkpoint / name).exists() else {} for name in names]
 
-    weights, moments, position = ranks.together(read)
+    position, tensors = ranks.together(read)
     if not (position := ranks.agree(position)):
         return Position()
-    model.load_state_dict(ranks.agree_on_tensors(weights))
-    _restore_optimizer(optimizer, ranks.agree_on_tensors(moments))
+    weights, moments, averages = map(ranks.agree_on_tensors, tensors)
+    model.load_state_dict(weights)
+    _restore_optimizer(optimizer, moments)
+    average.restore(averages)
+    position.setdefault("waited", position["epoch"] - (position["best_epoch"] or 0))  # it was not written once
     return Position(**position)
 
 

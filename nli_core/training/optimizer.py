@@ -1,19 +1,38 @@
 """AdamW and its learning-rate schedule."""
 
+import re
+
 import torch
 from torch import nn
 
 from nli_core.config import FinetuneConfig
 
+_LAYER = re.compile(r"\blayers?\.(\d+)\.")
 
-def build_optimizer(model: nn.Module, config: FinetuneConfig) -> torch.optim.AdamW:
-    """Build AdamW over the trainable parameters, without decay on biases and norms (Devlin et al., 2019)."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in trainable if parameter.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
+
+def build_optimizer(model: nn.Module, layers: int, config: FinetuneConfig) -> torch.optim.AdamW:
+    """Build AdamW over the trainable parameters, without decay on biases and norms (Devlin et al., 2019).
+
+    `layers` is how many layers the encoder has. Each group has the `scale` of its learning rate: 1 for the head and the pooler, and with `layer_decay` less for each
+    layer below, the embeddings the least (Howard and Ruder, 2018; Clark et al., 2020).
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            scale = config.layer_decay ** (layers + 1 - depth(name, layers))
+            groups.setdefault((-scale, parameter.ndim <= 1), []).append(parameter)
+    described = [
+        {"params": groups[scale, plain], "weight_decay": 0.0 if plain else config.weight_decay, "scale": -scale}
+        for scale, plain in sorted(groups)
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
+    return torch.optim.AdamW(described, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
+
+
+def depth(name: str, layers: int) -> int:
+    """Return how far a parameter is from the tokens: 0 in the embeddings, then its layer from 1, the rest on top."""
+    if found := _LAYER.search(name):
+        return int(found[1]) + 1
+    return 0 if "embeddings" in name else layers + 1
 
 
 def learning_rate(step: int, total_steps: int, config: FinetuneConfig) -> float:

@@ -18,6 +18,7 @@ from nli_core.filenames import CHECKPOINTS, MODEL, TOKENIZER
 from nli_core.hashing import folder_digests
 from nli_core.model.classifier import Classifier
 from nli_core.model.saved import save_classifier
+from nli_core.training.average import AveragedWeights
 from nli_core.training.checkpoint import Position, link_best, newest_intact, restore, save_checkpoint
 from nli_core.training.curves import add_point, read_history, reset_history
 from nli_core.training.ranks import Ranks
@@ -42,11 +43,12 @@ class TrainingOutput:
         train: ShardSet,
         model: Classifier,
         optimizer: torch.optim.Optimizer,
+        average: AveragedWeights,
         ranks: Ranks,
         callbacks: TrainingCallbacks,
     ) -> None:
         self._pack, self._pairs = train.metadata[0].config, train.examples.pairs
-        self._job, self._model, self._optimizer = job, model, optimizer
+        self._job, self._model, self._optimizer, self._average = job, model, optimizer, average
         self._ranks, self._callbacks = ranks, callbacks
         self._checkpoints = job.out / CHECKPOINTS
 
@@ -61,7 +63,7 @@ class TrainingOutput:
                 self._callbacks.log_metrics(point.metrics, point.step)
 
         self._ranks.first(choose)
-        return restore(found[0], self._model, self._optimizer, self._ranks)
+        return restore(found[0], self._model, self._optimizer, self._average, self._ranks)
 
     def add_point(self, point: Point, speeds: Mapping[str, float]) -> None:
         """Add a point to the curves. The clock's speeds are reported alone."""
@@ -78,7 +80,7 @@ class TrainingOutput:
 
         def write() -> None:
             self._callbacks.before_checkpoint()
-            save_checkpoint(self._checkpoints, self._model, self._optimizer, position, write_best=best)
+            save_checkpoint(self._checkpoints, self._model, self._optimizer, self._average, position, write_best=best)
 
         self._ranks.first(write)
 
@@ -106,4 +108,5 @@ class TrainingOutput:
 
     def _export(self, target: Path) -> None:
         encoder, tokenizer = self._job.encoder, self._job.shards / TOKENIZER
-        save_classifier(self._model, encoder, tokenizer, target, pack=self._pack, pairs=self._pairs)
+        with self._average.applied():
+            save_classifier(self._model, encoder, tokenizer, target, pack=self._pack, pairs=self._pairs)

@@ -1,4 +1,4 @@
-"""What somebody who watches a training sees: its progress now and then, and one line for each epoch."""
+"""What somebody who watches a training sees: its progress now and then, and one line for each evaluation."""
 
 import time
 from collections.abc import Mapping
@@ -31,8 +31,8 @@ class TrainingReport:
             self._due = now + _SECONDS
             self._progress(position.step, self._steps, f"epoch {position.epoch + 1}/{self._epochs}{self._note}")
 
-    def epoch(self, position: Position, dev: Mapping[str, float]) -> None:
-        """Log an epoch that has ended, with its metrics on dev."""
-        best = "the best" if position.best_epoch == position.epoch else f"the best was epoch {position.best_epoch}"
+    def evaluation(self, position: Position, epochs: float, dev: Mapping[str, float]) -> None:
+        """Log an evaluation on dev after so many epochs."""
+        best = "the best" if position.best_epoch == epochs else f"the best was epoch {position.best_epoch:g}"
         measured = f"{self._loss}dev loss {dev['dev/loss']:.3f}, dev accuracy {dev['dev/accuracy']:.4f}"
-        LOGGER.info("finetune: epoch %d/%d: %s; %s", position.epoch, self._epochs, measured, best)
+        LOGGER.info("finetune: epoch %g/%d: %s; %s", epochs, self._epochs, measured, best)

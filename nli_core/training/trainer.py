@@ -1,5 +1,6 @@
 """One process' part of a training: its share of every batch, and on rank 0 what is written and reported."""
 
+import sys
 import time
 from functools import partial
 from typing import Any, NoReturn
@@ -7,28 +8,29 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nli_core.arrays import IntArray
 from nli_core.callbacks import Point, StoppedError, TrainingCallbacks
-from nli_core.config import FinetuneConfig
 from nli_core.data.examples.shards import ShardSet
 from nli_core.data.loading.batching import training_batches
 from nli_core.errors import UserError
 from nli_core.log import LOGGER
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device, memory_for
-from nli_core.model.dropout import applied_rate
 from nli_core.model.families.registry import family_of
 from nli_core.model.weights import load_encoder
+from nli_core.training.average import AveragedWeights
 from nli_core.training.checkpoint import Position
+from nli_core.training.facts import model_facts
 from nli_core.training.gradients import Gradients, StepSums
 from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
+from nli_core.training.loss import ClassificationLoss
 from nli_core.training.optimizer import build_optimizer, learning_rate
 from nli_core.training.output import Job, TrainingOutput
 from nli_core.training.ranks import OtherRankError, Ranks
 from nli_core.training.report import TrainingReport
 from nli_core.training.running_metrics import RunningMetrics
+from nli_core.training.selection import dev_metrics, has_waited_enough, note_evaluation
 
 _REMEDY = "lower finetune.learning_rate, set finetune.precision=fp32, or check the encoder's weights"
 
@@ -55,7 +57,7 @@ class _Trainer:
                 "batch; lower it"
             )
         self.steps_per_epoch = -(-len(self.train) // config.batch_size)
-        self.total_steps = config.epochs * self.steps_per_epoch
+        self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or sys.maxsize)
         self.log_every = min(config.log_every, self.steps_per_epoch)
         self.report = TrainingReport(callbacks.progress, config.epochs, self.total_steps)
         self.device = choose_device(config.precision)
@@ -70,9 +72,11 @@ class _Trainer:
             LOGGER.warning(
                 "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]
             )
-        self.optimizer = build_optimizer(self.model, config)
+        self.optimizer = build_optimizer(self.model, pretrained.architecture.num_hidden_layers, config)
+        self.loss = ClassificationLoss(config, self.train.labels, self.train.label_ids, self.device.torch)
+        self.average = AveragedWeights(self.model, config.ema)
         self.gradients = Gradients(self.model, ranks)
-        self.output = TrainingOutput(job, self.train, self.model, self.optimizer, ranks, callbacks)
+        self.output = TrainingOutput(job, self.train, self.model, self.optimizer, self.average, ranks, callbacks)
         self.position, self.window = Position(), RunningMetrics({})
         self.resumed_at, self.saved_step, self.feature_seconds = 0, 0, 0.0
         self.last: StepSums | None = None
@@ -119,14 +123,26 @@ class _Trainer:
         self.model.train()
         self.window.start_clock()
         for examples in batches[position.batch :]:
+            if self._is_due_on_dev():
+                self._evaluate(inputs)
+            if position.finished or position.step == self.total_steps:
+                break
             self._end_if_asked()
             with memory_for(describe=partial(self._described, examples)):
                 self._step(inputs, examples)
-            last_of_epoch = position.batch == self.steps_per_epoch
-            if config.checkpoint_every and position.step % config.checkpoint_every == 0 and not last_of_epoch:
+            last = position.batch == self.steps_per_epoch or position.step == self.total_steps
+            due = config.checkpoint_every and position.step % config.checkpoint_every == 0
+            if due and not last and not self._is_due_on_dev():
                 self._save()
         self.window.pause_clock()
-        self._end_epoch(inputs)
+        if not position.finished:
+            self._evaluate(inputs)
+
+    def _is_due_on_dev(self) -> bool:
+        """Return whether dev is to be measured now, within an epoch."""
+        position, every = self.position, self.config.evaluate_every
+        within = 0 < position.batch < self.steps_per_epoch and position.step < self.total_steps
+        return bool(every and within and position.step % every == 0 and position.measured < position.step)
 
     def _end_if_asked(self) -> None:
         """Stop at a checkpoint, if asked to. Several ranks agree on it by the flags of the step before."""
@@ -155,7 +171,7 @@ class _Trainer:
         config, position = self.config, self.position
         rate = learning_rate(position.step, self.total_steps, config)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         torch.manual_seed(_step_seed(config.seed, position.step, self.ranks.rank))
         loss, slots = torch.zeros((), device=self.device.torch), 0
         try:
@@ -173,6 +189,7 @@ class _Trainer:
         self.gradients.clear()
         position.step += 1
         position.batch += 1
+        self.average.update(position.step)
         tokens = int(self.train.examples.lengths[examples].sum())
         self.window.add(sums.loss / len(examples), norm, self.train.ids[examples], tokens=tokens, slots=sums.slots)
         if position.step % self.log_every == 0:
@@ -188,7 +205,7 @@ class _Trainer:
         for part in (mine[first : first + size] for first in range(0, len(mine), size)):
             labels = torch.from_numpy(self.train.label_ids[part]).to(self.device.torch, non_blocking=True)
             logits, taken = inputs.train_logits(part)
-            loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
+            loss = self.loss(logits, labels)
             torch.autograd.backward(loss / divisor)
             total, slots = total + loss.detach(), slots + taken
         return total, slots
@@ -222,36 +239,40 @@ class _Trainer:
             kept = f"the checkpoint of step {self.saved_step} is kept; " if self.saved_step else ""
             raise UserError(f"finetune: {fault}; {kept}{_REMEDY}")
 
-    def _end_epoch(self, inputs: Inputs) -> None:
+    def _evaluate(self, inputs: Inputs) -> None:
+        """Measure dev at the end of an epoch, of the training, or within an epoch; write a checkpoint."""
         config, position = self.config, self.position
         self._end_if_asked()
         self._end_after_fault()
         self._refuse_infinite()
+        self.window.pause_clock()
         try:
-            own = self.ranks.together(lambda: inputs.dev_logits(self._raise_if_asked))
+            with self.average.applied():
+                own = self.ranks.together(lambda: inputs.dev_logits(self._raise_if_asked))
         except StoppedError:
             self._stop()
-        logits = self.ranks.sum(own)
-        labels = torch.from_numpy(self.dev.label_ids)
-        dev = {
-            "dev/loss": float(functional.cross_entropy(logits, labels)),
-            "dev/accuracy": float((logits.argmax(dim=1) == labels).double().mean()),
-        }
+        dev = dev_metrics(self.ranks.sum(own), torch.from_numpy(self.dev.label_ids))
         if not dev["dev/loss"] < float("inf"):
             raise UserError(f"finetune: the loss on dev became {dev['dev/loss']} after step {position.step}; {_REMEDY}")
-        position.epoch, position.batch = position.epoch + 1, 0
-        self.output.add_point(Point(position.step, {**dev, "epoch": position.epoch}), {})
-        improved = _is_better(dev, position.best_dev, config)
-        if improved:
-            position.best_epoch, position.best_dev = position.epoch, dev
-        self.report.epoch(position, dev)
-        waited = position.epoch - (position.best_epoch or 0)
-        position.finished = position.epoch == config.epochs or (
-            config.patience is not None and waited >= config.patience
-        )
+        if position.batch == self.steps_per_epoch:
+            position.epoch, position.batch = position.epoch + 1, 0
+        else:
+            position.measured = position.step
+        epochs = self._epochs_done()
+        self.output.add_point(Point(position.step, {**dev, "epoch": epochs}), {})
+        improved = note_evaluation(position, dev, epochs, config)
+        self.report.evaluation(position, epochs, dev)
+        position.finished = position.step == self.total_steps or has_waited_enough(position, config)
         self._save(improved=improved)
         if position.finished and self.window.steps:
             self.window.close()  # few steps, whose loss would look like a spike: they are timed alone
+        self.model.train()
+        self.window.start_clock()
+
+    def _epochs_done(self) -> float:
+        """Count the epochs so far; a whole number at the end of each."""
+        position = self.position
+        return position.epoch + (round(position.batch / self.steps_per_epoch, 4) if position.batch else 0)
 
     def _save(self, *, improved: bool = False) -> None:
         self._end_after_fault()
@@ -262,44 +283,21 @@ class _Trainer:
         self.saved_step = self.position.step
 
     def _facts(self) -> dict[str, Any]:
-        parameters = list(self.model.parameters())
-        architecture = self.model.encoder.architecture
+        window = self.window
         return {
             "steps": self.position.step,
-            "epochs": self.position.epoch,
+            "epochs": self._epochs_done(),
             "best_epoch": self.position.best_epoch,
             "best_dev": self.position.best_dev,
             "resumed_at_step": self.resumed_at,
-            "training_seconds": round(self.window.seconds, 3),
+            "training_seconds": round(window.seconds, 3),
             "feature_seconds": round(self.feature_seconds, 3),
-            "examples_per_second": round(self.window.examples / self.window.seconds, 1)
-            if self.window.examples
-            else None,
-            "device": str(self.device.torch),
+            "examples_per_second": round(window.examples / window.seconds, 1) if window.examples else None,
             "devices": self.ranks.size,
-            "precision": self.device.precision,
-            "precision_reason": self.device.reason,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "parameters": sum(parameter.numel() for parameter in parameters),
-            "trainable_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-            "applied_dropout": applied_rate(architecture.hidden_dropout_prob, self.device.torch),
-            "applied_attention_dropout": 0.0
-            if self.device.packs
-            else applied_rate(architecture.attention_probs_dropout_prob, self.device.torch),
-            "unused_tensors": self.load_report.unused,
-            "fresh_tensors": self.load_report.fresh,
+            **model_facts(self.model, self.device, self.load_report),
         }
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:
     """Return the seed of a step's random numbers, so that no checkpoint needs a random state."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
-
-
-def _is_better(dev: dict[str, float], best: dict[str, float], config: FinetuneConfig) -> bool:
-    if not best:
-        return True
-    if config.best_by == "loss":
-        return dev["dev/loss"] < best["dev/loss"]
-    return dev["dev/accuracy"] > best["dev/accuracy"]

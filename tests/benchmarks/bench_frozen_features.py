@@ -25,7 +25,9 @@ EPOCHS = 10
 
 def seconds_of_epoch(model: Classifier, inputs: Inputs, train: ShardSet) -> float:
     """Seconds of all optimiser steps of one epoch."""
-    optimizer = build_optimizer(model, FinetuneConfig(learning_rate=1e-3, weight_decay=0))
+    optimizer = build_optimizer(
+        model, model.encoder.architecture.num_hidden_layers, FinetuneConfig(learning_rate=1e-3, weight_decay=0)
+    )
     model.train()
     started = time.perf_counter()
     for examples in training_batches(train.examples.lengths, BATCH_SIZE, seed=0, epoch=0):

@@ -87,7 +87,7 @@ def train_batches(encoder: Path, batch: int, length: int) -> None:
         Classifier(load_encoder(encoder)[0], ("a", "b", "c"), head_dropout=0.1).train(),
         choose_device("auto"),
     )
-    optimizer = build_optimizer(model, FinetuneConfig())
+    optimizer = build_optimizer(model, model.encoder.architecture.num_hidden_layers, FinetuneConfig())
     ids, lengths = torch.randint(5, VOCABULARY, (batch, length)), torch.full((batch,), length)
     labels = torch.randint(0, 3, (batch,))
 

@@ -18,7 +18,7 @@ from nli_core.errors import UserError
 from nli_core.filenames import CHECKPOINTS, MODEL
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
-from nli_core.model.encoder import Encoder
+from nli_core.model.encoder import LayeredEncoder
 from nli_core.model.weights import load_encoder
 from nli_core.training.curves import read_history
 from nli_core.training.inputs import Features, Tokens
@@ -356,13 +356,13 @@ def test_a_frozen_encoder_reads_each_example_once(
     tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    pooled = Encoder.pooled
+    pooled = LayeredEncoder.pooled
 
-    def counted(self: Encoder, input_ids: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+    def counted(self: LayeredEncoder, input_ids: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         read.append(len(input_ids))
         return pooled(self, input_ids, *others)
 
-    monkeypatch.setattr(Encoder, "pooled", counted)
+    monkeypatch.setattr(LayeredEncoder, "pooled", counted)
     run_finetune(tmp_path / "out", freeze_encoder=True, epochs=5)
     assert 240 + 60 <= sum(read) < 2 * (240 + 60)  # batches are filled up, and five epochs would read five times
     assert not list((tmp_path / "out").glob("features*"))

@@ -27,7 +27,7 @@ def test_a_constant_rate_stays() -> None:
 def test_biases_norms_and_frozen_weights_do_not_decay() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3), torch.nn.Linear(3, 1))
     model[2].requires_grad_(False)
-    decaying, plain = build_optimizer(model, FinetuneConfig(weight_decay=0.1)).param_groups
+    decaying, plain = build_optimizer(model, 2, FinetuneConfig(weight_decay=0.1)).param_groups
     assert (decaying["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert [parameter is model[0].weight for parameter in decaying["params"]] == [True]
     assert len(plain["params"]) == 3
@@ -41,7 +41,7 @@ def test_without_decay_it_is_adam_at_a_mean_or_summed_loss() -> None:
     models = [torch.nn.Linear(4, 1) for _ in range(3)]
     for model in models[1:]:
         model.load_state_dict(models[0].state_dict())
-    optimizers: list[torch.optim.Optimizer] = [build_optimizer(model, config) for model in models[:2]]
+    optimizers: list[torch.optim.Optimizer] = [build_optimizer(model, 2, config) for model in models[:2]]
     optimizers.append(torch.optim.Adam(models[2].parameters(), lr=1e-3))
     for _ in range(20):
         for model, optimizer, factor in zip(models, optimizers, (1, len(inputs), 1), strict=True):
