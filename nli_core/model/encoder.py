@@ -47,7 +47,7 @@ class EncoderLayer(nn.Module, ABC):
     """One transformer block."""
 
     activated_linear: ClassVar[str | None] = None
-    """The linear layer that the activation follows at once, if any: prepared for inference they are one."""
+    """The linear layer that the activation follows directly, if any: prepared for inference they are one."""
 
     def __init__(self, hidden_act: Activation) -> None:
         super().__init__()

@@ -103,7 +103,7 @@ class PreNormLayer(EncoderLayer):
         if not first_only:
             query, key, value = self.query_key_value(normed).chunk(3, dim=-1)
             query = rotate(query, layout.positions, heads=heads, theta=theta)
-        else:  # which stand at place 0, where nothing turns
+        else:  # which are at place 0, where nothing turns
             weight, bias, width = self.query_key_value.weight, self.query_key_value.bias, normed.shape[-1]
             own, others = (None, None) if bias is None else (bias[:width], bias[width:])
             query = functional.linear(layout.first(normed), weight[:width], own)

@@ -9,10 +9,10 @@
         best/                  the exported model of the best epoch, until training is finished
         digests.json           SHA-256 of the files above
 
-A checkpoint is written under another name, flushed to the disk and renamed; then its predecessor is deleted. Its name
-has the epoch too, since the step is the same before and after an epoch's end, and so it is before and after dev is
-measured within an epoch. So no checkpoint is ever replaced. The learning rate and the random numbers need no state of
-their own: they are functions of the step.
+A checkpoint is written under another name, flushed to the disk and renamed; then its predecessor is deleted. The step
+is the same before and after an epoch's end, and before and after dev is measured within one. So the name says these
+too, and no checkpoint is ever replaced. The learning rate and the random numbers need no state of their own: they are
+functions of the step.
 """
 
 import json

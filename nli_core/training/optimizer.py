@@ -13,8 +13,9 @@ _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 def build_optimizer(model: nn.Module, layers: int, config: FinetuneConfig) -> torch.optim.AdamW:
     """Build AdamW over the trainable parameters, without decay on biases and norms (Devlin et al., 2019).
 
-    `layers` is how many layers the encoder has. Each group has the `scale` of its learning rate: 1 for the head and the pooler, and with `layer_decay` less for each
-    layer below, the embeddings the least (Howard and Ruder, 2018; Clark et al., 2020).
+    `layers` is how many layers the encoder has. Each group has the `scale` of its learning rate: 1 for the head and the
+    pooler, and with `layer_decay` less for each layer below, the least for the embeddings (Howard and Ruder, 2018;
+    Clark et al., 2020).
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
