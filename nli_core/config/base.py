@@ -43,10 +43,11 @@ class Section(BaseModel):
     def result_fields(self) -> dict[str, Any]:
         """Return the fields that change this section's result, as JSON-ready values."""
         fields = type(self).model_fields
-        left_out = {
-            name
-            for name, field in fields.items()
-            if field.json_schema_extra == NOT_IN_KEY
-            or (field.json_schema_extra == IN_KEY_IF_SET and getattr(self, name) == field.default)
-        }
-        return self.model_dump(mode="json", exclude=left_out)
+        left_out = {name for name, field in fields.items() if field.json_schema_extra == NOT_IN_KEY}
+        return self.model_dump(mode="json", exclude=left_out | self.later_defaults())
+
+    def later_defaults(self) -> set[str]:
+        """Return the fields with `IN_KEY_IF_SET` that have their defaults; nothing is written about them."""
+        fields = type(self).model_fields.items()
+        later = {name: field.default for name, field in fields if field.json_schema_extra == IN_KEY_IF_SET}
+        return {name for name, default in later.items() if getattr(self, name) == default}

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from nli_core.config.base import IN_KEY_IF_SET, NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
 from nli_core.config.challenge import Challenges
@@ -31,6 +31,12 @@ class PackConfig(Section):
         "as the library does it, whose odd token stays with the longer one (transformers; default for hf: encoders); "
         "both in proportion to their lengths (ratio); or the one named, and the other only when nothing is left of it",
     )
+    long_texts: Literal["truncate", "windows"] = Field(
+        "truncate",
+        description="what to do with texts that are too long: truncate them, or read them in windows that overlap by a "
+        "fourth, whose logits are averaged (Sun et al., 2019); of a pair the premise is read so",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
     fill: bool = Field(
         False, description="append padding up to max_length that the encoder takes for text (AI-For-Beginners does)"
     )
@@ -39,6 +45,12 @@ class PackConfig(Section):
         "report", description="what to do when dev or test has examples of an earlier split, whatever their labels"
     )
     rows_per_shard: Int = Field(50_000, ge=1, le=10_000_000, description="examples in one shard")
+
+    @model_validator(mode="after")
+    def _fills_no_windows(self) -> "PackConfig":
+        if self.fill and self.long_texts == "windows":
+            raise ValueError("fill appends padding to examples, and long_texts=windows has none; set one of the two")
+        return self
 
 
 class FinetuneConfig(Section):

@@ -55,7 +55,7 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """What a shard holds: examples by length [max_length + 1] and by label [labels], and what truncation cut."""
+    """What a shard holds: rows by length [max_length + 1], examples by label [labels], and what truncation cut."""
 
     split: Split
     lengths: IntArray
@@ -234,13 +234,14 @@ def _check_encoder(encoder: Path, config: PackConfig, positions: int | None) -> 
 def _split_facts(shards: Sequence[ShardFacts], labels: tuple[str, ...]) -> dict[str, Any]:
     by_length = np.sum([facts.lengths for facts in shards], axis=0)
     by_label = np.sum([facts.labels for facts in shards], axis=0)
-    rows, each_length = int(by_length.sum()), np.arange(len(by_length))
-    # The smallest length that at least this share of the examples does not exceed.
+    windows, rows, each_length = int(by_length.sum()), int(by_label.sum()), np.arange(len(by_length))
+    # The smallest length that at least this share of the rows does not exceed.
     reached = np.cumsum(by_length)
-    percentiles = {str(share): int(np.searchsorted(reached, share / 100 * rows)) for share in _PERCENTILES}
+    percentiles = {str(share): int(np.searchsorted(reached, share / 100 * windows)) for share in _PERCENTILES}
     starts = each_length[:: -(-len(by_length) // _MOST_BINS)]
     return {
         "rows": rows,
+        **({"windows": windows} if windows > rows else {}),
         "tokens": int((by_length * each_length).sum()),
         "length_percentiles": percentiles,
         "length_histogram": np.stack([starts, np.add.reduceat(by_length, starts)], axis=1).tolist(),

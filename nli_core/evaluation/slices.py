@@ -30,9 +30,9 @@ AUDITED: dict[Slice, pl.Expr] = {
 
 
 def text_lengths(examples: RaggedExamples) -> IntArray:
-    """Count the tokens of each example [examples] without padding that packing filled in."""
-    rows = np.repeat(np.arange(len(examples)), examples.lengths)
-    lengths: IntArray = np.bincount(rows[examples.input_ids != examples.pad_id], minlength=len(examples))
+    """Count the tokens of each example [examples], in all its windows, without padding that packing filled in."""
+    owners = np.repeat(examples.of_rows(), examples.lengths)
+    lengths: IntArray = np.bincount(owners[examples.input_ids != examples.pad_id], minlength=examples.count)
     return lengths
 
 
@@ -41,13 +41,15 @@ def overlap(examples: RaggedExamples) -> Floats:
     rows = np.repeat(np.arange(len(examples)), examples.lengths)
     positions = np.arange(len(rows)) - np.repeat(np.cumsum(examples.lengths) - examples.lengths, examples.lengths)
     second = positions >= examples.boundaries[rows]
-    inside = second & (positions < text_lengths(examples)[rows] - 1)  # the last token of the text is [SEP]
+    filled = np.bincount(rows[examples.input_ids == examples.pad_id], minlength=len(examples))
+    # The last token of the text is [SEP].
+    inside = second & (positions < (examples.lengths - filled)[rows] - 1)
     # One number per token and example, so that one lookup serves all examples.
-    tokens = rows * (int(examples.input_ids.max(initial=0)) + 1) + examples.input_ids
+    owners = examples.of_rows()[rows]
+    tokens = owners * (int(examples.input_ids.max(initial=0)) + 1) + examples.input_ids
     shared = np.isin(tokens[inside], tokens[~second])
-    count = len(examples)
-    totals = np.bincount(rows[inside], minlength=count)
-    found: Floats = np.bincount(rows[inside], weights=shared, minlength=count) / np.maximum(totals, 1)
+    totals = np.bincount(owners[inside], minlength=examples.count)
+    found: Floats = np.bincount(owners[inside], weights=shared, minlength=examples.count) / np.maximum(totals, 1)
     return found
 
 

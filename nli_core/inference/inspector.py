@@ -57,7 +57,8 @@ class Inspector:
         """
         folder = Path(folder)
         if is_fine_tuned(folder):
-            self.encoder, self._config = load_classifier(folder).encoder, read_pack_config(folder)
+            self.encoder = load_classifier(folder).encoder
+            self._config = read_pack_config(folder).model_copy(update={"long_texts": "truncate"})
             self._inputs: tuple[str, ...] | None = read_inputs(folder)
         else:
             self._inputs = None

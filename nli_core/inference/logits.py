@@ -30,15 +30,16 @@ def predict_logits(
 ) -> Tensor:
     """Compute logits [examples, labels], in fp32 on the CPU, with a model from `prepare_for_inference`.
 
-    With a `share`, those of its batches alone, and 0 elsewhere. The sum over all shares is what one device computes.
+    Those of an example in several windows are averaged. With a `share`, those of its batches alone, and 0 elsewhere.
+    The sum over all shares is what one device computes.
     """
-    return _compute(model.encoder, model, len(model.labels), examples, device, report, share)
+    return examples.average(_compute(model.encoder, model, len(model.labels), examples, device, report, share))
 
 
 def pool_examples(
     model: Classifier, examples: RaggedExamples, device: Device, report: Report = no_report, share: Share = _ALL
 ) -> Tensor:
-    """Compute what the encoder pools [examples, pooled size], as `predict_logits` does the logits."""
+    """Compute what the encoder pools for each row [rows, pooled size], as `predict_logits` does the logits."""
     encoder = model.encoder
     return _compute(encoder, encoder.pooled, encoder.architecture.pooled_size, examples, device, report, share)
 

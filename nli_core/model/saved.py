@@ -17,6 +17,7 @@ from nli_core.model.weights import WEIGHTS_NAME, check_shapes, classifier_tensor
 
 _PACK = "nli_pack"  # how texts become examples; transformers passes it by
 _PACK_FIELDS = {"max_length", "truncation", "fill"}
+_LATER_FIELDS = {"long_texts"}  # written where they are set
 _PAIRS = "pairs"
 _AGAIN = "export the model again"
 
@@ -41,7 +42,7 @@ def save_classifier(
         "problem_type": "single_label_classification",
         "classifier_dropout": model.head_dropout,
         "torch_dtype": "float32",
-        _PACK: {**pack.model_dump(include=_PACK_FIELDS), _PAIRS: pairs},
+        _PACK: {**pack.model_dump(include=_PACK_FIELDS | _LATER_FIELDS, exclude=pack.later_defaults()), _PAIRS: pairs},
     }
     (out / CONFIG_NAME).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     save_tensors(classifier_tensors(model), out / WEIGHTS_NAME)
@@ -100,7 +101,7 @@ def read_pack_config(folder: Path) -> PackConfig:
     """Read how the saved model's training examples were made from texts."""
     described = _packed(folder)
     try:
-        return PackConfig(**{name: described[name] for name in _PACK_FIELDS})
+        return PackConfig(**{name: described[name] for name in (_PACK_FIELDS | _LATER_FIELDS) & described.keys()})
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         field = ".".join(map(str, (_PACK, *fault["loc"])))

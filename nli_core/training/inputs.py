@@ -57,7 +57,7 @@ class Tokens:
 
 
 class Features:
-    """Runs the head alone, on what the frozen encoder pooled: [train, P] and [dev, P]."""
+    """Runs the head alone, on what the frozen encoder pooled of every row: [train, P] and [dev, P]."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Features:
     ) -> None:
         """Compute the features, or read them from `folder`, where an earlier try left them."""
         self._model, self._lengths, self._device, self._ranks = model, train.examples.lengths, device, ranks
+        self._average = dev.examples.average
         path = folder / _FEATURES  # of rank 0
         if not ranks.agree(path.exists()):
             ready = prepare_for_inference(model, device)
@@ -102,7 +103,7 @@ class Features:
     def dev_logits(self, report: Report) -> Tensor:
         self._model.eval()
         with torch.inference_mode():
-            logits = self._model.classify(self._dev).cpu()
+            logits = self._average(self._model.classify(self._dev).cpu())
         return logits if self._ranks.rank == 0 else torch.zeros_like(logits)
 
 

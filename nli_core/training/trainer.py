@@ -73,7 +73,7 @@ class _Trainer:
                 "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]
             )
         self.optimizer = build_optimizer(self.model, pretrained.architecture.num_hidden_layers, config)
-        self.loss = ClassificationLoss(config, self.train.labels, self.train.label_ids, self.device.torch)
+        self.loss = ClassificationLoss(config, self.train.labels, self.train.row_label_ids, self.device.torch)
         self.average = AveragedWeights(self.model, config.ema)
         self.gradients = Gradients(self.model, ranks)
         self.output = TrainingOutput(job, self.train, self.model, self.optimizer, self.average, ranks, callbacks)
@@ -191,7 +191,7 @@ class _Trainer:
         position.batch += 1
         self.average.update(position.step)
         tokens = int(self.train.examples.lengths[examples].sum())
-        self.window.add(sums.loss / len(examples), norm, self.train.ids[examples], tokens=tokens, slots=sums.slots)
+        self.window.add(sums.loss / len(examples), norm, self.train.row_ids[examples], tokens=tokens, slots=sums.slots)
         if position.step % self.log_every == 0:
             self._end_after_fault()
             self._log_window(rate)
@@ -203,7 +203,7 @@ class _Trainer:
         size = self.config.micro_batch_size or max(1, len(mine))
         total, slots = torch.zeros((), device=self.device.torch), 0
         for part in (mine[first : first + size] for first in range(0, len(mine), size)):
-            labels = torch.from_numpy(self.train.label_ids[part]).to(self.device.torch, non_blocking=True)
+            labels = torch.from_numpy(self.train.row_label_ids[part]).to(self.device.torch, non_blocking=True)
             logits, taken = inputs.train_logits(part)
             loss = self.loss(logits, labels)
             torch.autograd.backward(loss / divisor)

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from nli_core.config import PackConfig
-from nli_core.data.examples.join import Fill, Join, Part, Segment, join_parts
+from nli_core.data.examples.fit import fit_texts
+from nli_core.data.examples.join import Fill, Join, Part, join_parts
 from nli_core.data.examples.ragged import RaggedExamples
-from nli_core.data.examples.truncate import STRATEGIES
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.errors import UserError
 
@@ -43,7 +43,7 @@ class EncodedTexts:
 def encode_texts(
     tokenizer: Tokenizer, premises: Texts, hypotheses: Texts | None, config: PackConfig, *, join: Join = join_parts
 ) -> EncodedTexts:
-    """Tokenize, truncate to `config.max_length` tokens (special ones included) and add the special tokens.
+    """Tokenize, fit to `config.max_length` tokens (special ones included) and add the special tokens.
 
     `join` is `join_parts`, or a faster equivalent.
 
@@ -54,21 +54,13 @@ def encode_texts(
     template = templates.single if hypotheses is None else templates.pair
     if template is None:
         raise UserError("pack: this encoder reads single texts; choose another encoder for pairs")
-    premise_ids, premise_lengths = tokenizer.encode(premises.raw, premises.parses)
-    ones, budget = np.ones_like(premise_lengths), config.max_length - len(template)
-    if hypotheses is None:
-        kept = np.minimum(premise_lengths, budget)
-        cut, second = premise_lengths - kept, []
-    else:
-        hypothesis_ids, hypothesis_lengths = tokenizer.encode(hypotheses.raw, hypotheses.parses)
-        kept, hypothesis_kept = STRATEGIES[config.truncation](premise_lengths, hypothesis_lengths, budget)
-        cut = premise_lengths - kept + hypothesis_lengths - hypothesis_kept
-        second = [Segment(hypothesis_ids, hypothesis_lengths, hypothesis_kept)]
-    before, between, after = (
-        [Fill(special, ones) for special in specials]
-        for specials in (template.before, template.between, template.after)
-    )
-    parts: list[Part] = [*before, Segment(premise_ids, premise_lengths, kept), *between, *second, *after]
+    texts = [tokenizer.encode(each.raw, each.parses) for each in (premises, hypotheses) if each is not None]
+    fitted = fit_texts(texts, config, config.max_length - len(template))
+    first, kept = fitted.segments[0], fitted.segments[0].kept
+    ones = np.ones_like(kept)
+    around = (template.before, template.between, template.after)
+    before, between, after = ([Fill(special, ones) for special in specials] for specials in around)
+    parts: list[Part] = [*before, first, *between, *fitted.segments[1:], *after]
     if not template:
         # Nothing may be left of a text of punctuation alone, and an encoder needs a token to pool.
         parts.append(Fill(tokenizer.unknown_id, (kept == 0).astype(np.int64)))
@@ -78,5 +70,5 @@ def encode_texts(
     input_ids, lengths = join(parts)
     # Of a single text everything belongs to the first text; of a pair, padding that is filled in to the second.
     boundaries = lengths if hypotheses is None else kept + len(before) + len(between)
-    examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id, template.second_type)
-    return EncodedTexts(examples, int(np.count_nonzero(cut)), int(cut.sum()))
+    examples = RaggedExamples(input_ids, lengths, boundaries, tokenizer.pad_id, template.second_type, fitted.owners)
+    return EncodedTexts(examples, int(np.count_nonzero(fitted.cut)), int(fitted.cut.sum()))

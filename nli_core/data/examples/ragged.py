@@ -40,8 +40,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class RaggedExamples:
-    """Token ids [tokens] of all examples, with lengths and boundaries [examples]; `pad_id` fills batches.
+    """Token ids [tokens] of all examples, with lengths and boundaries [rows]; `pad_id` fills batches.
 
+    A row is an example, or one of several windows of it: `owners` [rows] then has the example of each row, from 0.
     `second_type` is the token type from the boundary on: 1, or 0 for a tokenizer that does not tell texts apart.
     """
 
@@ -50,20 +51,44 @@ class RaggedExamples:
     boundaries: IntArray
     pad_id: int
     second_type: int = 1
+    owners: IntArray | None = None
 
     @classmethod
     def concatenate(cls, parts: "Sequence[RaggedExamples]") -> "RaggedExamples":
         """Join one part or more into one, in their order."""
+        owners = None
+        if parts[0].owners is not None:
+            firsts = np.cumsum([0, *(part.count for part in parts[:-1])])
+            owners = np.concatenate([first + part.of_rows() for first, part in zip(firsts, parts, strict=True)])
         return cls(
             np.concatenate([part.input_ids for part in parts]),
             np.concatenate([part.lengths for part in parts]),
             np.concatenate([part.boundaries for part in parts]),
             parts[0].pad_id,
             parts[0].second_type,
+            owners,
         )
 
     def __len__(self) -> int:
+        """Count the rows."""
         return len(self.lengths)
+
+    @property
+    def count(self) -> int:
+        """Count the examples."""
+        return len(self) if self.owners is None else int(self.owners[-1]) + 1 if len(self) else 0
+
+    def of_rows(self) -> IntArray:
+        """Return the example of each row [rows]."""
+        return np.arange(len(self)) if self.owners is None else self.owners
+
+    def average(self, computed: Tensor) -> Tensor:
+        """Average what was computed for each row [rows, ..] over the windows of each example: [examples, ..]."""
+        if self.owners is None:
+            return computed
+        owners = torch.from_numpy(self.owners)
+        sums = torch.zeros(self.count, *computed.shape[1:], dtype=computed.dtype).index_add_(0, owners, computed)
+        return sums / torch.bincount(owners, minlength=self.count)[:, None]
 
     @property
     def pairs(self) -> bool:

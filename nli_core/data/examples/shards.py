@@ -1,7 +1,8 @@
 """Shards: Arrow IPC files of packed examples, read by memory map.
 
     id_step: uint8/32    the example's id less the id before it, or 0; the first id stands in the metadata. An id is the
-                         row of the example in the file that its split came from, from 0
+                         row of the example in the file that its split came from, from 0. Windows of one example, which
+                         come one after the other, have the same id
     input_ids: list      the example's token ids, uint16 where the vocabulary fits, else uint32; no padding
     boundary: uint8/16   where the hypothesis begins; token_type_ids are 0 before it, and `second_type` from there on
     label: uint8/16      index in the metadata's `labels`
@@ -45,7 +46,10 @@ class ShardMetadata(BaseModel):
 
     def to_json(self) -> str:
         """Return the metadata as it is written."""
-        return self.model_dump_json(exclude={"second_type"} if self.second_type == 1 else None)
+        left_out: dict[str, Any] = {"config": self.config.later_defaults()}
+        if self.second_type == 1:
+            left_out["second_type"] = True
+        return self.model_dump_json(exclude=left_out)
 
 
 def shard_name(split: Split, index: int) -> str:
@@ -54,7 +58,11 @@ def shard_name(split: Split, index: int) -> str:
 
 
 def write_shard(path: Path, ids: IntArray, labels: IntArray, examples: RaggedExamples, metadata: ShardMetadata) -> None:
-    """Write one shard, which appears when it is whole. Its bytes depend on the arguments alone."""
+    """Write one shard, which appears when it is whole. Its bytes depend on the arguments alone.
+
+    `ids` and `labels` [examples] are those of the examples.
+    """
+    ids, labels = ids[examples.of_rows()], labels[examples.of_rows()]
     id_type = np.uint16 if metadata.vocabulary_size <= 2**16 else np.uint32
     boundary_type = np.uint8 if metadata.config.max_length < 2**8 else np.uint16
     offsets = np.concatenate([[0], np.cumsum(examples.lengths)]).astype(np.int32)
@@ -76,7 +84,7 @@ def write_shard(path: Path, ids: IntArray, labels: IntArray, examples: RaggedExa
 
 
 class ShardSet:
-    """All shards of one split: its `examples`, and their `ids` and `label_ids` [examples]."""
+    """All shards of one split: its `examples`, and `ids` and `label_ids` of all examples, and `row_ids` of all rows."""
 
     def __init__(self, folder: Path, split: Split) -> None:
         """Open the shards of a split in the folder that pack left.
@@ -99,13 +107,15 @@ class ShardSet:
                 raise UserError(f"{path}: was packed with other labels or another tokenizer than {paths[0].name}")
         self.split = split
         self.labels = first.labels
-        self.ids = np.concatenate(
+        self.row_ids = np.concatenate(
             [
                 metadata.first_id + np.cumsum(table.column("id_step").to_numpy(), dtype=np.int64)
                 for table, metadata in zip(tables, self.metadata, strict=True)
             ]
         )
-        self.label_ids = _joined(tables, "label").astype(np.int64)
+        self.row_label_ids = _joined(tables, "label").astype(np.int64)
+        begins = np.diff(self.row_ids, prepend=-1) != 0  # of another example than the row before
+        self.ids, self.label_ids = self.row_ids[begins], self.row_label_ids[begins]
         lists = [table.column("input_ids") for table in tables]
         values = [column.values.to_numpy() for column in lists]
         self.examples = RaggedExamples(
@@ -114,9 +124,11 @@ class ShardSet:
             boundaries=_joined(tables, "boundary").astype(np.int64),
             pad_id=first.pad_id,
             second_type=first.second_type,
+            owners=None if begins.all() else np.cumsum(begins) - 1,
         )
 
     def __len__(self) -> int:
+        """Count the rows."""
         return len(self.examples)
 
 
