@@ -133,10 +133,12 @@ def _run_of(client: MlflowClient, run_id: str) -> Run | None:
 
 
 def _by_epoch(client: MlflowClient, run_id: str) -> list[float]:
+    """Return dev's accuracy after each whole epoch."""
+    ends = {each.step for each in client.get_metric_history(run_id, "epoch") if float(each.value).is_integer()}
     points: dict[int, float] = {}
     for metric in client.get_metric_history(run_id, "dev/accuracy"):
         points.setdefault(metric.step, metric.value)  # evaluate adds that of the best epoch at the last step
-    return [points[step] for step in sorted(points)]
+    return [points[step] for step in sorted(points) if step in ends]
 
 
 def _find(client: MlflowClient, settings: Settings, sweep: Sweep) -> str | None:

@@ -87,7 +87,8 @@ def test_a_sweep_shares_stages_and_chooses_on_dev(
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
     assert children[3].data.params["finetune.seed"] == "1"
     assert children[3].info.run_name == "sample lr=3e-3 seed=1"
-    assert [file.path for file in client.list_artifacts(parent.info.run_id, "figures")] == ["figures/sweep.png"]
+    figures = [file.path for file in client.list_artifacts(parent.info.run_id, "figures")]
+    assert figures == ["figures/dev_by_epoch.png", "figures/sweep.png"]
 
     with get_client(sync_client=True) as prefect:
         flow_run = FlowRunFilterId(any_=[UUID(parent.data.tags["nli.flow_run_id"])])

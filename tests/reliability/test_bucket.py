@@ -286,14 +286,9 @@ def test_a_machine_that_dies_is_replaced_by_another(
     started = time.monotonic()
     resumed = run_pipeline(finetune=fields).outputs
     assert time.monotonic() > started
-    assert [stage.state_name for stage in resumed.values()] == [
-        "Pulled",
-        "Pulled",
-        "Pulled",
-        "Completed",
-        "Completed",
-        "Completed",
-    ]
+    states = {kind: stage.state_name for kind, stage in resumed.items()}
+    assert states.pop("audit") in ("Pulled", "Completed")  # it ran beside the training, and may have ended before it
+    assert list(states.values()) == ["Pulled"] * 3 + ["Completed"] * 2
     assert folder_digests(resumed["finetune"].output.folder / "model") == folder_digests(expected / "model")
     history = "history.jsonl"
     assert (resumed["finetune"].output.folder / history).read_bytes() == (expected / history).read_bytes()
