@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --no-compile --constraint .venv/constraints.txt
 
-.PHONY: run test test-slow soak check docs bench bench-full bench-scale ui
+.PHONY: run test test-slow soak check docs keys bench bench-full bench-scale ui
 
 run: .venv/installed
 	$(BIN)/nli run sample
@@ -25,11 +25,17 @@ docs: .venv/installed-docs
 	COLUMNS=120 $(BIN)/typer flows.cli.main utils docs --name nli --output docs/cli.md
 	$(BIN)/mkdocs build --quiet
 
+# After a change of code that changes results: what the keys of outputs are made of from now on.
+keys: .venv/installed
+	$(BIN)/python tests/nli_core/fingerprint/released.py > .venv/released.json
+	mv .venv/released.json tests/nli_core/fingerprint/released.json
+
 bench: .venv/installed-bench
 	for name in packing training prediction overhead; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
 bench-full: bench
 	for name in growth frozen_features accuracy truncation tutorials; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench_encoders.py
 
 bench-scale: .venv/installed-bench .venv/installed-ray
 	for name in scale bucket cluster; do PYTHONPATH=. $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done

@@ -20,6 +20,7 @@ from nli_core.log import LOGGER
 pytest_plugins = [
     "tests.fixtures.encoders",
     "tests.fixtures.families",
+    "tests.fixtures.recipes",
     "tests.fixtures.runs",
     "tests.fixtures.s3",
     "tests.fixtures.tokenizers",

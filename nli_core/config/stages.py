@@ -1,8 +1,8 @@
 """The config sections of the stages after download."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
 
 from nli_core.config.base import IN_KEY_IF_SET, NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
 from nli_core.config.challenge import Challenges
@@ -14,11 +14,37 @@ OutputKind = Literal["corpus", "encoder", "challenges", "pack", "challenge_shard
 OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 """What the stages leave in the store: most one output of their own name, and some further ones."""
 
-ClassWeights = (
-    Literal["balanced"]
-    | Annotated[tuple[Annotated[Float, Field(gt=0, le=1e6)], ...], Field(min_length=2, max_length=65_536)]
-)
+_MOST_WEIGHT = 1e6
 Truncation = Literal["longest_first", "transformers", "ratio", "hypothesis_first", "premise_first"]
+
+
+def _class_weights(value: Any) -> Any:
+    """Validate weights as a whole, so that an error says what is taken and not which of two types failed."""
+    if value is None or value == "balanced":
+        return value
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        weights = tuple(float(part) for part in parts if not isinstance(part, bool))
+    except (TypeError, ValueError):
+        weights = ()
+    if len(weights) < 2 or len(weights) < len(parts) or not all(0 < weight <= _MOST_WEIGHT for weight in weights):
+        raise ValueError("should be balanced, or a number above 0 for each label, such as [1, 20]")
+    return weights
+
+
+ClassWeights = Annotated[
+    Literal["balanced"] | tuple[float, ...] | None,
+    PlainValidator(_class_weights),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "balanced"},
+                {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
 
 
 class PackConfig(Section):
@@ -95,7 +121,7 @@ class FinetuneConfig(Section):
         description="end after so many steps, within an epoch too; null: after all epochs",
         json_schema_extra=IN_KEY_IF_SET,
     )
-    class_weights: ClassWeights | None = Field(
+    class_weights: ClassWeights = Field(
         None,
         description="weights of the classes' losses, in the order of the labels; balanced: the rarer a class, the more "
         "(King and Zeng, 2001)",

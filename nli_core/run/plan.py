@@ -12,6 +12,7 @@ from nli_core.config import OutputKind, Stage
 from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL, TOKENIZER, TOKENIZER_FILES
 from nli_core.fingerprint.code import Code, code_of
+from nli_core.fingerprint.same_results import SAME_RESULTS
 from nli_core.model.families.registry import family_entry
 from nli_core.run.config import RunConfig
 from nli_core.run.kinds import KINDS, kinds_until, stage_of
@@ -60,7 +61,8 @@ class StageRequest:
 
 def key_inputs(kind: OutputKind, config: RunConfig, upstream: Outputs) -> KeyInputs:
     """Collect all that the output depends on; `upstream` holds the outputs that its stage reads."""
-    return {**_INPUTS[kind](config, upstream), "code": code_behind(kind, config, upstream).digest}
+    code = code_behind(kind, config, upstream).digest
+    return {**_INPUTS[kind](config, upstream), "code": SAME_RESULTS.get(code, code)}
 
 
 def code_behind(kind: OutputKind, config: RunConfig, upstream: Outputs) -> Code:

@@ -47,6 +47,13 @@ def test_every_field_is_described(section: type[BaseModel]) -> None:
         ({"corpus": {"name": "sample"}, "finetune": {"lr": 1}}, "finetune.lr: no such field"),
         ({"corpus": {"name": "sample"}, "finetune": {"learning_rate": "fast"}}, "finetune.learning_rate"),
         ({"corpus": {"name": "sample", "source": "x"}}, "corpus.source: no such field of this corpus; another kind"),
+        *(
+            (
+                {"corpus": {"name": "sample"}, "finetune": {"class_weights": weights}},
+                "finetune.class_weights: should be balanced, or a number above 0 for each label, such as [1, 20]",
+            )
+            for weights in ("even", [1], [1, 0], [1, "a"], [1, True], 5)
+        ),
         (
             {"corpus": {"name": "sample"}, "pack": {"max_lenght": 1}},
             "pack.max_lenght: no such field; did you mean max_length?",
@@ -115,6 +122,8 @@ def _wrong_values(field: dict[str, Any]) -> list[object]:
     nullable = len(kinds) < len(_alternatives(field))
     if [kind.get("type") for kind in kinds] == ["string", "array"]:
         return [True, 1, {}, [[]], *([] if nullable else [None])]
+    if len(kinds) == 2:  # a word, or a list of numbers
+        return [*WRONG["choice"], [[]], [0, 0]]
     (kind,) = kinds
     if "$ref" in kind:
         return [*WRONG["fields"], None]

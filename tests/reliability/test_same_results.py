@@ -1,0 +1,71 @@
+"""Code that is said to repeat the results of earlier code does: outputs of both have the same keys and bytes."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+# The last commit whose results the code of now repeats, as `SAME_RESULTS` says.
+COMMIT = "e5cce3f1"
+RUN = "from flows.cli.entry import main; main()"
+# What says when and where something was made, or which is read by no later stage.
+CHANGING = {"position.json", "digests.json", "manifest.json"}
+
+
+@pytest.fixture(scope="module")
+def earlier(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it was at the commit."""
+    archive = subprocess.run(["git", "archive", COMMIT], cwd=project, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip(f"this clone has no commit {COMMIT}")
+    folder = tmp_path_factory.mktemp("earlier")
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as packed:
+        packed.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, prefect_home: Path) -> Path:
+    """A folder for two stores; servers are temporary ones."""
+    return tmp_path
+
+
+def _run(tree: Path, store: Path, settings: list[str]) -> dict[str, dict[str, str]]:
+    places = {"NLI_STORE": str(store), "MLFLOW_TRACKING_URI": f"sqlite:///{store.parent / 'mlflow.db'}"}
+    command = [sys.executable, "-c", RUN, "run", "sample", *settings, "--json"]
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        env={**os.environ, **places, "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outputs: dict[str, dict[str, str]] = json.loads(done.stdout.splitlines()[-1])["outputs"]
+    return outputs
+
+
+def _digests(output: dict[str, str]) -> dict[str, str]:
+    manifest = json.loads((Path(output["path"]) / "manifest.json").read_text(encoding="utf-8"))
+    return {name: file["sha256"] for name, file in manifest["files"].items() if Path(name).name not in CHANGING}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_results_are_those_of_the_earlier_code(
+    home: Path, project: Path, earlier: Path, tiny_settings: list[str]
+) -> None:
+    before = _run(earlier, home / "one" / "store", tiny_settings)
+    now = _run(project, home / "another" / "store", tiny_settings)
+    assert {kind: output["key"] for kind, output in now.items()} == {kind: each["key"] for kind, each in before.items()}
+    for kind, output in before.items():
+        if kind != "evaluate":
+            assert _digests(now[kind]) == _digests(output), kind
+    again = _run(project, home / "one" / "store", tiny_settings)
+    assert {output["state"] for output in again.values()} == {"Cached"}
