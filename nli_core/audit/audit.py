@@ -93,10 +93,10 @@ def audit(
         table = tables[split]
         source = table_of(layout, corpus, split if split in layout.files else "train", names)
         guesses = np.concatenate([*baseline.predict(_read(table, read))])
-        rows = pl.concat([pl.DataFrame(batch.select(["id"])) for batch in table.batches()])
+        ids = np.concatenate([batch["id"].to_numpy().astype(np.int64) for batch in table.batches()])
         pl.DataFrame(
             {
-                "id": rows["id"].cast(pl.Int64),
+                "id": ids,
                 "baseline": names_of[guesses],
                 "in_train": in_train[split],
                 "agreement": agreement(source, layout, annotators, table),
@@ -189,12 +189,14 @@ def _chosen_rows(rows: int, most: int) -> pl.Series:
 
 
 def _take(table: CleanTable, texts: Sequence[str], chosen: pl.Series) -> pl.DataFrame:
-    found, start = [], 0
+    found: dict[str, list[str]] = {name: [] for name in texts}
+    start = 0
     for batch in _rows(table, texts):
-        numbered = batch.with_row_index("row", offset=start)
-        found.append(numbered.filter(pl.col("row").is_in(chosen.implode())).select(texts))
+        rows = batch.with_row_index("row", offset=start).filter(pl.col("row").is_in(chosen.implode()))
+        for name, column in found.items():  # as a list: a column would share the whole batch's text, and keep it
+            column += rows[name].to_list()
         start += batch.height
-    return pl.concat(found)
+    return pl.DataFrame(found, schema=dict.fromkeys(texts, pl.String))
 
 
 def _counted(values: pl.Series) -> dict[str, int]:

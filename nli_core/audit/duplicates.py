@@ -24,7 +24,8 @@ def example_hashes(batches: Iterable[pl.DataFrame], texts: Sequence[str]) -> pl.
             pl.struct(texts).hash().alias(EXACT),
             pl.struct(normalised(name).alias(name) for name in texts).hash().alias(NORMALISED),
             normalised("premise").hash().alias("premise"),
-            "label",
+            # Copied: a view would keep the batch's text in memory.
+            pl.Series("label", batch["label"].to_numpy().copy()),
         )
         for batch in batches
     ]
