@@ -57,6 +57,7 @@ class Padded:
         self._length = length
         self._inside = torch.arange(length, device=lengths.device) < lengths[:, None]
         self._bias: Tensor | None = None
+        self._biases: dict[int, Tensor] = {}  # by window
         # A GPU would have to be waited for, and a graph that is exported does not know.
         if lengths.is_cuda or torch.compiler.is_exporting() or not bool(self._inside.all()):
             bias = torch.zeros(self._inside.shape, dtype=dtype, device=lengths.device)
@@ -95,15 +96,20 @@ class Padded:
         # In fp32, and not only because it is exact: torch's softmax of bf16 takes two to three times as long on a CPU.
         return torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
 
-    def _bias_within(self, window: int, queries: int, dtype: torch.dtype) -> Tensor:
+    def _bias_within(self, window: int, queries: int, dtype: torch.dtype) -> Tensor | None:
         """Return what to add to the scores of the first queries, so that none sees a token beyond its window.
 
         A token of the padding sees the first token, since a row without any would be NaN.
         """
-        distance = self.positions[:queries, None] - self.positions
-        seen = (distance.abs() <= window) & self._inside[:, None, :]
-        seen = seen | ((self.positions[:queries, None] >= self.lengths[:, None, None]) & (self.positions == 0))
-        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, float("-inf"))[:, None]
+        if not torch.compiler.is_exporting() and self._length <= window + 1:
+            return self._bias
+        if window not in self._biases:
+            places = self.positions
+            seen = ((places[:, None] - places).abs() <= window) & self._inside[:, None, :]
+            seen = seen | ((places[:, None] >= self.lengths[:, None, None]) & (places == 0))
+            bias = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+            self._biases[window] = bias.masked_fill(~seen, float("-inf"))[:, None]
+        return self._biases[window][:, :, :queries]
 
     def gather(self, states: Tensor) -> Tensor:
         """Gather the states of the tokens that count, packed: [B, L, A] to [T, A]."""
