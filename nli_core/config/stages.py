@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, field_validator, model_validator
 
 from nli_core.config.base import IN_KEY_IF_SET, NOT_IN_KEY, AutoInt, Float, Fraction, Int, Section
 from nli_core.config.challenge import Challenges
@@ -35,6 +35,7 @@ def _class_weights(value: Any) -> Any:
 ClassWeights = Annotated[
     Literal["balanced"] | tuple[float, ...] | None,
     PlainValidator(_class_weights),
+    PlainSerializer(lambda weights: list(weights) if isinstance(weights, tuple | list) else weights),
     WithJsonSchema(
         {
             "anyOf": [
@@ -158,6 +159,12 @@ class FinetuneConfig(Section):
         description="steps between two checkpoints; null: each epoch only",
         json_schema_extra=NOT_IN_KEY,
     )
+
+    @model_validator(mode="after")
+    def _trains_its_layers(self) -> "FinetuneConfig":
+        if self.freeze_encoder and self.layer_decay < 1:
+            raise ValueError("layer_decay has no layer to train under freeze_encoder; set one of the two")
+        return self
 
 
 class EvaluateConfig(Section):

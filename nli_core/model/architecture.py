@@ -29,6 +29,7 @@ class Architecture:
     """What the rest of the program asks of an encoder.
 
     `max_position_embeddings` is the longest input in tokens, and `pooled_size` what the head of a classifier sees.
+    `padding_id` is the padding's id where positions depend on it.
     """
 
     family: str
@@ -39,6 +40,7 @@ class Architecture:
     pooled_size: int
     hidden_dropout_prob: float
     attention_probs_dropout_prob: float
+    padding_id: int | None = None
 
 
 class ModelConfig:
@@ -53,7 +55,14 @@ class ModelConfig:
 
     @property
     def model_type(self) -> str:
-        """The name of the encoder's family."""
+        """The name of the encoder's family; old files of BERT lack it.
+
+        Raises:
+            UserError: the file lacks it, and is of another architecture.
+        """
+        architectures = self.values.get("architectures") or ["Bert"]
+        if "model_type" not in self.values and not str(architectures[0]).startswith("Bert"):
+            raise self.fault(f"has no model_type, and its architecture is {architectures[0]}; add the model_type")
         return str(self.values.get("model_type", "bert"))
 
     def size(self, name: str, default: int | None = None, *, least: int = 1, meaning: str = "") -> int:
@@ -123,11 +132,13 @@ class ModelConfig:
         return width, count
 
     def fault(self, message: str) -> UserError:
-        """Return an error that names the file."""
-        return UserError(f"{self.path}: {message}")
+        """Return an error that names the file, and a remedy if the message has none."""
+        remedy = "" if ";" in message else "; correct it, or choose another encoder"
+        return UserError(f"{self.path}: {message}{remedy}")
 
     def _get(self, name: str, default: Any) -> Any:
-        value = self.values.get(name, default)
+        value = self.values.get(name)
+        value = default if value is None else value
         if value is None:
             raise self.fault(f"lacks {name!r}")
         return value
@@ -150,7 +161,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); is {folder} the folder of a model?") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+        raise UserError(f"{path}: cannot be read as JSON ({error}); fetch it again") from None
     if not isinstance(described, dict):
-        raise UserError(f"{path}: is not a JSON object")
+        raise UserError(f"{path}: is not a JSON object; fetch it again")
     return described

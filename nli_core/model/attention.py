@@ -29,8 +29,11 @@ class Layout(Protocol):
     def positions(self) -> Tensor:
         """Each token's place in its example, from 0: [L] padded, [T] packed."""
 
-    def rows_of_positions(self, table: Tensor, first: int) -> Tensor:
-        """Take the rows of the position embeddings [rows, H] to add to the tokens'; `first` is that of place 0."""
+    def rows_of_positions(self, table: Tensor) -> Tensor:
+        """Take the rows of the position embeddings [most positions, H] to add to the tokens'."""
+
+    def running_count(self, marked: Tensor) -> Tensor:
+        """Count the marked tokens [...] of an example up to each of its tokens, itself among them: [...]."""
 
     def first(self, states: Tensor) -> Tensor:
         """Take the first token of every example: [..., H] to [B, H]."""
@@ -67,8 +70,11 @@ class Padded:
     def positions(self) -> Tensor:
         return torch.arange(self._length, device=self.lengths.device)
 
-    def rows_of_positions(self, table: Tensor, first: int) -> Tensor:
-        return table[first : first + self._length]
+    def rows_of_positions(self, table: Tensor) -> Tensor:
+        return table[: self._length]
+
+    def running_count(self, marked: Tensor) -> Tensor:
+        return marked.long().cumsum(dim=1)
 
     def first(self, states: Tensor) -> Tensor:
         return states[:, 0]
@@ -130,8 +136,12 @@ class Packed:
         self._example_of = torch.repeat_interleave(examples, lengths, output_size=tokens)
         self.positions = torch.arange(tokens, device=lengths.device) - self._starts[self._example_of]
 
-    def rows_of_positions(self, table: Tensor, first: int) -> Tensor:
-        return table[self.positions + first]
+    def rows_of_positions(self, table: Tensor) -> Tensor:
+        return table[self.positions]
+
+    def running_count(self, marked: Tensor) -> Tensor:
+        counts = marked.long().cumsum(dim=0)
+        return counts - (counts - marked.long())[self._starts][self._example_of]
 
     def first(self, states: Tensor) -> Tensor:
         return states[self._starts]

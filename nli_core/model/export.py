@@ -27,6 +27,7 @@ from torch.export import Dim, ExportedProgram
 
 from nli_core.errors import UserError
 from nli_core.filenames import CALIBRATION, CARD, TOKENIZER_FILES
+from nli_core.log import LOGGER
 from nli_core.model.architecture import CONFIG_NAME
 from nli_core.model.classifier import Classifier
 from nli_core.model.families.registry import family_of
@@ -102,7 +103,13 @@ def export_model(folder: Path, out: Path, *, form: Format, calibrated: bool = Fa
             for name in (CONFIG_NAME, *TOKENIZER_FILES, CARD, *(() if calibrated else (CALIBRATION,))):
                 if (folder / name).exists():
                     shutil.copyfile(folder / name, partial / name)
-            _limit_length(partial, read_pack_config(folder).max_length)
+            pack = read_pack_config(folder)
+            _limit_length(partial, pack.max_length)
+            if pack.long_texts == "windows":
+                LOGGER.warning(
+                    "export: this model reads long texts in windows; exported, it reads one of %d tokens",
+                    pack.max_length,
+                )
             name = _write(model, folder, partial, form)
             partial.rename(out)
     except OSError as error:

@@ -18,9 +18,9 @@ from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder, Po
 class PostNormArchitecture(Architecture):
     """Sizes and constants of a post-norm encoder.
 
-    Each head is `head_size` wide. Embeddings of another size than the hidden states are projected. The first
-    `position_offset` rows of the position embeddings belong to no token. `type_vocab_size` may be 0; without
-    `tells_texts_apart` every token has the first type.
+    Each head is `head_size` wide. Embeddings of another size than the hidden states are projected. With a `padding_id`
+    positions count from the row behind it. `type_vocab_size` may be 0; without `tells_texts_apart` every token has the
+    first type.
     """
 
     num_attention_heads: int
@@ -31,7 +31,6 @@ class PostNormArchitecture(Architecture):
     hidden_act: Activation
     layer_norm_eps: float
     normalises_embeddings: bool = True
-    position_offset: int = 0
     tells_texts_apart: bool = True
     pools: Pooling = "first"
     pooled_act: Activation = "tanh"
@@ -44,10 +43,11 @@ class Embeddings(nn.Module):
     def __init__(self, architecture: PostNormArchitecture) -> None:
         super().__init__()
         width, hidden = architecture.embedding_size, architecture.hidden_size
-        self.offset = architecture.position_offset
+        self.padding_id = architecture.padding_id
+        unused = 0 if self.padding_id is None else self.padding_id + 1
         self.tells_texts_apart = architecture.tells_texts_apart
         self.word = nn.Embedding(architecture.vocab_size, width)
-        self.position = nn.Embedding(architecture.max_position_embeddings + self.offset, width)
+        self.position = nn.Embedding(architecture.max_position_embeddings + unused, width)
         types = architecture.type_vocab_size
         self.token_type = nn.Embedding(types, width) if types else None
         eps = architecture.layer_norm_eps
@@ -57,13 +57,20 @@ class Embeddings(nn.Module):
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, layout: Layout) -> Tensor:
         """Embed token ids and token-type ids [...] to [..., H]."""
-        summed: Tensor = self.word(input_ids) + layout.rows_of_positions(self.position.weight, self.offset)
+        summed: Tensor = self.word(input_ids) + self._positions(input_ids, layout)
         if self.token_type is not None:
             of_type = self.token_type(token_type_ids) if self.tells_texts_apart else self.token_type.weight[0]
             summed = summed + of_type
         if self.norm is not None:
             summed = dropout(self.norm(summed), self.dropout_rate if self.training else 0.0)
         return summed if self.projection is None else self.projection(summed)
+
+    def _positions(self, input_ids: Tensor, layout: Layout) -> Tensor:
+        if self.padding_id is None:
+            return layout.rows_of_positions(self.position.weight)
+        counts = input_ids != self.padding_id  # the padding's own token may be in a text
+        rows: Tensor = self.position(layout.running_count(counts) * counts + self.padding_id)
+        return rows
 
 
 class PostNormLayer(EncoderLayer):

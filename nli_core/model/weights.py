@@ -214,7 +214,7 @@ def _kind(name: str) -> str:
 
 
 def _missing(name: str, folder: Path) -> UserError:
-    return UserError(f"{folder}: the weights lack the tensor {name}")
+    return UserError(f"{folder}: the weights lack the tensor {name}; fetch them again, or correct config.json")
 
 
 def _check_shape(name: str, shape: torch.Size, expected: torch.Size, folder: Path) -> None:

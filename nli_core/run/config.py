@@ -53,12 +53,20 @@ class RunConfig(Section):
         return self
 
     def _require_known_classes(self) -> None:
-        """Refuse a requirement on a label that the corpus does not have, where its labels are known beforehand."""
+        """Refuse what does not fit the labels of the corpus, where they are known beforehand."""
         labels = getattr(self.corpus, "labels", None) if self.corpus.user_files else self.corpus.layout.labels
+        if not labels:
+            return
         for label in self.evaluate.requirements.classes:
-            if labels and label not in labels:
+            if label not in labels:
                 alike = did_you_mean(label, labels)
                 raise ValueError(f"evaluate.requirements.classes: the corpus has no label {label!r}{alike}; change it")
+        weights = self.finetune.class_weights
+        if isinstance(weights, tuple) and len(weights) != len(labels):
+            raise ValueError(
+                f"finetune.class_weights: {len(weights)} weights for {len(labels)} labels; give one for each of "
+                f"{', '.join(labels)}, in this order"
+            )
 
     @property
     def challenges(self) -> list[Challenge]:

@@ -75,4 +75,4 @@ def _check_encoder(source: Path, fetched: Path) -> None:
 
     folder = source if source.is_dir() else fetched
     encoder, _ = load_encoder(folder)
-    try_tokenizer(folder, encoder.architecture.vocab_size)
+    try_tokenizer(folder, encoder.architecture.vocab_size, encoder.architecture.padding_id)

@@ -51,7 +51,10 @@ class Tokenizer:
         cls, sep, pad, unknown = (self._tokenizer.token_to_id(name) for name in names)
         self.templates = read_templates(self._tokenizer, (cls, sep))
         if not self.templates.single and not isinstance(self._tokenizer.model, WordLevel):
-            raise UserError(f"{folder}: the tokenizer puts no special tokens around a text, and has no {names[0]}")
+            raise UserError(
+                f"{folder}: the tokenizer puts no special tokens around a text, and has no {names[0]}; "
+                "use another encoder"
+            )
         self.pad_id = _padding_id(folder, self._tokenizer) if pad is None else pad
         self.unknown_id = unknown or 0
 
@@ -139,7 +142,7 @@ def _refuse_absurd_ids(path: Path) -> None:
         added = {token["content"]: token["id"] for token in described.get("added_tokens") or ()}
         known = described["model"].get("vocab", {})
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path}: is not a tokenizer ({reason_of(error)})") from None
+        raise UserError(f"{path}: is not a tokenizer ({reason_of(error)}); fetch it again") from None
     for token, id_ in (*added.items(), *(known.items() if isinstance(known, dict) else ())):
         if not isinstance(id_, int) or not 0 <= id_ < _MOST_TOKENS:
             raise UserError(f"{path}: the token {token!r} has the id {id_!r}; ids are from 0 to {_MOST_TOKENS - 1:,}")
@@ -168,7 +171,7 @@ def _load(folder: Path) -> tokenizers.Tokenizer:
         try:
             return tokenizers.Tokenizer.from_file(str(whole))
         except Exception as error:  # tokenizers raises bare Exception
-            raise UserError(f"{whole}: is not a tokenizer ({error})") from None
+            raise UserError(f"{whole}: is not a tokenizer ({error}); fetch it again") from None
     if not vocabulary.exists():
         raise UserError(f"{folder}: has neither {_WHOLE} nor {_VOCABULARY}")
     settings = _settings(folder)

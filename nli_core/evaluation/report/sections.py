@@ -193,8 +193,10 @@ def data(record: RunRecord) -> Part:
     if shared := record.audit.get("premises_in_train"):
         counts = " and ".join(f"{count:,} of {split}" for split, count in shared.items())
         sentences.append(f"Examples whose premise train has too: {counts}.")
-    truncated = record.data["splits"]["test"]["truncated_examples"]
-    if truncated:
+    test = record.data["splits"]["test"]
+    if windows := test.get("windows"):
+        sentences.append(f"The {test['rows']:,} examples of test were read in {windows:,} windows.")
+    if truncated := test["truncated_examples"]:
         sentences.append(f"{truncated:,} examples of test were cut at {record.config['pack']['max_length']} tokens.")
     return Part("Data", (*header, "suspect labels"), rows, sentences)
 

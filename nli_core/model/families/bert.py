@@ -8,6 +8,8 @@ from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
 def read_bert(config: ModelConfig) -> PostNormArchitecture:
     """Read the sizes of BERT."""
     config.choice("position_embedding_type", ("absolute",), "absolute")
+    if config.flag("is_decoder"):
+        raise config.fault("is_decoder is true, and only encoders are supported")
     hidden, heads = config.heads("hidden_size", "num_attention_heads")
     return PostNormArchitecture(
         family=config.model_type,

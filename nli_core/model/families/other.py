@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nli_core.errors import UserError, reason_of
+from nli_core.errors import UserError
 from nli_core.model.architecture import Architecture, ModelConfig
 from nli_core.model.encoder import Encoder, EncoderOutputs
 from nli_core.model.families.base import DiskNames, Family
 
 _LABELS = 1009  # a width that nothing else has, to find the last linear layer by
 _MOST_TOKENS = 8192
+_MOST_REASON = 200  # characters
 _NOT_OURS = ("auto_map", "dtype", "id2label", "label2id", "num_labels", "problem_type", "quantization_config")
 
 
@@ -117,14 +118,17 @@ def _read(config: ModelConfig) -> OtherArchitecture:
         with torch.device("meta"):
             model = _build(config.values)
     except Exception as error:  # of any kind, for any fault of a description
-        raise config.fault(f"transformers cannot make this encoder ({reason_of(error)}); choose another one") from None
+        reason = " ".join(str(error).split())[:_MOST_REASON] or type(error).__name__
+        raise config.fault(f"transformers cannot make this encoder ({reason}); choose another one") from None
     found = model.config
+    if found.is_encoder_decoder:
+        raise config.fault(f"a {config.model_type} is an encoder with a decoder; choose an encoder alone")
     heads = [
         (name, each)
         for name, each in model.named_modules()
         if isinstance(each, nn.Linear) and each.out_features == _LABELS
     ]
-    if len(heads) != 1 or heads[0][1].bias is None or found.is_encoder_decoder:
+    if len(heads) != 1 or heads[0][1].bias is None:
         raise config.fault(f"a {config.model_type} has no last linear layer with a bias; choose another encoder")
     ((name, head),) = heads
     stems = {each.rpartition(".")[0] for each, _ in model.named_parameters()} - {name}
@@ -153,7 +157,9 @@ def _build(values: Mapping[str, Any]) -> Any:
 
 def _positions(model: Any) -> int:
     """Return the longest input; as in RoBERTa, the first rows of a table may belong to no token."""
-    most = getattr(model.config, "max_position_embeddings", None) or _MOST_TOKENS
+    most = getattr(model.config, "max_position_embeddings", None) or 0
+    if most < 1:  # it has relative positions alone
+        return _MOST_TOKENS
     for module in model.modules():
         if isinstance(module, nn.Embedding) and module.num_embeddings == most and module.padding_idx is not None:
             return int(most) - module.padding_idx - 1

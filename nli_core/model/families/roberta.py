@@ -1,7 +1,7 @@
 """RoBERTa (Liu et al., 2019): BERT's encoder over pieces of bytes, without token types.
 
-Positions count from the row behind the padding's id. The pooler belongs to the head for classification, so that
-pretrained files lack it.
+Positions count from the row behind the padding's id, and pass padding by. The pooler belongs to the head for
+classification, so that pretrained files lack it.
 """
 
 from dataclasses import replace
@@ -14,7 +14,8 @@ from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
 
 def read_roberta(config: ModelConfig) -> PostNormArchitecture:
     """Read the sizes of RoBERTa, some of whose positions belong to no token."""
-    offset = config.size("pad_token_id", 1, least=0) + 1
+    padding = config.size("pad_token_id", 1, least=0)
+    offset = padding + 1
     read = read_bert(config)
     positions = read.max_position_embeddings - offset
     if positions < 1:
@@ -22,7 +23,7 @@ def read_roberta(config: ModelConfig) -> PostNormArchitecture:
     return replace(
         read,
         max_position_embeddings=positions,
-        position_offset=offset,
+        padding_id=padding,
         tells_texts_apart=False,
         drops_summary=True,
     )

@@ -126,6 +126,20 @@ def test_logits_equal_those_of_transformers(theirs: Any, ours: Classifier) -> No
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
+def test_a_padding_token_within_a_text_is_read_as_transformers_reads_it(theirs: Any, ours: Classifier) -> None:
+    """RoBERTa's positions pass it by."""
+    batch, inside = _batch()
+    pad = theirs.config.pad_token_id or 0
+    ids = torch.where(inside, batch.input_ids, pad)
+    ids[0, 7], ids[2, 3], ids[2, 4] = pad, pad, pad
+    with torch.no_grad():
+        expected = theirs(ids, attention_mask=inside.long()).logits
+        padded = ours(ids, batch.token_type_ids, batch.lengths)
+        packed = ours(ids[inside], batch.token_type_ids[inside], batch.lengths, LENGTH)
+    for found in (padded, packed):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
 def test_gradients_of_packed_examples_are_those_of_padded_ones(ours: Classifier) -> None:
     batch, inside = _batch()
     told = []
@@ -211,10 +225,29 @@ def test_without_transformers_the_remedy_is_named(tmp_path: Path, monkeypatch: p
         read_architecture(tmp_path)
 
 
-@pytest.mark.parametrize("config", [transformers.GPT2Config(pad_token_id=0), transformers.BartConfig()])
-def test_what_transformers_classifies_in_another_way_is_refused(tmp_path: Path, config: Any) -> None:
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (transformers.GPT2Config(pad_token_id=0), "a gpt2 has no last linear layer with a bias"),
+        (transformers.T5Config(), "a t5 is an encoder with a decoder; choose an encoder alone"),
+    ],
+)
+def test_what_transformers_classifies_in_another_way_is_refused(tmp_path: Path, config: Any, message: str) -> None:
     config.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="has no last linear layer with a bias"):
+    with pytest.raises(UserError, match=message):
+        read_architecture(tmp_path)
+
+
+def test_an_encoder_without_positions_takes_long_inputs(tmp_path: Path) -> None:
+    transformers.XLNetConfig(d_model=32, n_layer=1, n_head=4, d_inner=48).save_pretrained(tmp_path)
+    assert read_architecture(tmp_path).max_position_embeddings == 8192
+
+
+def test_a_description_without_a_family_is_not_taken_for_bert(tmp_path: Path) -> None:
+    described = {**CONFIGS["roberta"]().to_dict(), "architectures": ["RobertaForMaskedLM"]}
+    del described["model_type"]
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match="has no model_type, and its architecture is RobertaForMaskedLM; add"):
         read_architecture(tmp_path)
 
 
@@ -222,6 +255,12 @@ def test_what_transformers_classifies_in_another_way_is_refused(tmp_path: Path, 
     ("family", "change", "message"),
     [
         ("roberta", {"max_position_embeddings": 2}, "must be above 2: positions count from pad_token_id on"),
+        ("roberta", {"is_decoder": True}, "is_decoder is true, and only encoders are supported"),
+        (
+            "roberta",
+            {"hidden_size": 33},
+            "not a multiple of num_attention_heads 4; correct it, or choose another encoder",
+        ),
         ("distilbert", {"dim": 33}, "dim 33 is not a multiple of n_heads 4"),
         ("electra", {"embedding_size": 0}, "embedding_size must be a whole number from 1"),
         ("modernbert", {"layer_types": ["full_attention"]}, "for each of the 4 layers"),

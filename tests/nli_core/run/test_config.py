@@ -47,6 +47,14 @@ def test_every_field_is_described(section: type[BaseModel]) -> None:
         ({"corpus": {"name": "sample"}, "finetune": {"lr": 1}}, "finetune.lr: no such field"),
         ({"corpus": {"name": "sample"}, "finetune": {"learning_rate": "fast"}}, "finetune.learning_rate"),
         ({"corpus": {"name": "sample", "source": "x"}}, "corpus.source: no such field of this corpus; another kind"),
+        (
+            {"corpus": {"name": "sample"}, "finetune": {"class_weights": [1, 2]}},
+            "finetune.class_weights: 2 weights for 3 labels; give one for each of entailment, contradiction, neutral",
+        ),
+        (
+            {"corpus": {"name": "sample"}, "finetune": {"layer_decay": 0.9, "freeze_encoder": True}},
+            "layer_decay has no layer to train under freeze_encoder; set one of the two",
+        ),
         *(
             (
                 {"corpus": {"name": "sample"}, "finetune": {"class_weights": weights}},
@@ -210,3 +218,10 @@ def test_paths_are_not_result_fields() -> None:
 def test_a_config_survives_its_own_json() -> None:
     config = parse_config({"corpus": FILE, "pack": {"max_length": 32}})
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_weights_of_classes_stay_a_list_in_json() -> None:
+    """Prefect keeps parameters so, and warns of what is none."""
+    config = parse_config({"corpus": {"name": "sample"}, "finetune": {"class_weights": [1, 2, 3]}})
+    assert json.loads(config.model_dump_json())["finetune"]["class_weights"] == [1, 2, 3]
+    assert config.model_copy().model_dump(mode="json")["finetune"]["class_weights"] == [1, 2, 3]

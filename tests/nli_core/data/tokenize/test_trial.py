@@ -1,6 +1,7 @@
 """Tokenizers that would fail, fill the memory or emit ids that the encoder does not know."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,9 @@ def test_a_tokenizer_without_its_unknown_token_is_refused(tmp_path: Path) -> Non
     _edit(_save(tmp_path, WORDS), {}, unk_token="[NONE]")
     with pytest.raises(UserError, match=r"cannot read .*Missing"):
         try_tokenizer(tmp_path, None)
+
+
+def test_another_padding_than_the_encoders_is_refused(tokenizer_folder: Callable[[str], Path]) -> None:
+    try_tokenizer(tokenizer_folder("roberta"), None, padding_id=1)
+    with pytest.raises(UserError, match=r"padding has the id 0, the encoder's pad_token_id is 1; they do not fit"):
+        try_tokenizer(tokenizer_folder("bert"), None, padding_id=1)
