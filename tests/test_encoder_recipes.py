@@ -18,7 +18,11 @@ FolderOf = Callable[[str], Path]
 
 @pytest.mark.parametrize(
     ("recipe", "family"),
-    [("snli-roberta", "roberta"), ("snli-modernbert", "modernbert"), ("ag-news-distilbert", "distilbert")],
+    [
+        ("snli-modernbert", "modernbert"),
+        pytest.param("snli-roberta", "roberta", marks=pytest.mark.slow),
+        pytest.param("ag-news-distilbert", "distilbert", marks=pytest.mark.slow),
+    ],
 )
 def test_a_recipe_of_another_encoder_runs(
     recipe: str,
@@ -40,6 +44,7 @@ def test_a_recipe_of_another_encoder_runs(
     assert 0 < summary.metrics["test/accuracy"] < 1
 
 
+@pytest.mark.slow
 def test_the_recipe_of_long_texts_runs(
     run_recipe: Callable[..., RunSummary], small_news: Path, tiny_encoder: Path, tmp_path: Path
 ) -> None:
