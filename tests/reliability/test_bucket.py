@@ -99,6 +99,7 @@ def test_what_one_machine_finished_another_one_pulls(
     assert nli_here("store", "verify", "--remote").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_run_without_its_bucket_completes_and_is_pushed_later(
     finished_run: RunSummary,
     run_pipeline: Callable[..., RunSummary],

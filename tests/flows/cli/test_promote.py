@@ -19,6 +19,7 @@ from tasks.models.champion import promote, roll_back
 from tasks.settings import Settings
 
 
+@pytest.mark.slow
 def test_the_alias_moves_to_a_better_model_only_and_goes_back(
     finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], nli_here: Callable[..., Any], workplace: Path
 ) -> None:

@@ -21,7 +21,12 @@ from nli_core.inference.predictor import Predictor
 from nli_core.model.export import export_model
 from nli_core.model.families.registry import read_architecture
 
-FAMILIES = ("roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "deberta-v2")
+FAMILIES = (
+    "roberta",
+    "modernbert",
+    "deberta-v2",
+    *(pytest.param(family, marks=pytest.mark.slow) for family in ("xlm-roberta", "distilbert", "electra")),
+)
 Finetune = Callable[..., dict[str, Any]]
 PREMISES, HYPOTHESES = ["A girl is here.", "Two children, in Ünïcödé."], ["A child is here.", "Nobody is there."]
 

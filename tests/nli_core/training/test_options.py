@@ -49,7 +49,10 @@ def _dev_steps(out: Path) -> list[int]:
     return [point.step for point in read_history(out) if "dev/loss" in point.metrics]
 
 
-@pytest.mark.parametrize("stops", [[3], [4], [5, 6], [8, 12, 15], [22], [23]])
+@pytest.mark.parametrize(
+    "stops",
+    [[4], [8, 12, 15], [23], *(pytest.param(stops, marks=pytest.mark.slow) for stops in ([3], [5, 6], [22]))],
+)
 def test_a_stopped_training_with_all_options_resumes_bit_for_bit(
     tmp_path: Path, run_finetune: Finetune, stops: list[int]
 ) -> None:

@@ -87,6 +87,11 @@ def test_micro_batches_have_the_gradients_of_the_batch(
         (2, {"batch_size": 17}),  # 15 batches, the last of 2
         pytest.param(2, {"freeze_encoder": True}, marks=pytest.mark.slow),
         pytest.param(2, {"micro_batch_size": 3}, marks=pytest.mark.slow),
+        pytest.param(
+            2,
+            {"ema": 0.9, "evaluate_every": 4, "max_steps": 20, "class_weights": [1, 2, 1], "layer_decay": 0.9},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(3, {"batch_size": 239, "epochs": 3}, marks=pytest.mark.slow),  # the last batch has one row
     ],
 )
@@ -223,6 +228,7 @@ def test_a_suspended_rank_does_not_outlive_its_caller(tmp_path: Path, run_finetu
     assert not any(rank.is_running() for rank in ranks)
 
 
+@pytest.mark.slow
 @FAULTS
 def test_a_fault_of_one_rank_arrives_as_its_line(
     tmp_path: Path, shards: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
