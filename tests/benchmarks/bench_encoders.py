@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 import torch
 from one_epoch import train_one_epoch
+from peers import trainer_epoch
 from reporting import DATA, measure, table, write_page
 from snli_text import snli_text
 
@@ -84,7 +85,6 @@ def ours(folder: Path, encoder: Path) -> float:
 def trainer(folder: Path, encoder: Path) -> float:
     """Seconds of an epoch of the trainer: bf16, dynamic padding, grouped by length."""
     import transformers
-    from datasets import Dataset
 
     examples = ShardSet(folder / f"shards-{encoder.name}", "train")
     ends = examples.examples.lengths.cumsum()
@@ -96,27 +96,9 @@ def trainer(folder: Path, encoder: Path) -> float:
             strict=True,
         )
     ]
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=len(LABELS))
     padding = {"pad_token": "<pad>" if "roberta" in encoder.name else "[PAD]"}
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(encoder / "tokenizer.json"), **padding)
-    with tempfile.TemporaryDirectory() as out:
-        arguments = transformers.TrainingArguments(
-            out,
-            num_train_epochs=1,
-            per_device_train_batch_size=BATCH,
-            train_sampling_strategy="group_by_length",
-            bf16=torch.cpu.get_capabilities().get("avx512_bf16", False),
-            use_cpu=True,
-            optim="adamw_torch_fused",
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-        )
-        collator = transformers.DataCollatorWithPadding(tokenizer)
-        training = transformers.Trainer(model, arguments, train_dataset=Dataset.from_list(rows), data_collator=collator)
-        started = time.perf_counter()
-        training.train()
-        return time.perf_counter() - started
+    return trainer_epoch(encoder, tokenizer, rows, BATCH)
 
 
 WAYS = {"packing": packing, "ours": ours, "trainer": trainer}

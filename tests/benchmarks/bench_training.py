@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from bounds import arithmetic_bound, bytes_a_second, bytes_moved, floating_point_operations, machine_note
 from one_epoch import BERT_SMALL, MINILM, VOCABULARY, train_one_epoch
+from peers import trainer_epoch
 from reporting import DATA, measure, table, write_page
 from safetensors import safe_open
 from snli_text import pairs_layout, snli_text
@@ -41,31 +42,12 @@ def ours(shape: str, shards: Path, encoder: Path) -> float:
 
 
 def trainer(shape: str, shards: Path, encoder: Path) -> float:
-    """`transformers.Trainer` as its documentation recommends it for texts of different lengths."""
+    """`transformers.Trainer`, on the same examples."""
     import transformers
-    from datasets import Dataset
 
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=3)
     tokenizer = transformers.BertTokenizerFast(vocab=str(encoder / "vocab.txt"))
-    rows = Dataset.from_list([{**_row(example), "length": len(example["ids"])} for example in _examples(shards)])
-    with tempfile.TemporaryDirectory() as out:
-        arguments = transformers.TrainingArguments(
-            out,
-            num_train_epochs=1,
-            per_device_train_batch_size=BATCH_SIZE[shape],
-            train_sampling_strategy="group_by_length",
-            bf16=torch.cpu.get_capabilities().get("avx512_bf16", False),
-            use_cpu=True,
-            optim="adamw_torch_fused",
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-        )
-        collator = transformers.DataCollatorWithPadding(tokenizer)
-        training = transformers.Trainer(model, arguments, train_dataset=rows, data_collator=collator)
-        started = time.perf_counter()
-        training.train()
-        return time.perf_counter() - started
+    rows = [{**_row(example), "length": len(example["ids"])} for example in _examples(shards)]
+    return trainer_epoch(encoder, tokenizer, rows, BATCH_SIZE[shape])
 
 
 def book(shape: str, shards: Path, encoder: Path) -> float:

@@ -40,3 +40,16 @@ def run_finetune(shards: Path, tiny_encoder: Path) -> Finetune:
         return finetune(shards, encoder, FinetuneConfig(**values), out=out, callbacks=callbacks)
 
     return run
+
+
+@pytest.fixture
+def stopping_at() -> Callable[[int], TrainingCallbacks]:
+    """Makes callbacks that ask a training to stop once it has logged a step."""
+
+    def make(stop: int) -> TrainingCallbacks:
+        done = [0]
+        return TrainingCallbacks(
+            log_metrics=lambda _metrics, step: done.append(step), should_stop=lambda: done[-1] >= stop
+        )
+
+    return make

@@ -1,6 +1,6 @@
 """Every family is packed, trained, resumed, saved, exported and asked, and agrees with transformers in the end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ FAMILIES = (
     *(pytest.param(family, marks=pytest.mark.slow) for family in ("xlm-roberta", "distilbert", "electra")),
 )
 Finetune = Callable[..., dict[str, Any]]
+Stopping = Callable[[int], TrainingCallbacks]
 PREMISES, HYPOTHESES = ["A girl is here.", "Two children, in Ünïcödé."], ["A child is here.", "Nobody is there."]
 
 
@@ -63,17 +64,11 @@ def _bytes(out: Path) -> dict[str, bytes]:
 
 
 def test_a_stopped_training_resumes_bit_for_bit(
-    tmp_path: Path, encoder: Path, family_shards: Path, trained: Path, run_finetune: Finetune
+    tmp_path: Path, encoder: Path, family_shards: Path, trained: Path, run_finetune: Finetune, stopping_at: Stopping
 ) -> None:
-    done = [0]
-
-    def note(_metrics: Mapping[str, float], step: int) -> None:
-        done.append(step)
-
-    callbacks = TrainingCallbacks(log_metrics=note, should_stop=lambda: done[-1] >= 8)
     options: dict[str, Any] = {"encoder": encoder, "shards": family_shards, "epochs": 1}
     with pytest.raises(StoppedError, match="after step 8 of 15"):
-        run_finetune(tmp_path / "cut", callbacks=callbacks, **options)
+        run_finetune(tmp_path / "cut", callbacks=stopping_at(8), **options)
     run_finetune(tmp_path / "cut", **options)
     assert _bytes(tmp_path / "cut") == _bytes(trained)
 

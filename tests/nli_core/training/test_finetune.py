@@ -80,18 +80,13 @@ def test_interrupted_packed_batches_end_in_the_same_bytes(
 
 @pytest.mark.parametrize("stops", [[0], [3], [14, 14], [15], [16, 29, 29], [30]])
 def test_a_training_asked_to_stop_does_so_at_a_checkpoint(
-    tmp_path: Path, run_finetune: Finetune, stops: list[int]
+    tmp_path: Path, run_finetune: Finetune, stopping_at: Callable[[int], TrainingCallbacks], stops: list[int]
 ) -> None:
     """An epoch has 15 steps: step 15 ends the first one before dev is read, step 30 the last."""
     run_finetune(tmp_path / "whole", log_every=1)
     for stop in stops:
-        done = [0]
-        callbacks = TrainingCallbacks(
-            log_metrics=lambda _metrics, step, done=done: done.append(step),
-            should_stop=lambda stop=stop, done=done: done[-1] >= stop,
-        )
         with pytest.raises(StoppedError, match=f"after step {stop} of 30"):
-            run_finetune(tmp_path / "cut", log_every=1, callbacks=callbacks)
+            run_finetune(tmp_path / "cut", log_every=1, callbacks=stopping_at(stop))
     run_finetune(tmp_path / "cut", log_every=1)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 

@@ -54,20 +54,15 @@ def _dev_steps(out: Path) -> list[int]:
     [[4], [8, 12, 15], [23], *(pytest.param(stops, marks=pytest.mark.slow) for stops in ([3], [5, 6], [22]))],
 )
 def test_a_stopped_training_with_all_options_resumes_bit_for_bit(
-    tmp_path: Path, run_finetune: Finetune, stops: list[int]
+    tmp_path: Path, run_finetune: Finetune, stopping_at: Callable[[int], TrainingCallbacks], stops: list[int]
 ) -> None:
     """Step 4 is before the first evaluation, 15 before an epoch's end, and 23 before the last one."""
     facts = run_finetune(tmp_path / "whole", **EVERYTHING)
     assert (facts["steps"], facts["epochs"]) == (23, pytest.approx(1 + 8 / 15, abs=1e-4))
     assert _dev_steps(tmp_path / "whole") == [4, 8, 12, 15, 16, 20, 23]
     for stop in stops:
-        done = [0]
-        callbacks = TrainingCallbacks(
-            log_metrics=lambda _metrics, step, done=done: done.append(step),
-            should_stop=lambda stop=stop, done=done: done[-1] >= stop,
-        )
         with pytest.raises(StoppedError, match=f"after step {stop} of 23"):
-            run_finetune(tmp_path / "cut", callbacks=callbacks, **EVERYTHING)
+            run_finetune(tmp_path / "cut", callbacks=stopping_at(stop), **EVERYTHING)
     run_finetune(tmp_path / "cut", **EVERYTHING)
     assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
 
