@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from nli_core.config import OutputKind, RequirementsConfig
-from nli_core.evaluation.headline import accuracy_text
+from nli_core.evaluation.headline import headline_figures
 from nli_core.evaluation.requirements import missed_requirements, requirements_sentence
 from tasks.runtime.progress import alone, artifact_key
 from tasks.settings import Settings
@@ -93,7 +93,9 @@ def _leave_artifact(recipe: str, results: Results, promotion: str | None, missed
         lines.append(f"| {kind} | {result.state_name} | {result.seconds:.1f} | `{result.output.folder}` |")
     if evaluated := results.get("evaluate"):
         metrics = evaluated.output.facts["metrics"]
-        lines += ["", *(f"- {split} accuracy {accuracy_text(metrics, split)}" for split in ("dev", "test"))]
+        lines.append("")
+        for split in ("dev", "test"):
+            lines += [f"- {split} {name} {text}" for name, text in headline_figures(metrics, split).items()]
         if missed is not None:
             lines.append(f"- {requirements_sentence(missed)}")
         if evaluated.run:

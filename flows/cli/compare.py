@@ -58,7 +58,8 @@ def compare(
     _print(text.RUNS, text.run_rows(first, compared))
     for place, other in enumerate(compared, start=1):
         name = text.letter(place)
-        echo(f"{name} against A: {text.verdict(other)}\n")
+        scores = text.scores_text(other)
+        echo(f"{name} against A: {text.verdict(other)}{f'; {scores}' if scores else ''}\n")
         _print(text.header(text.DIFFERENCES, name), text.differing_rows(other))
         _print(("part", "examples", "A", name, "difference, points", "p"), text.short_part_rows(other))
         for which, rows in zip(("wrong", "right"), text.lost_and_gained(other, _SHOWN_CHANGES), strict=True):

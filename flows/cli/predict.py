@@ -80,17 +80,20 @@ def predict(
 
 
 def _print_one(predictor: "Predictor", premise: str, hypothesis: str | None, json: bool) -> None:
+    from nli_core.model.answers import MultiLabel
+
     (probabilities,) = predictor.probabilities([premise], None if hypothesis is None else [hypothesis])
-    best = predictor.labels[probabilities.argmax()]
+    chosen = predictor.answers.chosen(probabilities[None])
+    (answer,) = predictor.answers.texts(chosen)
     by_label = dict(zip(predictor.labels, probabilities.tolist(), strict=True))
     if json:
-        print_json({"label": best, "probabilities": by_label})
+        print_json({"label": answer, "probabilities": by_label})
         return
     table = Table(box=None, pad_edge=False, show_header=False)
-    for label, value in by_label.items():
-        table.add_row(
-            printable(label), "█" * round(_BAR * value), f"{value:.4f}", style="bold" if label == best else None
-        )
+    for (label, value), has in zip(by_label.items(), chosen[0], strict=True):
+        marked = ["yes" if has else ""] if isinstance(predictor.answers, MultiLabel) else []
+        style = "bold" if has else None
+        table.add_row(printable(label), "█" * round(_BAR * value), f"{value:.4f}", *marked, style=style)
     Console(highlight=False, markup=False).print(table)
 
 

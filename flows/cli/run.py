@@ -12,7 +12,7 @@ from flows.cli.output import JsonOption, echo, print_json, print_rows
 from flows.local.launch import local_session
 from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
-from nli_core.evaluation.headline import accuracy_text
+from nli_core.evaluation.headline import headline_figures
 from nli_core.evaluation.requirements import requirements_sentence
 from nli_core.run.config import RunConfig, parse_config
 from nli_core.run.kinds import KINDS, kinds_until
@@ -184,7 +184,8 @@ def _print_summary(summary: "RunSummary") -> None:
     figures: list[tuple[str, str]] = []
     if "evaluate" in summary.outputs:
         for split in ("dev", "test"):
-            figures.append((f"{split} accuracy", f"{accuracy_text(summary.metrics, split)}  (95 % interval)"))
+            for name, text in headline_figures(summary.metrics, split).items():
+                figures.append((f"{split} {name}", f"{text}  (95 % interval)"))
     if "finetune" in summary.outputs:
         facts = summary.outputs["finetune"].output.facts
         if "evaluate" not in summary.outputs:

@@ -10,7 +10,9 @@ It leaves `audit.json`, and for dev and test a Parquet file with a row for each 
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -36,6 +38,7 @@ from nli_core.callbacks import Progress, no_progress
 from nli_core.data.corpus.cleaning import CleanTable, table_of
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.tables import split_tables
+from nli_core.data.examples.targets import write_targets
 from nli_core.filenames import AUDIT, audit_name
 
 MAJORITY = "majority"
@@ -77,9 +80,9 @@ def audit(
     texts = ("premise", "hypothesis") if layout.hypothesis is not None else ("premise",)
     read = texts[-1]  # what the baseline reads
     report(1, "baseline")
-    baseline = WordBaseline(lambda: _read(tables["train"], read), len(labels))
+    baseline = WordBaseline(lambda: _read(tables["train"], read), len(labels), multi_label=layout.multi_label)
     report(2, "give-away words")
-    counts = WordCounts(labels)
+    counts = WordCounts(labels, multi_label=layout.multi_label)
     add_all(counts, _read(tables["train"], read))
     report(3, "duplicates")
     hashes = {split: example_hashes(_rows(table, texts), texts) for split, table in tables.items()}
@@ -88,16 +91,16 @@ def audit(
     report(4, "near duplicates")
     near = _near_duplicates(tables, texts, in_train)
     report(5, "predictions of the baseline")
-    names_of = np.array(labels)
+    name = partial(_name, labels, layout.separator)
     for split in _LATER:
         table = tables[split]
         source = table_of(layout, corpus, split if split in layout.files else "train", names)
-        guesses = np.concatenate([*baseline.predict(_read(table, read))])
+        guesses = write_targets(np.concatenate([*baseline.predict(_read(table, read))]), len(labels)).to_pylist()
         ids = np.concatenate([batch["id"].to_numpy().astype(np.int64) for batch in table.batches()])
         pl.DataFrame(
             {
                 "id": ids,
-                "baseline": names_of[guesses],
+                "baseline": [name(guess) for guess in guesses],
                 "in_train": in_train[split],
                 "agreement": agreement(source, layout, annotators, table),
             }
@@ -107,7 +110,7 @@ def audit(
         "reads": read if len(texts) == 2 else "text",
         "baseline": HYPOTHESIS_ONLY if len(texts) == 2 else BAG_OF_WORDS,
         "baseline_rows": baseline.rows,
-        MAJORITY: labels[baseline.majority],
+        MAJORITY: name(_most_frequent(_rows(tables["train"], texts))),
         "giveaways": counts.giveaways(),
         "lengths": counts.lengths(),
         "duplicates": {
@@ -118,11 +121,11 @@ def audit(
         "near": near,
         "samples": {
             "in_train": {
-                split: _named(samples(_rows(tables[split], texts), in_train[split] != NEW, texts, _SHOWN), labels)
+                split: _named(samples(_rows(tables[split], texts), in_train[split] != NEW, texts, _SHOWN), name)
                 for split in _LATER
             },
             "two_labels": {
-                split: _named(samples(_rows(tables[split], texts), unsure[split], texts, _SHOWN), labels)
+                split: _named(samples(_rows(tables[split], texts), unsure[split], texts, _SHOWN), name)
                 for split in SPLITS
             },
         },
@@ -203,5 +206,18 @@ def _counted(values: pl.Series) -> dict[str, int]:
     return dict(sorted(values.value_counts().iter_rows()))
 
 
-def _named(rows: list[dict[str, Any]], labels: Sequence[str]) -> list[dict[str, Any]]:
-    return [{**row, "label": labels[row["label"]]} for row in rows]
+def _most_frequent(batches: Iterable[pl.DataFrame]) -> Any:
+    """Return the label that most rows have, or the list of labels; on a tie the first."""
+    counts: Counter[Any] = Counter()
+    for batch in batches:
+        counts.update(tuple(label) if isinstance(label, list) else label for label in batch["label"].to_list())
+    return min(counts, key=lambda label: (-counts[label], label))
+
+
+def _named(rows: list[dict[str, Any]], name: Callable[[Any], str]) -> list[dict[str, Any]]:
+    return [{**row, "label": name(row["label"])} for row in rows]
+
+
+def _name(labels: Sequence[str], separator: str | None, number: Any) -> str:
+    """Write the label with this number; in a multi-label corpus those of a list of numbers."""
+    return labels[number] if separator is None else separator.join(labels[each] for each in number)

@@ -24,12 +24,18 @@ def example_hashes(batches: Iterable[pl.DataFrame], texts: Sequence[str]) -> pl.
             pl.struct(texts).hash().alias(EXACT),
             pl.struct(normalised(name).alias(name) for name in texts).hash().alias(NORMALISED),
             normalised("premise").hash().alias("premise"),
-            # Copied: a view would keep the batch's text in memory.
-            pl.Series("label", batch["label"].to_numpy().copy()),
+            _label_numbers(batch["label"]),
         )
         for batch in batches
     ]
     return pl.concat(hashed)
+
+
+def _label_numbers(labels: pl.Series) -> pl.Series:
+    """Return a number for each label or list of labels, the same for the same ones."""
+    if isinstance(labels.dtype, pl.List):
+        return labels.cast(pl.List(pl.String)).list.join(" ").hash().alias("label")
+    return pl.Series("label", labels.to_numpy().copy())  # a view would keep the batch's text in memory
 
 
 def repeated(hashes: pl.DataFrame) -> dict[str, int]:

@@ -21,15 +21,22 @@ _PERCENTILES = (10, 50, 90)
 
 
 class WordCounts:
-    """In how many examples of each label a word occurs, and how many words the examples of each label have."""
+    """In how many examples of each label a word occurs, and how many words the examples of each label have.
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    In a multi-label corpus each example counts for all of its labels, and for one more that stands for all examples.
+    """
+
+    def __init__(self, labels: Sequence[str], *, multi_label: bool = False) -> None:
         self._labels = labels
+        self._all = len(labels) if multi_label else None
         self._counts = pl.DataFrame(schema={"word": pl.String, "label": pl.UInt16, "count": pl.UInt32})
         self._lengths = pl.DataFrame(schema={"label": pl.UInt16, "length": pl.UInt32, "count": pl.UInt32})
 
     def add(self, batch: pl.DataFrame) -> None:
         """Count the rows of a batch, which has columns `text` and `label`."""
+        if self._all is not None:
+            every = pl.lit(self._all, pl.UInt16)
+            batch = batch.with_columns(pl.concat_list("label", every).alias("label")).explode("label")
         rows = batch.select("label", words("text").alias("word"))
         lengths = rows.select("label", pl.col("word").list.len().alias("length")).group_by("label", "length")
         once = (
@@ -51,15 +58,16 @@ class WordCounts:
         the label's part of all examples. Words are ordered by `low`.
         """
         rows = self._lengths.group_by("label").agg(pl.col("count").sum())
-        share_of = dict(zip(rows["label"], rows["count"] / rows["count"].sum(), strict=True))
-        counted = self._counts.with_columns(total=pl.col("count").sum().over("word"))
+        together = pl.Expr.sum if self._all is None else pl.Expr.max  # over labels, of which one is all examples'
+        share_of = dict(zip(rows["label"], rows["count"] / rows.select(together(pl.col("count"))).item(), strict=True))
+        counted = self._counts.with_columns(total=together(pl.col("count")).over("word"))
         hits, totals = counted["count"].to_numpy().astype(np.int64), counted["total"].to_numpy().astype(np.int64)
         expected = counted["label"].replace_strict(share_of, return_dtype=pl.Float64).to_numpy()
         tests = counted["word"].n_unique() * max(len(share_of), 1)
         p_values = stats.binom.sf(hits - 1, totals, expected) * tests
         low, high = proportion_intervals(hits, totals)
         found = counted.with_columns(share=hits / totals, low=low, high=high, expected=expected, p=p_values).filter(
-            pl.col("p") < _SIGNIFICANT, pl.col("expected") < 1
+            pl.col("p") < _SIGNIFICANT, pl.col("expected") < 1, pl.col("label") < len(self._labels)
         )
         best = found.sort(-pl.col("low"), "word").group_by("label", maintain_order=True).head(_SHOWN)
         named = best.sort("label", -pl.col("low"), "word").with_columns(
@@ -70,7 +78,8 @@ class WordCounts:
     def lengths(self) -> dict[str, dict[str, float]]:
         """Return mean and percentiles of the number of words, by label."""
         found = {}
-        for (number,), rows in self._lengths.sort("label", "length").group_by("label", maintain_order=True):
+        of_labels = self._lengths.filter(pl.col("label") < len(self._labels)).sort("label", "length")
+        for (number,), rows in of_labels.group_by("label", maintain_order=True):
             lengths = np.repeat(rows["length"].to_numpy(), rows["count"].to_numpy())
             percentiles = np.percentile(lengths, _PERCENTILES, method="inverted_cdf")
             found[self._labels[int(str(number))]] = {

@@ -108,7 +108,11 @@ class FinetuneConfig(Section):
     clip_norm: Float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
     head_dropout: Float = Field(0.1, ge=0, lt=1, description="dropout between the pooled first token and the head")
     freeze_encoder: bool = Field(False, description="train the head alone")
-    best_by: Literal["accuracy", "loss"] = Field("accuracy", description="dev metric that chooses the exported model")
+    best_by: Literal["accuracy", "loss", "micro_f1"] = Field(
+        "accuracy",
+        description="dev metric that chooses the exported model; micro_f1, of labels from one half on, is for "
+        "multi-label corpora",
+    )
     patience: Int | None = Field(None, ge=1, description="stop after so many evaluations without a better dev metric")
     evaluate_every: Int | None = Field(
         None,
@@ -125,7 +129,7 @@ class FinetuneConfig(Section):
     class_weights: ClassWeights = Field(
         None,
         description="weights of the classes' losses, in the order of the labels; balanced: the rarer a class, the more "
-        "(King and Zeng, 2001)",
+        "(King and Zeng, 2001). Of a multi-label corpus, weights of the examples with the label",
         json_schema_extra=IN_KEY_IF_SET,
     )
     label_smoothing: Float = Field(

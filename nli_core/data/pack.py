@@ -22,6 +22,7 @@ from nli_core.data.examples.compiled_join import join_parts_compiled
 from nli_core.data.examples.encode import EncodedTexts, Texts, encode_texts
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.examples.shards import ShardMetadata, shard_name, write_shard
+from nli_core.data.examples.targets import count_targets, read_targets
 from nli_core.data.tokenize.fast import shared_tokenizer
 from nli_core.data.tokenize.tokenizer import (
     Tokenizer,
@@ -51,13 +52,15 @@ class ShardJob:
     tokenizer: Path
     labels: tuple[str, ...]
     config: PackConfig
+    separator: str | None = None
 
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """What a shard holds: rows by length [max_length + 1], examples by label [labels], and what truncation cut."""
+    """What a shard holds: examples, rows by length [max_length + 1], examples by label [labels], and what was cut."""
 
     split: Split
+    examples: int
     lengths: IntArray
     labels: IntArray
     truncated_examples: int
@@ -118,6 +121,7 @@ def pack(
             tokenizer=out / TOKENIZER,
             labels=labels,
             config=config,
+            separator=layout.separator,
         )
         for split, table in tables.items()
         for index, start in enumerate(range(0, table.rows, config.rows_per_shard))
@@ -150,9 +154,10 @@ def pack_shard(job: ShardJob) -> ShardFacts:
     of_parts, encoded = [], []
     for rows in _parts(job):
         # Copied: a view would keep the part's text in memory.
-        of_parts.append([rows[name].to_numpy().copy() for name in ("id", "label")])
+        targets = read_targets(_arrow(rows["label"]), len(job.labels))
+        of_parts.append([rows["id"].to_numpy().copy(), targets.copy()])
         encoded.append(_encode(rows, tokenizer, job.config))
-    ids, labels = (np.concatenate(column) for column in zip(*of_parts, strict=True))
+    ids, targets = (np.concatenate(column) for column in zip(*of_parts, strict=True))
     examples = RaggedExamples.concatenate([part.examples for part in encoded])
     truncated_examples = sum(part.truncated_examples for part in encoded)
     truncated_tokens = sum(part.truncated_tokens for part in encoded)
@@ -167,12 +172,14 @@ def pack_shard(job: ShardJob) -> ShardFacts:
         truncated_examples=truncated_examples,
         truncated_tokens=truncated_tokens,
         second_type=examples.second_type,
+        separator=job.separator,
     )
-    write_shard(job.target, ids, labels, examples, metadata)
+    write_shard(job.target, ids, targets, examples, metadata)
     return ShardFacts(
         split=job.split,
+        examples=len(ids),
         lengths=np.bincount(examples.lengths, minlength=job.config.max_length + 1),
-        labels=np.bincount(labels, minlength=len(job.labels)),
+        labels=count_targets(targets, len(job.labels)),
         truncated_examples=truncated_examples,
         truncated_tokens=truncated_tokens,
     )
@@ -206,7 +213,7 @@ def _column(rows: pl.DataFrame, name: str, tokenizer: Tokenizer) -> Texts:
     return Texts(_arrow(rows[name]), _arrow(words))
 
 
-def _arrow(column: pl.Series) -> pa.LargeStringArray:
+def _arrow(column: pl.Series) -> Any:
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
@@ -234,7 +241,8 @@ def _check_encoder(encoder: Path, config: PackConfig, positions: int | None) -> 
 def _split_facts(shards: Sequence[ShardFacts], labels: tuple[str, ...]) -> dict[str, Any]:
     by_length = np.sum([facts.lengths for facts in shards], axis=0)
     by_label = np.sum([facts.labels for facts in shards], axis=0)
-    windows, rows, each_length = int(by_length.sum()), int(by_label.sum()), np.arange(len(by_length))
+    windows, rows = int(by_length.sum()), sum(facts.examples for facts in shards)
+    each_length = np.arange(len(by_length))
     # The smallest length that at least this share of the rows does not exceed.
     reached = np.cumsum(by_length)
     percentiles = {str(share): int(np.searchsorted(reached, share / 100 * windows)) for share in _PERCENTILES}

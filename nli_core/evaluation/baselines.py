@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from nli_core.evaluation.columns import rows_by_label
 from nli_core.evaluation.metrics import accuracy_metrics
 from nli_core.evaluation.slices import audited
 from nli_core.filenames import AUDIT
@@ -28,7 +29,6 @@ def baseline_metrics(audit: Path, predictions: pl.DataFrame) -> dict[str, float]
 def part_metrics(predictions: pl.DataFrame) -> dict[str, float]:
     """Measure a model on each part that audit knows (`hard/accuracy`) and each class (`class/LABEL/accuracy`)."""
     right = (predictions["label"] == predictions["predicted"]).to_numpy()
-    classes = {f"class/{label}": predictions["label"] == label for label in predictions["label"].unique().sort()}
-    parts = audited(predictions) | {name: rows.to_numpy() for name, rows in classes.items()}
+    parts = audited(predictions) | {f"class/{label}": rows for label, rows in rows_by_label(predictions).items()}
     measured = {name: accuracy_metrics(right[rows]) for name, rows in parts.items()}
     return {f"{name}/{metric}": value for name, each in measured.items() for metric, value in each.items()}

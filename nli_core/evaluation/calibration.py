@@ -11,6 +11,8 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from nli_core.arrays import Bools, Floats, Ints
+from nli_core.data.examples.targets import Targets
+from nli_core.evaluation.outcomes import Outcomes
 from nli_core.intervals import CONFIDENCE
 
 PRECISIONS = (0.9, 0.95, 0.99)
@@ -19,95 +21,88 @@ _MOST_LOG = 3.0  # of the temperature: between a twentieth and twenty
 _MOST_DRAWN, _LEAST_RESAMPLES, _MOST_RESAMPLES = 10_000_000, 100, 1000
 
 
-def fit_temperature(logits: Floats, label_ids: Ints) -> float:
-    """Find the temperature that makes the labels most likely; `logits` [examples, labels] are those of dev.
+def fit_temperature(logits: Floats, targets: Targets) -> float:
+    """Find the temperature that makes the targets most likely; `logits` [examples, labels] are those of dev.
 
     It is 1 where dev has few examples.
     """
-    if len(label_ids) < LEAST_EXAMPLES:
+    if len(targets) < LEAST_EXAMPLES:
         return 1.0
-    rows = np.arange(len(label_ids))
+    rows = np.arange(len(targets))
 
     def loss(log: float) -> float:
-        return float(-_log_softmax(logits / np.exp(log))[rows, label_ids].mean())
+        scaled = logits / np.exp(log)
+        if targets.ndim == 1:
+            return float(-torch.log_softmax(torch.from_numpy(scaled), dim=1).numpy()[rows, targets].mean())
+        return float((np.logaddexp(0, scaled) - targets * scaled).mean())
 
     found = minimize_scalar(loss, bounds=(-_MOST_LOG, _MOST_LOG), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
 
 
-def softmax(logits: Floats) -> Floats:
-    """Compute probabilities [examples, labels]."""
-    probabilities: Floats = np.exp(_log_softmax(logits))
-    return probabilities
-
-
-def calibration_metrics(probabilities: Floats, label_ids: Ints, *, bins: int) -> dict[str, float]:
+def calibration_metrics(outcomes: Outcomes, *, bins: int) -> dict[str, float]:
     """Compute NLL, Brier score and calibration error, each with its 95 % bootstrap interval.
 
-    The Brier score is the mean over examples of the squared distance to the true answer (Brier, 1950): 0 to 2.
+    The Brier score is the mean over examples of the squared distance to the truth (Brier, 1950): 0 to 2, and 0 to 1 of
+    a multi-label model, since it is the mean over labels then.
     """
-    rows, labels = np.arange(len(label_ids)), probabilities.shape[1]
-    likelihood = probabilities[rows, label_ids]
-    losses = -np.log(np.maximum(likelihood, np.finfo(float).tiny))
-    squares = ((probabilities - np.eye(labels)[label_ids]) ** 2).sum(axis=1)
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == label_ids
-    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gaps = outcomes.claims - outcomes.truths
+    bin_of = np.minimum((outcomes.claims * bins).astype(np.int64), bins - 1)
 
     def error(chosen: Ints) -> float:
-        gaps = np.bincount(bin_of[chosen], weights=(confidence - right)[chosen], minlength=bins)
-        return float(np.abs(gaps).sum() / len(chosen))
+        drawn = bin_of[chosen].ravel()
+        return float(np.abs(np.bincount(drawn, weights=gaps[chosen].ravel(), minlength=bins)).sum() / len(drawn))
 
     measures: dict[str, Callable[[Ints], float]] = {
-        "nll": lambda chosen: float(losses[chosen].mean()),
-        "brier": lambda chosen: float(squares[chosen].mean()),
+        "nll": lambda chosen: float(outcomes.losses[chosen].mean()),
+        "brier": lambda chosen: float(outcomes.squares[chosen].mean()),
         "ece": error,
     }
-    ends = _bootstrap(list(measures.values()), len(label_ids))
+    rows = np.arange(len(outcomes.right))
+    ends = _bootstrap(list(measures.values()), outcomes.claims.size, len(rows))
     metrics: dict[str, float] = {}
     for (name, measure), (low, high) in zip(measures.items(), ends, strict=True):
         metrics |= {name: measure(rows), f"{name}_low": low, f"{name}_high": high}
     return metrics
 
 
-def risk_coverage(probabilities: Floats, label_ids: Ints) -> tuple[Floats, Floats]:
+def risk_coverage(outcomes: Outcomes) -> tuple[Floats, Floats]:
     """Return coverage and risk: of the surest examples, each share and how many of these answers are wrong."""
-    wrong, order = _wrong_by_confidence(probabilities, label_ids)
+    wrong, order = _wrong_by_certainty(outcomes)
     counts = np.arange(1, len(order) + 1)
     return counts / len(order), np.cumsum(wrong[order]) / counts
 
 
-def thresholds(dev: Floats, dev_ids: Ints, test: Floats, test_ids: Ints) -> list[dict[str, Any]]:
+def thresholds(dev: Outcomes, test: Outcomes) -> list[dict[str, Any]]:
     """Find, for 90, 95 and 99 % precision, the least probability above which dev's answers have it.
 
     Each has that `threshold` (None: dev has no such part of 50 examples), and the coverage and precision of it on test.
     """
-    return [_threshold(precision, dev, dev_ids, test, test_ids) for precision in PRECISIONS]
+    return [_threshold(precision, dev, test) for precision in PRECISIONS]
 
 
-def _threshold(precision: float, dev: Floats, dev_ids: Ints, test: Floats, test_ids: Ints) -> dict[str, Any]:
-    wrong, order = _wrong_by_confidence(dev, dev_ids)
-    confidence = dev.max(axis=1)[order]
+def _threshold(precision: float, dev: Outcomes, test: Outcomes) -> dict[str, Any]:
+    wrong, order = _wrong_by_certainty(dev)
+    certainty = dev.certainty[order]
     precise = 1 - np.cumsum(wrong[order]) / np.arange(1, len(order) + 1) >= precision
-    precise[:-1] &= confidence[:-1] > confidence[1:]  # equal ones are answered together
+    precise[:-1] &= certainty[:-1] > certainty[1:]  # equal ones are answered together
     precise[: LEAST_EXAMPLES - 1] = False
     if not precise.any():
         return {"precision": precision, "threshold": None, "coverage": 0.0, "reached": None}
-    threshold = float(confidence[np.flatnonzero(precise)[-1]])
-    answered = test.max(axis=1) >= threshold
-    right = test.argmax(axis=1) == test_ids
-    reached = float(right[answered].mean()) if answered.any() else None
+    threshold = float(certainty[np.flatnonzero(precise)[-1]])
+    answered = test.certainty >= threshold
+    reached = float(test.right[answered].mean()) if answered.any() else None
     return {"precision": precision, "threshold": threshold, "coverage": float(answered.mean()), "reached": reached}
 
 
-def _wrong_by_confidence(probabilities: Floats, label_ids: Ints) -> tuple[Bools, Ints]:
+def _wrong_by_certainty(outcomes: Outcomes) -> tuple[Bools, Ints]:
     """Return which answers are wrong, and the order of the examples: the surest first."""
-    wrong = probabilities.argmax(axis=1) != label_ids
-    return wrong, np.argsort(-probabilities.max(axis=1), kind="stable")
+    return ~outcomes.right, np.argsort(-outcomes.certainty, kind="stable")
 
 
-def _bootstrap(measures: Sequence[Callable[[Ints], float]], examples: int) -> list[tuple[float, float]]:
+def _bootstrap(measures: Sequence[Callable[[Ints], float]], claims: int, examples: int) -> list[tuple[float, float]]:
     """Compute the ends of the percentile interval of each measure over examples drawn again, from a fixed seed."""
-    resamples = int(np.clip(_MOST_DRAWN // examples, _LEAST_RESAMPLES, _MOST_RESAMPLES))
+    resamples = int(np.clip(_MOST_DRAWN // claims, _LEAST_RESAMPLES, _MOST_RESAMPLES))
     chance, tail = np.random.default_rng(0), (1 - CONFIDENCE) / 2
     values = np.empty((resamples, len(measures)))
     for row in values:
@@ -115,8 +110,3 @@ def _bootstrap(measures: Sequence[Callable[[Ints], float]], examples: int) -> li
         row[:] = [measure(chosen) for measure in measures]
     low, high = np.quantile(values, [tail, 1 - tail], axis=0)
     return list(zip(map(float, low), map(float, high), strict=True))
-
-
-def _log_softmax(logits: Floats) -> Floats:
-    shifted: Floats = torch.log_softmax(torch.from_numpy(logits).double(), dim=1).numpy()
-    return shifted

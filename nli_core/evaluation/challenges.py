@@ -15,13 +15,13 @@ import polars as pl
 from nli_core.arrays import Bools, Floats
 from nli_core.data.corpus.challenge import GROUP
 from nli_core.data.examples.shards import ShardSet
-from nli_core.evaluation.calibration import softmax
-from nli_core.evaluation.comparison import TEXTS
+from nli_core.evaluation.columns import TEXTS
 from nli_core.evaluation.metrics import accuracy_metrics
 from nli_core.evaluation.slices import overlap, text_lengths
 from nli_core.filenames import MEANINGS, text_name
 from nli_core.inference.logits import Report, no_report
 from nli_core.inference.replicas import Replicas
+from nli_core.model.answers import softmax
 
 NO_GROUP = "no group"
 
@@ -44,7 +44,7 @@ def predict_challenge(
     means = read_meanings(folder)
     probabilities = softmax(model.logits(shards.examples, report).double().numpy() / temperature)
     answers, summed = summed_probabilities(probabilities, model.labels, means)
-    labels = [shards.labels[index] for index in shards.label_ids]
+    labels = [shards.labels[index] for index in shards.targets]
     predicted = [answers[index] for index in summed.argmax(axis=1)]
     return pl.DataFrame(
         {

@@ -1,20 +1,20 @@
 """Compare two classifiers on the same examples: all of them, parts of them, and those that changed sides."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from nli_core.arrays import Bools
 from nli_core.errors import UserError
+from nli_core.evaluation.columns import PREDICTED, TEXTS, TRUE, certainty, claims, is_multi_label, which_labels
 from nli_core.evaluation.metrics import calibration_error
+from nli_core.evaluation.multi_label import Score, f1_differences
 from nli_core.evaluation.significance import Paired, paired_difference
 from nli_core.evaluation.slices import slices
 from nli_core.intervals import proportion_interval
 
 ALL = "all"
-TEXTS = ("premise", "hypothesis")
-PROBABILITY = "probability/"
 _BINS = 15
 
 
@@ -41,7 +41,8 @@ class Part:
 class Comparison:
     """The part `all`, then the others; and every example that one of the two gets right and the other does not.
 
-    `first_ece` and `second_ece` are the calibration errors of both, over equal bins.
+    `first_ece` and `second_ece` are the calibration errors of both, over equal bins. Of multi-label models `scores` has
+    how much better the second one's micro and macro F1 are.
     `changed` has the columns id, the texts, label, first, second (what each predicts), and certainty, the second's
     probability of its answer; errors of the second come first, the most certain on top. Predictions of earlier versions
     have no texts.
@@ -51,6 +52,7 @@ class Comparison:
     first_ece: float
     second_ece: float
     changed: pl.DataFrame
+    scores: Sequence[Score] = ()
 
 
 def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
@@ -65,22 +67,25 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
     rights = [(joined["label"] == joined[name]).to_numpy() for name in ("predicted", "predicted_second")]
     everything: Bools = rights[0] | True
     parts = [_part(name, rows, *rights) for name, rows in {ALL: everything, **slices(first)}.items()]
-    probabilities = [f"{name}_second" for name in second.columns if name.startswith(PROBABILITY)]
     texts = [name for name in TEXTS if name in first.columns]
+    sure = second.select("id", certainty=certainty(second))
     changed = (
-        joined.with_columns(certainty=pl.max_horizontal(probabilities))
+        joined.join(sure, on="id", maintain_order="left")
         .filter(pl.Series(rights[0] != rights[1]))
         .sort(pl.col("predicted") != pl.col("label"), -pl.col("certainty"), "id")
         .select("id", *texts, "label", first="predicted", second="predicted_second", certainty="certainty")
     )
-    return Comparison(parts, _calibration_error(first), _calibration_error(second), changed)
+    first_ece, second_ece = (calibration_error(*claims(each), bins=_BINS) for each in (first, second))
+    return Comparison(parts, first_ece, second_ece, changed, _scores(first, second))
 
 
-def _calibration_error(predictions: pl.DataFrame) -> float:
-    names = [name for name in predictions.columns if name.startswith(PROBABILITY)]
-    index_of = {name.removeprefix(PROBABILITY): index for index, name in enumerate(names)}
-    label_ids = np.array([index_of[label] for label in predictions["label"]])
-    return calibration_error(predictions.select(names).to_numpy(), label_ids, bins=_BINS)
+def _scores(first: pl.DataFrame, second: pl.DataFrame) -> list[Score]:
+    """Compare the F1 of two multi-label models; of others there is nothing to add to accuracy."""
+    if not (is_multi_label(first) and is_multi_label(second)):
+        return []
+    second = first.select("id").join(second, on="id", maintain_order="left")
+    before, after = (which_labels(each, PREDICTED) for each in (first, second))
+    return f1_differences(before, after, which_labels(first, TRUE))
 
 
 def _part(name: str, rows: Bools, first: Bools, second: Bools) -> Part:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from nli_core.evaluation.comparison import PROBABILITY, TEXTS
+from nli_core.evaluation.columns import TEXTS, certainty, shown
 from nli_core.evaluation.style import html_page, html_table
 
 _SHOWN = 20
@@ -15,10 +15,9 @@ def surest_errors(predictions: pl.DataFrame) -> pl.DataFrame:
 
     The columns are id, the texts, label, predicted and `probability`, of what is predicted.
     """
-    probabilities = [name for name in predictions.columns if name.startswith(PROBABILITY)]
     texts = [name for name in TEXTS if name in predictions.columns]
     return (
-        predictions.with_columns(probability=pl.max_horizontal(probabilities))
+        predictions.with_columns(probability=certainty(predictions))
         .filter(pl.col("label") != pl.col("predicted"))
         .sort(-pl.col("probability"), "id")
         .select("id", *texts, "label", "predicted", "probability")
@@ -28,6 +27,9 @@ def surest_errors(predictions: pl.DataFrame) -> pl.DataFrame:
 def save_errors(predictions: pl.DataFrame, title: str, path: Path) -> None:
     """Write a page with the surest errors of predictions as evaluate leaves them."""
     errors = surest_errors(predictions)
-    shown = errors.head(_SHOWN).with_columns(pl.col("probability").map_elements("{:.3f}".format, pl.String))
-    of_all = f"{errors.height:,} of {predictions.height:,} examples are wrong; here are the {shown.height} surest."
-    path.write_text(html_page(title, f"<p>{of_all}</p>{html_table(shown.columns, shown.rows())}"), encoding="utf-8")
+    surest = errors.head(_SHOWN).with_columns(
+        pl.col("label", "predicted").map_elements(shown, pl.String),
+        pl.col("probability").map_elements("{:.3f}".format, pl.String),
+    )
+    of_all = f"{errors.height:,} of {predictions.height:,} examples are wrong; here are the {surest.height} surest."
+    path.write_text(html_page(title, f"<p>{of_all}</p>{html_table(surest.columns, surest.rows())}"), encoding="utf-8")

@@ -1,7 +1,8 @@
 """The evaluate stage: a fine-tuned model on dev, which chose it, on test, which reports, and on challenge sets.
 
-It leaves `metrics.json`, `evaluation.json` with what is no single number, and `calibration.json` with the temperature.
-There are figures too, and a Parquet file of predictions for each split and challenge set.
+It leaves `metrics.json`, `evaluation.json` with what is no single number, and `calibration.json` with the temperature,
+and of a multi-label model the thresholds. There are figures too, and a Parquet file of predictions for each split and
+challenge set.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nli_core.arrays import Floats
 from nli_core.callbacks import Point, Progress, no_progress
 from nli_core.config import EvaluateConfig
 from nli_core.data.corpus.layout import Split
@@ -18,7 +20,13 @@ from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.errors import UserError
 from nli_core.evaluation.baselines import baseline_metrics, part_metrics
 from nli_core.evaluation.behaviour.flips import behaviour_metrics, behaviours
-from nli_core.evaluation.calibration import calibration_metrics, fit_temperature, risk_coverage, thresholds
+from nli_core.evaluation.calibration import (
+    LEAST_EXAMPLES,
+    calibration_metrics,
+    fit_temperature,
+    risk_coverage,
+    thresholds,
+)
 from nli_core.evaluation.challenges import (
     challenge_facts,
     challenge_metrics,
@@ -26,22 +34,25 @@ from nli_core.evaluation.challenges import (
     predict_challenge,
     read_meanings,
 )
-from nli_core.evaluation.comparison import TEXTS
+from nli_core.evaluation.columns import TEXTS
 from nli_core.evaluation.errors import save_errors
 from nli_core.evaluation.figures import (
     save_confusions,
     save_f1,
+    save_label_counts,
     save_learning_curves,
     save_reliability_diagram,
     save_risk_coverage,
 )
-from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion
-from nli_core.evaluation.split_predictions import SplitPredictions, predict_split
+from nli_core.evaluation.metrics import calibration_bins, classification_metrics, confusion, label_counts
+from nli_core.evaluation.multi_label import fit_thresholds, multi_label_metrics
+from nli_core.evaluation.split_predictions import SplitPredictions, split_predictions
 from nli_core.evaluation.suspects import suspect_labels
 from nli_core.filenames import DETAILS, FIGURES, GATE, METRICS, challenge_name, predictions_name
 from nli_core.inference.logits import Report
 from nli_core.inference.predictor import Predictor
-from nli_core.model.saved import save_temperature
+from nli_core.model.answers import Answers, answers_of
+from nli_core.model.saved import save_calibration
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
 
@@ -75,23 +86,23 @@ def evaluate(
     def report(name: str) -> Report:
         return lambda done, total: progress(done, total, name)
 
-    dev, test = (predict_split(predictor.replicas, sets[split], shards, audit, report(split)) for split in _SPLITS)
+    logits = {split: _logits(predictor, sets[split], report(split)) for split in _SPLITS}
+    predictor.answers = answers = _answers(sets["dev"], logits["dev"])
+    dev, test = (split_predictions(answers, logits[split], sets[split], shards, audit) for split in _SPLITS)
     test, gate = test.divided(config.gate_fraction)
-    temperature = fit_temperature(dev.logits, dev.label_ids)
-    save_temperature(temperature, out)
+    temperature = fit_temperature(dev.logits, dev.targets)
+    save_calibration(answers.calibrated(temperature), out)
     metrics: dict[str, float] = {"calibration/temperature": temperature}
     details: dict[str, Any] = {"labels": list(predictor.labels), "temperature": temperature, "suspects": {}}
-    details |= {"dev_examples": len(dev.label_ids), "gate_examples": gate.table.height}
+    details |= {"dev_examples": len(dev.targets), "gate_examples": gate.table.height}
     for each in (dev, test):
         each.table.write_parquet(out / predictions_name(each.split))
         metrics |= {f"{each.split}/{name}": value for name, value in _measure(each, temperature, config, out).items()}
-        details["suspects"][each.split] = suspect_labels(each.table, each.probabilities(), each.label_ids)
+        details["suspects"][each.split] = suspect_labels(each.table, each.outcomes)
     if gate.table.height:
         gate.table.write_parquet(out / predictions_name(GATE))
     metrics |= baseline_metrics(audit, test.table)
-    details["thresholds"] = thresholds(
-        dev.probabilities(temperature), dev.label_ids, test.probabilities(temperature), test.label_ids
-    )
+    details["thresholds"] = thresholds(dev.calibrated(temperature), test.calibrated(temperature))
     details["challenges"] = {}
     for name in challenge_names(challenges):
         assert challenges is not None
@@ -101,7 +112,7 @@ def evaluate(
         details["challenges"][name] = challenge_facts(table, read_meanings(challenges / name))
     progress(0, 1, "behaviour")
     texts = [name for name in TEXTS if name in test.table.columns]
-    changed = behaviours(test.table, texts, predictor.labels, predictor.answers)
+    changed = behaviours(test.table, texts, predictor.labels, predictor.answer)
     metrics |= behaviour_metrics(changed)
     details["behaviour"] = [each.as_dict() for each in changed]
     _save_curves(curves, out / FIGURES / "learning_curves.png")
@@ -118,6 +129,20 @@ def evaluate(
     }
 
 
+def _logits(predictor: Predictor, shards: ShardSet, report: Report) -> Floats:
+    """Compute the logits of a split [examples, labels] in fp64."""
+    logits: Floats = predictor.replicas.logits(shards.examples, report).double().numpy()
+    return logits
+
+
+def _answers(dev: ShardSet, logits: Floats) -> Answers:
+    """Return how logits are read before calibration: in a multi-label corpus with thresholds that are fitted to dev."""
+    answers = answers_of(dev.labels, dev.separator)
+    if dev.separator is None or len(dev.targets) < LEAST_EXAMPLES:
+        return answers
+    return answers_of(dev.labels, dev.separator, fit_thresholds(answers.probabilities(logits), dev.targets))
+
+
 def _check_labels(predictor: Predictor, shards: ShardSet) -> None:
     if predictor.labels != shards.labels:
         have = f"the model's labels are {predictor.labels}, those of the shards {shards.labels}"
@@ -126,21 +151,26 @@ def _check_labels(predictor: Predictor, shards: ShardSet) -> None:
 
 def _measure(split: SplitPredictions, temperature: float, config: EvaluateConfig, out: Path) -> dict[str, float]:
     """Measure a split, before and after calibration, and draw its figures."""
-    probabilities, labels, bins = split.probabilities(), split.labels, config.calibration_bins
-    counts = confusion(probabilities, split.label_ids, labels)
-    figures, title = out / FIGURES, f"{split.split}, {len(split.label_ids):,} examples"
-    save_confusions(counts, labels, title, figures / f"confusion_{split.split}.png")
-    reliability = calibration_bins(probabilities, split.label_ids, bins=bins)
+    outcomes, labels, bins = split.outcomes, split.answers.labels, config.calibration_bins
+    examples, counts = len(split.targets), label_counts(outcomes)
+    figures, title = out / FIGURES, f"{split.split}, {examples:,} examples"
+    if split.targets.ndim == 1:
+        save_confusions(confusion(outcomes), labels, title, figures / f"confusion_{split.split}.png")
+        measure = classification_metrics
+    else:
+        save_label_counts(counts, labels, title, figures / f"confusion_{split.split}.png")
+        measure = multi_label_metrics
+    reliability = calibration_bins(outcomes.claims, outcomes.truths, bins=bins)
     save_reliability_diagram(*reliability, title, figures / f"reliability_{split.split}.png")
-    save_f1(counts, labels, title, figures / f"f1_{split.split}.png")
+    save_f1(counts, examples, labels, title, figures / f"f1_{split.split}.png")
     save_errors(split.table, f"The surest errors on {split.split}", figures / f"errors_{split.split}.html")
-    metrics = classification_metrics(probabilities, split.label_ids, labels, bins=bins) | part_metrics(split.table)
+    metrics = measure(outcomes, labels, bins=bins) | part_metrics(split.table)
     if split.split == "test":
-        calibrated = split.probabilities(temperature)
-        before = calibration_metrics(probabilities, split.label_ids, bins=bins)
-        after = calibration_metrics(calibrated, split.label_ids, bins=bins)
+        calibrated = split.calibrated(temperature)
+        before = calibration_metrics(outcomes, bins=bins)
+        after = calibration_metrics(calibrated, bins=bins)
         metrics |= before | {f"calibrated/{name}": value for name, value in after.items()}
-        coverage, risk = risk_coverage(calibrated, split.label_ids)
+        coverage, risk = risk_coverage(calibrated)
         metrics["aurc"] = float(risk.mean())
         save_risk_coverage(coverage, risk, title, figures / "risk_coverage_test.png")
     return metrics

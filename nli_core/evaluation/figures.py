@@ -90,20 +90,44 @@ def save_risk_coverage(coverage: Floats, risk: Floats, title: str, path: Path) -
     save(figure, path)
 
 
-def save_f1(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> None:
-    """Draw the F1 of each class with its bootstrap interval, from counts [true label, predicted label].
+def save_label_counts(counts: Ints, labels: tuple[str, ...], title: str, path: Path) -> None:
+    """Draw how many answers of each label are right, missed and wrong, from `label_counts`.
 
-    Of very many classes, those with the lowest F1 are drawn.
+    Of very many labels, those with the lowest F1 are drawn.
     """
-    f1, shown = f1_scores(counts), list(range(len(labels)))
-    if len(shown) > MOST_ROWS:
-        shown = sorted(shown, key=lambda index: f1[index])[:MOST_ROWS]
+    shown = _lowest(counts)
+    figure = Figure(figsize=(7, 0.42 * len(shown) + 1.6), layout="constrained")
+    axes = figure.subplots()
+    left = np.zeros(len(shown), np.int64)
+    for place, (name, colour) in enumerate((("right", ACCENT), ("missed", "#b8bec6"), ("wrong", SECOND))):
+        width = counts[shown, place]
+        axes.barh(range(len(shown)), width, left=left, color=colour, label=name)
+        left += width
+    axes.set_yticks(range(len(shown)), [plain(labels[index]) for index in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set(xlabel="examples with the label, and wrong answers", title=plain(title))
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    save(figure, path)
+
+
+def _lowest(counts: Ints) -> list[int]:
+    """Return the numbers of the labels in their order, or of very many those with the lowest F1."""
+    f1, every = f1_scores(counts), list(range(len(counts)))
+    return every if len(every) <= MOST_ROWS else sorted(every, key=lambda index: f1[index])[:MOST_ROWS]
+
+
+def save_f1(counts: Ints, examples: int, labels: tuple[str, ...], title: str, path: Path) -> None:
+    """Draw the F1 of each label with its bootstrap interval over so many examples, from `label_counts`.
+
+    Of very many labels, those with the lowest F1 are drawn.
+    """
+    f1, shown = f1_scores(counts), _lowest(counts)
     figure = Figure(figsize=(7, 0.42 * len(shown) + 1.4), layout="constrained")
     axes = figure.subplots()
     for row, index in enumerate(shown):
-        axes.plot(f1_interval(counts, index), [row, row], color=ACCENT, linewidth=2)
+        axes.plot(f1_interval(counts[index], examples), [row, row], color=ACCENT, linewidth=2)
         axes.plot(f1[index], row, color=ACCENT, marker="o")
-    names = [f"{plain(labels[index])} ({counts[index].sum():,})" for index in shown]
+    names = [f"{plain(labels[index])} ({counts[index, :2].sum():,})" for index in shown]
     axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set(xlabel="F1 (95 % bootstrap intervals), examples in parentheses", title=plain(title))

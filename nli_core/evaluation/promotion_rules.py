@@ -9,7 +9,7 @@ from nli_core.evaluation.significance import SIGNIFICANT
 
 @dataclass(frozen=True)
 class Margins:
-    """How much worse a better model may be: accuracy on a part in points, calibration error as such."""
+    """How much worse a better model may be: accuracy on a part, or F1, in points, calibration error as such."""
 
     part_points: float = 1.0
     calibration: float = 0.01
@@ -27,7 +27,8 @@ def failed_group_checks(found: GroupDifference) -> list[str]:
 def failed_checks(comparison: Comparison, margins: Margins) -> list[str]:
     """List the checks that the candidate fails against the baseline; empty if it passes all.
 
-    A drop on a part counts only if it is significant: on few examples even a better model drops now and then.
+    A drop on a part, or of a multi-label model's F1, counts only if it is significant: on few examples even a better
+    model drops now and then.
     """
     everything = comparison.parts[0].paired
     failed = []
@@ -38,6 +39,10 @@ def failed_checks(comparison: Comparison, margins: Margins) -> list[str]:
         fall = -100 * part.paired.difference
         if part.name != ALL and part.paired.p_value < SIGNIFICANT and fall > margins.part_points:
             failed.append(f"drops by {fall:.2f} points on {part.name}, more than {margins.part_points:g}")
+    for score in comparison.scores:
+        if score.high < 0 and -100 * score.value > margins.part_points:
+            name = score.name.replace("_f1", "-F1")
+            failed.append(f"its {name} drops by {-100 * score.value:.2f} points, more than {margins.part_points:g}")
     worse = comparison.second_ece - comparison.first_ece
     if worse > margins.calibration:
         failed.append(f"its calibration error is {worse:.4f} higher, more than {margins.calibration:g}")

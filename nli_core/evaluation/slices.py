@@ -14,6 +14,7 @@ from nli_core.arrays import Bools, Floats, IntArray
 from nli_core.audit.duplicates import NEW
 from nli_core.config.requirements import Slice
 from nli_core.data.examples.ragged import RaggedExamples
+from nli_core.evaluation.columns import rows_by_label
 
 _LENGTHS = (16, 32, 64, 128)
 _OVERLAPS = (1 / 3, 2 / 3)
@@ -55,7 +56,7 @@ def overlap(examples: RaggedExamples) -> Floats:
 
 def slices(predictions: pl.DataFrame) -> dict[str, Bools]:
     """Select the rows of each part [rows], by the part's name; leave out parts without a row."""
-    found = {f"label {label}": _rows(predictions["label"] == label) for label in predictions["label"].unique().sort()}
+    found = {f"label {label}": rows for label, rows in rows_by_label(predictions).items()}
     if "tokens" in predictions.columns:
         found |= _bands(predictions["tokens"].to_numpy(), _LENGTHS, "{low:.0f} to {high:.0f} tokens", whole=True)
     if "overlap" in predictions.columns:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from nli_core import atomic
 from nli_core.arrays import Floats
 from nli_core.errors import UserError
+from nli_core.model.answers import Answers
 
 ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl")
 _JOINED = 32  # parts that become one row group
@@ -23,19 +24,18 @@ def check_ending(target: str) -> None:
 
 
 def predictions_frame(
-    probabilities: Floats, labels: Sequence[str], first_row: int, kept: pl.DataFrame | None
+    probabilities: Floats, answers: Answers, first_row: int, kept: pl.DataFrame | None
 ) -> pl.DataFrame:
-    """Return a row for each text: its label, the label's probability, its row in the table, and all probabilities.
+    """Return a row for each text: its answer, the answer's probability, its row in the table, and all probabilities.
 
     The columns of the table in `kept` follow. One that is called like a column of ours becomes `input/<name>`.
     """
-    best = probabilities.argmax(axis=1)
     frame = pl.DataFrame(
         {
-            "label": [labels[index] for index in best],
-            "probability": probabilities.max(axis=1),
-            "row": pl.int_range(first_row, first_row + len(best), eager=True),
-            **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(labels)},
+            "label": answers.texts(answers.chosen(probabilities)),
+            "probability": answers.certainty(probabilities),
+            "row": pl.int_range(first_row, first_row + len(probabilities), eager=True),
+            **{f"probability/{label}": probabilities[:, index] for index, label in enumerate(answers.labels)},
         }
     )
     if kept is None:

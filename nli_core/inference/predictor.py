@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nli_core.arrays import Floats
 from nli_core.data.examples.encode import Texts, encode_texts
@@ -14,7 +13,7 @@ from nli_core.data.tokenize.trial import check_vocabulary
 from nli_core.errors import UserError
 from nli_core.inference.replicas import Replicas
 from nli_core.model.device import Precision, choose_devices
-from nli_core.model.saved import load_classifier, read_inputs, read_pack_config, read_temperature
+from nli_core.model.saved import load_classifier, read_answers, read_inputs, read_pack_config
 
 Window = Sequence[Sequence[str]]
 """Texts that are predicted at a time: premises and hypotheses, or single texts alone."""
@@ -30,7 +29,7 @@ class Predictor:
         check_vocabulary(self._tokenizer, model.encoder.architecture.vocab_size, folder)
         self.replicas = Replicas(model, choose_devices(precision))
         self._pack = read_pack_config(folder)
-        self._temperature = read_temperature(folder)
+        self.answers = read_answers(folder)
         self.labels = self.replicas.labels
         self.inputs = read_inputs(folder)
         self.precision: str = self.replicas.precision
@@ -46,6 +45,8 @@ class Predictor:
     def probabilities(self, premises: Sequence[str], hypotheses: Sequence[str] | None = None) -> Floats:
         """Compute probabilities [texts, labels], with columns in the order of `labels`, calibrated if the model is.
 
+        Those of a multi-label model are each of one label, and do not sum to 1.
+
         Raises:
             UserError: the model is for pairs and there are no hypotheses, or the other way round; or an output is
                 NaN or infinite.
@@ -54,17 +55,17 @@ class Predictor:
         second = None if hypotheses is None else Texts.of(hypotheses)
         encoded = encode_texts(self._tokenizer, Texts.of(premises), second, self._pack)
         logits = self.replicas.logits(encoded.examples)
-        probabilities: Floats = torch.softmax(logits.double() / self._temperature, dim=1).numpy()
+        probabilities = self.answers.probabilities(logits.double().numpy())
         faulty = ~np.isfinite(probabilities).all(axis=1)
         if faulty.any():
             text = reprlib.repr(premises[int(faulty.argmax())])
             raise UserError(f"the model's outputs for {text} are NaN or infinite; train it again")
         return probabilities
 
-    def answers(self, texts: Sequence[Sequence[str]]) -> list[str]:
-        """Return the label of each example, which is given by its texts."""
+    def answer(self, texts: Sequence[Sequence[str]]) -> list[str]:
+        """Return the answer to each example, which is given by its texts."""
         probabilities = self.probabilities(*map(list, zip(*texts, strict=True)))
-        return [self.labels[index] for index in probabilities.argmax(axis=1)]
+        return self.answers.texts(self.answers.chosen(probabilities))
 
 
 def check_inputs(inputs: Sequence[str], *, pairs: bool) -> None:

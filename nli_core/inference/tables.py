@@ -29,6 +29,7 @@ from nli_core.inference.predictions import join_parts, predictions_frame
 from nli_core.inference.predictor import Window
 from nli_core.locks import FileLock
 from nli_core.log import LOGGER
+from nli_core.model.answers import Answers
 
 _PLAN, _DIGEST = "plan.json", ".sha256"
 _WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: seconds on two cores
@@ -37,7 +38,7 @@ _WINDOW_ROWS = 1 << 12  # sorted by length, predicted and kept at a time: second
 class TablePredictor(Protocol):
     """Predicts windows of texts, in their order: in this process or elsewhere. `Predictor` has the details."""
 
-    labels: tuple[str, ...]
+    answers: Answers
     inputs: tuple[str, ...]
     precision: str
 
@@ -125,7 +126,7 @@ def predict_table(
         for probabilities in predictor.windows(missing()):
             part, window = given.popleft()
             kept_columns = window if keep_columns else None
-            frame = predictions_frame(probabilities, predictor.labels, part.first_row, kept_columns)
+            frame = predictions_frame(probabilities, predictor.answers, part.first_row, kept_columns)
             with atomic.replacing(part.path) as partial:
                 frame.write_parquet(partial)
             atomic.write_text(part.path.with_suffix(_DIGEST), file_sha256(part.path))

@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -28,10 +29,11 @@ from torch.export import Dim, ExportedProgram
 from nli_core.errors import UserError
 from nli_core.filenames import CALIBRATION, CARD, TOKENIZER_FILES
 from nli_core.log import LOGGER
+from nli_core.model.answers import MultiLabel
 from nli_core.model.architecture import CONFIG_NAME
 from nli_core.model.classifier import Classifier
 from nli_core.model.families.registry import family_of
-from nli_core.model.saved import load_classifier, read_pack_config, read_temperature
+from nli_core.model.saved import load_classifier, read_answers, read_pack_config, save_calibration
 from nli_core.model.weights import WEIGHTS_NAME, classifier_tensors, save_tensors
 
 Format = Literal["huggingface", "onnx", "torch"]
@@ -56,10 +58,18 @@ text = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(*sys.argv[1:])
 inputs = {"input_ids": text.ids, "attention_mask": text.attention_mask, "token_type_ids": text.type_ids}
 session = InferenceSession(folder / "model.onnx")
 logits = session.run(None, {name: np.array([ids]) for name, ids in inputs.items()})[0][0]
-odds = np.exp(logits - logits.max())
+'''
+_ONE_LABEL = """odds = np.exp(logits - logits.max())
 for number, label in described["id2label"].items():
     print(f"{odds[int(number)] / odds.sum():.4f}  {label}")
-'''
+"""
+_LABELS = """calibration = folder / "calibration.json"
+fitted = json.loads(calibration.read_text("utf-8")) if calibration.exists() else {"temperature": 1, "thresholds": {}}
+probabilities = 1 / (1 + np.exp(-logits / fitted["temperature"]))
+for number, label in described["id2label"].items():
+    probability = probabilities[int(number)]
+    print(f"{probability:.4f}  {label}{'  yes' if probability >= fitted['thresholds'].get(label, 0.5) else ''}")
+"""
 
 
 def check_packages(form: Format) -> None:
@@ -75,16 +85,17 @@ def check_packages(form: Format) -> None:
 def export_model(folder: Path, out: Path, *, form: Format, calibrated: bool = False) -> Path:
     """Write the fine-tuned model in `folder` to `out`, a new folder that appears when it is whole; returns the file.
 
-    With `calibrated` its logits are divided by its temperature: the same labels, with other probabilities.
+    With `calibrated` its logits are divided by its temperature: the same labels, with other probabilities. Thresholds
+    of a multi-label model are in `calibration.json`.
 
     Raises:
         UserError: transformers has no such architecture, `out` is there already or cannot be written, a package is
             missing, or the model is damaged.
     """
     check_packages(form)
-    model = load_classifier(folder)
+    model, answers = load_classifier(folder), read_answers(folder)
     if calibrated:
-        _divide_logits(model, read_temperature(folder))
+        _divide_logits(model, answers.temperature)
     architecture = model.encoder.architecture
     if form == "huggingface" and family_of(architecture).classifier is None:
         raise UserError(
@@ -103,6 +114,8 @@ def export_model(folder: Path, out: Path, *, form: Format, calibrated: bool = Fa
             for name in (CONFIG_NAME, *TOKENIZER_FILES, CARD, *(() if calibrated else (CALIBRATION,))):
                 if (folder / name).exists():
                     shutil.copyfile(folder / name, partial / name)
+            if calibrated and isinstance(answers, MultiLabel):
+                save_calibration(replace(answers, temperature=1.0), partial)
             pack = read_pack_config(folder)
             _limit_length(partial, pack.max_length)
             if pack.long_texts == "windows":
@@ -134,7 +147,8 @@ def _write(model: Classifier, folder: Path, out: Path, form: Format) -> str:
             verbose=False,
         )
         if (out / _TOKENIZER).exists():
-            (out / "infer.py").write_text(_INFER, encoding="utf-8")
+            is_multi_label = isinstance(read_answers(folder), MultiLabel)
+            (out / "infer.py").write_text(_INFER + (_LABELS if is_multi_label else _ONE_LABEL), encoding="utf-8")
         return "model.onnx"
 
 

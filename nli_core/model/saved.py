@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from nli_core.config import PackConfig
 from nli_core.errors import UserError
 from nli_core.filenames import CALIBRATION, TOKENIZER_FILES
+from nli_core.model.answers import Answers, MultiLabel, answers_of
 from nli_core.model.architecture import CONFIG_NAME, read_description
 from nli_core.model.classifier import Classifier
 from nli_core.model.families.registry import build_encoder, family_of, read_architecture
@@ -19,15 +20,23 @@ _PACK = "nli_pack"  # how texts become examples; transformers passes it by
 _PACK_FIELDS = {"max_length", "truncation", "fill"}
 _LATER_FIELDS = {"long_texts"}  # written where they are set
 _PAIRS = "pairs"
+_SEPARATOR = "nli_label_separator"  # of a multi-label model
 _AGAIN = "export the model again"
 
 
 def save_classifier(
-    model: Classifier, encoder: Path, tokenizer: Path, out: Path, *, pack: PackConfig, pairs: bool
+    model: Classifier,
+    encoder: Path,
+    tokenizer: Path,
+    out: Path,
+    *,
+    pack: PackConfig,
+    pairs: bool,
+    separator: str | None = None,
 ) -> None:
     """Write `config.json` with the label names, `model.safetensors` and the tokenizer to `out`.
 
-    `pairs`: whether its examples are pairs of texts.
+    `pairs`: whether its examples are pairs of texts. A model with a `separator` is multi-label.
 
     Where transformers knows the family, `AutoModelForSequenceClassification.from_pretrained(out)` gives the same logits
     as `model`; other families are refused there.
@@ -39,7 +48,8 @@ def save_classifier(
         "architectures": [family_of(architecture).classifier or "Classifier"],
         "id2label": {str(index): name for index, name in enumerate(model.labels)},
         "label2id": {name: index for index, name in enumerate(model.labels)},
-        "problem_type": "single_label_classification",
+        "problem_type": "single_label_classification" if separator is None else "multi_label_classification",
+        **({} if separator is None else {_SEPARATOR: separator}),
         "classifier_dropout": model.head_dropout,
         "torch_dtype": "float32",
         _PACK: {**pack.model_dump(include=_PACK_FIELDS | _LATER_FIELDS, exclude=pack.later_defaults()), _PAIRS: pairs},
@@ -64,28 +74,35 @@ def load_classifier(folder: Path) -> Classifier:
     return model.eval()
 
 
-def save_temperature(temperature: float, folder: Path) -> None:
-    """Write what the logits of the model in this folder are to be divided by, so that it is calibrated."""
-    text = json.dumps({"temperature": temperature, "fitted_on": "dev"}, indent=2)
+def save_calibration(answers: Answers, folder: Path) -> None:
+    """Write the temperature of the model in this folder, and if it is multi-label its thresholds."""
+    fitted: dict[str, Any] = {"temperature": answers.temperature, "fitted_on": "dev"}
+    if isinstance(answers, MultiLabel):
+        fitted["thresholds"] = dict(zip(answers.labels, answers.thresholds, strict=True))
+    text = json.dumps(fitted, indent=2, ensure_ascii=False)
     (folder / CALIBRATION).write_text(f"{text}\n", encoding="utf-8")
 
 
-def read_temperature(folder: Path) -> float:
-    """Read the temperature of the saved model; 1 if it was not calibrated.
+def read_answers(folder: Path) -> Answers:
+    """Read how the saved model answers: its labels, and the temperature and thresholds that calibration found.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: a file is damaged.
     """
+    labels, separator = read_labels(folder), read_description(folder).get(_SEPARATOR)
     path = folder / CALIBRATION
     if not path.exists():
-        return 1.0
+        return answers_of(labels, separator)
     try:
-        temperature = float(json.loads(path.read_text(encoding="utf-8"))["temperature"])
+        fitted = json.loads(path.read_text(encoding="utf-8"))
+        temperature = float(fitted["temperature"])
+        thresholds = [float(fitted["thresholds"][label]) for label in labels] if separator else None
     except (ValueError, KeyError, TypeError):
-        temperature = 0.0
+        temperature, thresholds = 0.0, None
     if not 0 < temperature < float("inf"):
-        raise UserError(f"{path}: has no temperature above 0; {_AGAIN}, or delete the file")
-    return temperature
+        lacks = "temperature above 0" if separator is None else "temperature above 0 or no threshold of a label"
+        raise UserError(f"{path}: has no {lacks}; {_AGAIN}, or delete the file")
+    return answers_of(labels, separator, thresholds, temperature)
 
 
 def is_fine_tuned(folder: Path) -> bool:

@@ -44,6 +44,11 @@ class RunConfig(Section):
         if self.finetune.freeze_encoder and not self.encoder.is_pretrained:
             raise ValueError("finetune.freeze_encoder: the encoder starts from scratch, so it must be trained")
         self._require_known_classes()
+        multi_label = getattr(self.corpus, "multi_label", False)
+        if self.evaluate.challenges and multi_label:
+            raise ValueError("evaluate.challenges: are for corpora whose examples have one label each; leave it out")
+        if self.finetune.best_by == "micro_f1" and not multi_label:
+            raise ValueError("finetune.best_by: micro_f1 is for corpora with corpus.multi_label; take accuracy or loss")
         known = {challenge.table.name for challenge in self.challenges}
         for name in self.evaluate.requirements.challenges:
             if name.partition("/")[0] not in known:

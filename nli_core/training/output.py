@@ -47,7 +47,7 @@ class TrainingOutput:
         ranks: Ranks,
         callbacks: TrainingCallbacks,
     ) -> None:
-        self._pack, self._pairs = train.metadata[0].config, train.examples.pairs
+        self._train = train
         self._job, self._model, self._optimizer, self._average = job, model, optimizer, average
         self._ranks, self._callbacks = ranks, callbacks
         self._checkpoints = job.out / CHECKPOINTS
@@ -109,4 +109,12 @@ class TrainingOutput:
     def _export(self, target: Path) -> None:
         encoder, tokenizer = self._job.encoder, self._job.shards / TOKENIZER
         with self._average.applied():
-            save_classifier(self._model, encoder, tokenizer, target, pack=self._pack, pairs=self._pairs)
+            save_classifier(
+                self._model,
+                encoder,
+                tokenizer,
+                target,
+                pack=self._train.metadata[0].config,
+                pairs=self._train.examples.pairs,
+                separator=self._train.separator,
+            )

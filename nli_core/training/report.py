@@ -35,4 +35,6 @@ class TrainingReport:
         """Log an evaluation on dev after so many epochs."""
         best = "the best" if position.best_epoch == epochs else f"the best was epoch {position.best_epoch:g}"
         measured = f"{self._loss}dev loss {dev['dev/loss']:.3f}, dev accuracy {dev['dev/accuracy']:.4f}"
+        if "dev/micro_f1" in dev:
+            measured = f"{measured}, micro-F1 {dev['dev/micro_f1']:.4f}"
         LOGGER.info("finetune: epoch %g/%d: %s; %s", epochs, self._epochs, measured, best)

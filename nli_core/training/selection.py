@@ -7,11 +7,22 @@ from nli_core.config import FinetuneConfig
 from nli_core.training.checkpoint import Position
 
 
-def dev_metrics(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Compute the metrics that choose a model, of logits [dev, labels] for label ids [dev]."""
+def dev_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Compute the metrics that choose a model, of logits [dev, labels] for their targets.
+
+    In a multi-label corpus an answer is the labels above one half, and right if these are all that apply.
+    """
+    if targets.ndim == 1:
+        return {
+            "dev/loss": float(functional.cross_entropy(logits, targets)),
+            "dev/accuracy": float((logits.argmax(dim=1) == targets).double().mean()),
+        }
+    answers = logits > 0
+    hits, answered, true = (int(each.sum()) for each in (answers & targets, answers, targets))
     return {
-        "dev/loss": float(functional.cross_entropy(logits, labels)),
-        "dev/accuracy": float((logits.argmax(dim=1) == labels).double().mean()),
+        "dev/loss": float(functional.binary_cross_entropy_with_logits(logits, targets.float())),
+        "dev/accuracy": float((answers == targets).all(dim=1).double().mean()),
+        "dev/micro_f1": 2 * hits / max(answered + true, 1),
     }
 
 
@@ -34,4 +45,5 @@ def _is_better(dev: dict[str, float], best: dict[str, float], config: FinetuneCo
         return True
     if config.best_by == "loss":
         return dev["dev/loss"] < best["dev/loss"]
-    return dev["dev/accuracy"] > best["dev/accuracy"]
+    name = f"dev/{config.best_by}"
+    return dev[name] > best[name]

@@ -24,7 +24,7 @@ from nli_core.training.checkpoint import Position
 from nli_core.training.facts import model_facts
 from nli_core.training.gradients import Gradients, StepSums
 from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
-from nli_core.training.loss import ClassificationLoss
+from nli_core.training.loss import make_loss
 from nli_core.training.optimizer import build_optimizer, learning_rate
 from nli_core.training.output import Job, TrainingOutput
 from nli_core.training.ranks import OtherRankError, Ranks
@@ -73,7 +73,7 @@ class _Trainer:
                 "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]
             )
         self.optimizer = build_optimizer(self.model, pretrained.architecture.num_hidden_layers, config)
-        self.loss = ClassificationLoss(config, self.train.labels, self.train.row_label_ids, self.device.torch)
+        self.loss = make_loss(config, self.train.labels, self.train.row_targets, self.device.torch)
         self.average = AveragedWeights(self.model, config.ema)
         self.gradients = Gradients(self.model, ranks)
         self.output = TrainingOutput(job, self.train, self.model, self.optimizer, self.average, ranks, callbacks)
@@ -203,9 +203,9 @@ class _Trainer:
         size = self.config.micro_batch_size or max(1, len(mine))
         total, slots = torch.zeros((), device=self.device.torch), 0
         for part in (mine[first : first + size] for first in range(0, len(mine), size)):
-            labels = torch.from_numpy(self.train.row_label_ids[part]).to(self.device.torch, non_blocking=True)
+            targets = torch.from_numpy(self.train.row_targets[part]).to(self.device.torch, non_blocking=True)
             logits, taken = inputs.train_logits(part)
-            loss = self.loss(logits, labels)
+            loss = self.loss(logits, targets)
             torch.autograd.backward(loss / divisor)
             total, slots = total + loss.detach(), slots + taken
         return total, slots
@@ -251,7 +251,7 @@ class _Trainer:
                 own = self.ranks.together(lambda: inputs.dev_logits(self._raise_if_asked))
         except StoppedError:
             self._stop()
-        dev = dev_metrics(self.ranks.sum(own), torch.from_numpy(self.dev.label_ids))
+        dev = dev_metrics(self.ranks.sum(own), torch.from_numpy(self.dev.targets))
         if not dev["dev/loss"] < float("inf"):
             raise UserError(f"finetune: the loss on dev became {dev['dev/loss']} after step {position.step}; {_REMEDY}")
         if position.batch == self.steps_per_epoch:

@@ -20,7 +20,7 @@ from nli_core.errors import UserError, reason_of
 from nli_core.inference.predictor import Predictor, Window
 from nli_core.inference.tables import TablePredictor
 from nli_core.model.device import choose_device
-from nli_core.model.saved import read_inputs, read_labels
+from nli_core.model.saved import read_answers, read_inputs
 from tasks.cluster.connection import RayCluster, connected
 from tasks.cluster.node import fault_of_node
 from tasks.settings import RAY, Settings
@@ -49,7 +49,7 @@ class _RayPredictor:
     """Predicts with all GPUs of the cluster, or with all nodes where there are none."""
 
     def __init__(self, cluster: RayCluster, folder: Path) -> None:
-        self.labels = read_labels(folder)
+        self.answers = read_answers(folder)
         self.inputs = read_inputs(folder)
         self._ray = cluster.ray
         self._places = cluster.gpus or len(cluster.nodes)

@@ -29,7 +29,14 @@ from tasks.tracking.runs import all_runs, find_run
 from tasks.tracking.sweep_run import RESULT
 from tasks.tracking.tags import SWEEP_TAG
 
-_OVER_SEEDS = ("test/loss", "test/calibrated/ece", "test/calibrated/nll", "calibration/temperature")
+_OVER_SEEDS = (
+    "test/micro_f1",
+    "test/macro_f1",
+    "test/loss",
+    "test/calibrated/ece",
+    "test/calibrated/nll",
+    "calibration/temperature",
+)
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ def group_figures(client: MlflowClient, group: Group) -> dict[str, SeedSummary]:
     figures |= _flip_rates(group)
     for name in _OVER_SEEDS:
         if all(name in run.data.metrics for run in group.runs):
-            most = 1.0 if name.endswith("ece") else math.inf
+            most = 1.0 if name.endswith(("ece", "f1")) else math.inf
             figures[name] = summarize_values([run.data.metrics[name] for run in group.runs], most=most)
     return figures
 

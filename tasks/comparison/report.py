@@ -10,8 +10,10 @@ from typing import Any
 import polars as pl
 from mlflow.entities import Run
 
-from nli_core.evaluation.comparison import TEXTS, Accuracy, Part
-from nli_core.evaluation.significance import SIGNIFICANT
+from nli_core.evaluation.columns import TEXTS, shown
+from nli_core.evaluation.comparison import Accuracy, Part
+from nli_core.evaluation.multi_label import Score
+from nli_core.evaluation.significance import SIGNIFICANT, Paired
 from nli_core.printable import printable
 from tasks.comparison.compare import Compared
 from tasks.settings import Settings
@@ -57,8 +59,17 @@ def accuracy_text(accuracy: Accuracy) -> str:
 
 def difference_text(part: Part) -> str:
     """Format a difference in points, with its interval: `+1.20 [+0.45, +1.95]`."""
-    paired = part.paired
-    return f"{paired.difference * 100:+.2f} [{paired.low * 100:+.2f}, {paired.high * 100:+.2f}] points"
+    return _points(part.paired)
+
+
+def scores_text(compared: Compared) -> str:
+    """Write how much F1 differs between multi-label models; empty for others."""
+    return ", ".join(f"{score.name.replace('_f1', '-F1')} {_points(score)}" for score in compared.comparison.scores)
+
+
+def _points(found: Paired | Score) -> str:
+    value = found.difference if isinstance(found, Paired) else found.value
+    return f"{value * 100:+.2f} [{found.low * 100:+.2f}, {found.high * 100:+.2f}] points"
 
 
 def p_text(value: float) -> str:
@@ -78,6 +89,7 @@ def as_json(first: Run, compared: Sequence[Compared]) -> dict[str, Any]:
                 "p_value": other.p_value,
                 "differs": {"parameters": other.parameters, "data": other.data, "code": other.code},
                 "parts": [asdict(part) for part in other.comparison.parts],
+                "scores": [asdict(score) for score in other.comparison.scores],
                 "changed": other.comparison.changed.to_dicts(),
             }
             for other in compared
@@ -166,6 +178,8 @@ def details_markdown(compared: Sequence[Compared]) -> str:
     for place, other in enumerate(compared, start=1):
         name = letter(place)
         lines += ["", f"## {name}: {_plain(run_name(other.run))}", "", f"**{verdict(other)}**", ""]
+        if scores := scores_text(other):
+            lines += [f"Differences in F1: {scores}.", ""]
         if rows := differing_rows(other):
             lines += _table(header(DIFFERENCES, name), rows)
         else:
@@ -190,9 +204,10 @@ def _cost(run: Run) -> tuple[str, str]:
 
 
 def _texts(changed: pl.DataFrame) -> Rows:
-    shown = [name for name in TEXTS if name in changed.columns]
+    texts = [name for name in TEXTS if name in changed.columns]
+    answers = ("label", "first", "second")
     return [
-        (str(row["id"]), " → ".join(row[name] for name in shown), row["label"], row["first"], row["second"])
+        (str(row["id"]), " → ".join(row[name] for name in texts), *(shown(row[name]) for name in answers))
         for row in changed.to_dicts()
     ]
 

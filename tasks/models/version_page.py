@@ -2,7 +2,7 @@
 
 from mlflow.entities import Run
 
-from nli_core.evaluation.headline import accuracy_text
+from nli_core.evaluation.headline import with_interval
 from nli_core.filenames import CARD
 from tasks.comparison.compare import Compared
 from tasks.comparison.report import verdict
@@ -17,7 +17,9 @@ def version_markdown(
     """Describe the version of a run that became champion after version `before`, or as the first."""
     params, tags = run.data.params, run.data.tags
     # Runs of earlier versions have the interval among their metrics.
-    accuracy = tags.get("nli.test.accuracy") or accuracy_text(run.data.metrics, "test")
+    accuracy = tags.get("nli.test.accuracy") or with_interval(run.data.metrics, "test/accuracy")
+    if micro_f1 := tags.get("nli.test.micro_f1"):
+        accuracy = f"{accuracy}, micro-F1 {micro_f1}"
     requirements = tags.get(VERDICT_TAG, "nothing is required of it")
     if before is None:
         place = ""

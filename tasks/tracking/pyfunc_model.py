@@ -23,15 +23,15 @@ class ServedClassifier(PythonModel):
     ) -> pd.DataFrame:
         """Map rows with `premise` and `hypothesis`, or with `text`, to `label` and `probability/<label>`.
 
+        In a multi-label model `label` has all labels of the answer, with its separator between them.
+
         Raises:
             MlflowException: a row has no text; a server answers with 400.
         """
         texts = [_texts(model_input, name) for name in self.predictor.inputs]
-        probabilities, labels = self.predictor.probabilities(*texts), self.predictor.labels
-        answer = pd.DataFrame(
-            {"label": [labels[index] for index in probabilities.argmax(axis=1)]}, index=model_input.index
-        )
-        for index, label in enumerate(labels):
+        probabilities, answers = self.predictor.probabilities(*texts), self.predictor.answers
+        answer = pd.DataFrame({"label": answers.texts(answers.chosen(probabilities))}, index=model_input.index)
+        for index, label in enumerate(answers.labels):
             answer[f"probability/{label}"] = probabilities[:, index]
         return answer
 

@@ -7,7 +7,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from nli_core.data.corpus.layout import SPLITS
-from nli_core.evaluation.headline import accuracy_text
+from nli_core.evaluation.headline import with_interval
 from nli_core.run.config import RunConfig
 from nli_core.run.plan import StageRequest
 from nli_core.urls import without_password
@@ -17,7 +17,7 @@ _CONSTANTS = ("examples", "ece")
 _ENDS = ("_low", "_high")  # of intervals
 CHALLENGE = "challenge"
 _AS_RECALL = "class/"
-_OF_CLASS = ("precision/", "recall/", "f1/")
+_OF_CLASS = ("precision/", "recall/", "f1/", "average_precision/")
 
 
 def data_tags(request: StageRequest) -> dict[str, str]:
@@ -48,7 +48,9 @@ def measured_tags(metrics: Mapping[str, float]) -> dict[str, str]:
     """Return what was measured and no chart needs: accuracies with intervals, ECE, and numbers of examples."""
     tags: dict[str, str] = {}
     for split in ("dev", "test"):
-        tags[f"nli.{split}.accuracy"] = accuracy_text(metrics, split)
+        for name in ("accuracy", "micro_f1"):
+            if f"{split}/{name}" in metrics:
+                tags[f"nli.{split}.{name}"] = with_interval(metrics, f"{split}/{name}")
         tags[f"nli.{split}.ece"] = f"{metrics[f'{split}/ece']:.4f}"
         tags[f"nli.{split}.examples"] = f"{metrics[f'{split}/examples']:.0f}"
     return tags

@@ -58,7 +58,7 @@ def plain(shards: Path, encoder: Path, seed: int) -> float:
     for step, places in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, len(batches), config)
-        labels = torch.from_numpy(train.label_ids[places])
+        labels = torch.from_numpy(train.targets[places])
         torch.nn.functional.cross_entropy(logits(train.examples.batch(places)), labels).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or float("inf"))
         optimizer.step()
@@ -68,7 +68,7 @@ def plain(shards: Path, encoder: Path, seed: int) -> float:
     with torch.inference_mode():
         for places in evaluation_batches(test.examples.lengths, 4096):
             predicted = logits(test.examples.batch(places)).argmax(dim=1).numpy()
-            correct += int(np.count_nonzero(predicted == test.label_ids[places]))
+            correct += int(np.count_nonzero(predicted == test.targets[places]))
     return correct / len(test)
 
 

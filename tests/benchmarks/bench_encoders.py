@@ -92,7 +92,7 @@ def trainer(folder: Path, encoder: Path) -> float:
         {"input_ids": ids.tolist(), "labels": int(label), "length": len(ids)}
         for ids, label in zip(
             torch.from_numpy(examples.examples.input_ids.astype("int64")).tensor_split(torch.from_numpy(ends[:-1])),
-            examples.label_ids,
+            examples.targets,
             strict=True,
         )
     ]

@@ -32,7 +32,7 @@ def seconds_of_epoch(model: Classifier, inputs: Inputs, train: ShardSet) -> floa
     started = time.perf_counter()
     for examples in training_batches(train.examples.lengths, BATCH_SIZE, seed=0, epoch=0):
         logits, _ = inputs.train_logits(examples)
-        functional.cross_entropy(logits.float(), torch.from_numpy(train.label_ids[examples])).backward()
+        functional.cross_entropy(logits.float(), torch.from_numpy(train.targets[examples])).backward()
         optimizer.step()
         optimizer.zero_grad()
     return time.perf_counter() - started

@@ -97,7 +97,7 @@ def _examples(shards: Path) -> list[dict[str, Any]]:
     starts = np.cumsum(train.examples.lengths) - train.examples.lengths
     rows = []
     for start, length, boundary, label in zip(
-        starts, train.examples.lengths, train.examples.boundaries, train.label_ids, strict=True
+        starts, train.examples.lengths, train.examples.boundaries, train.targets, strict=True
     ):
         ids = train.examples.input_ids[start : start + length].tolist()
         types = [0] * boundary + [1] * (length - boundary)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from nli_core.data.corpus.labels import count_labels
+from nli_core.data.corpus.labels import count_labels, is_dropped, label_numbers, labels_of
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.locate import Source, position_of
 from nli_core.data.corpus.reading import read_parts
@@ -44,24 +44,32 @@ class CleanTable:
         """Hash ids, names of labels and texts in their order, independent of how labels are numbered and tokenized."""
         names = pa.array(labels, pa.large_string())
         columns = {name: (hashlib.sha256(), hashlib.sha256()) for name in ("id", "label", "premise", "hypothesis")}
+        of_lists = hashlib.sha256()  # how many labels each row has, where it may have several
         for batch in self.batches():
             for name in columns.keys() & set(batch.schema.names):
                 lengths, contents = columns[name]
                 if name == "id":
                     contents.update(batch[name].to_numpy().tobytes())
                 else:
-                    texts = names.take(batch[name]) if name == "label" else batch[name]
+                    texts = batch[name]
+                    if name == "label":
+                        if pa.types.is_list(texts.type):
+                            of_lists.update(texts.value_lengths().to_numpy().tobytes())
+                            texts = texts.flatten()
+                        texts = names.take(texts)
                     _, offsets, data = texts.buffers()
-                    ends = np.frombuffer(offsets, np.int64)[: batch.num_rows + 1]
+                    ends = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
                     lengths.update(np.diff(ends).tobytes())
                     contents.update(memoryview(data)[ends[0] : ends[-1]])
         digests = [digest.hexdigest() for pair in columns.values() for digest in pair]
+        if pa.types.is_list(self.batches().schema.field("label").type):
+            digests.append(of_lists.hexdigest())
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """How many rows of a table lack a label, and how many of the others lack a text."""
+    """How many rows of a table lack a label, where each must have one, and how many of the others lack a text."""
 
     labels: int
     texts: int
@@ -76,7 +84,7 @@ class Gaps:
         labels = texts = 0
         empty = pl.any_horizontal(_is_empty(_joined(columns)) for columns in _texts_of(layout).values())
         for part in read_parts(source, layout.table):
-            labelled = part.filter(pl.col(layout.label).is_not_null())
+            labelled = part if layout.multi_label else part.filter(pl.col(layout.label).is_not_null())
             labels += part.height - labelled.height
             texts += labelled.filter(empty).height
         return cls(labels, texts)
@@ -85,13 +93,9 @@ class Gaps:
 def check_labels(source: Source, layout: CorpusLayout) -> None:
     """Raise UserError for the first row of a table whose label the layout does not know, or as `count_labels`."""
     done = 0
-    known = [*(layout.label_values or layout.labels), *layout.drop_labels]
     for part in read_parts(source, layout.table):
-        labels = part[layout.label].cast(pl.String)
-        unknown = (~labels.is_in(known).fill_null(False)).arg_true()
-        if len(unknown):
-            row = done + int(unknown[0])
-            raise _fault(source, layout, row, _label_fault(labels[int(unknown[0])], source, layout))
+        labels = pl.DataFrame({"label": labels_of(part, layout)})
+        _refuse_unknown(labels.with_row_index("id", offset=done).filter(~is_dropped(layout)), source, layout)
         done += part.height
 
 
@@ -108,7 +112,7 @@ def clean_tables(
     Its columns are
 
         id       uint32   row of the example in its file, from 0
-        label    uint16   index in `layout.labels`
+        label    uint16   index in `layout.labels`; of a multi-label corpus a sorted list of them
         premise  string   and, where the layout names them, hypothesis, premise_parse, hypothesis_parse
 
     `names` is what errors call the files.
@@ -135,28 +139,20 @@ def table_of(layout: CorpusLayout, corpus: Path, split: Split, names: Mapping[Sp
 
 def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) -> CleanTable:
     texts = _texts_of(layout)
-    columns = [
-        pl.col(layout.label).cast(pl.String).alias("label"),
-        *(_joined(columns).alias(name) for name, columns in texts.items()),
-    ]
-    schema = pa.schema({"id": pa.uint32(), "label": pa.uint16()} | dict.fromkeys(texts, pa.large_string()))
-    values = list(layout.label_values or layout.labels)
-    unlabelled = pl.col("label").is_in(list(layout.drop_labels)).fill_null(False)
-    known = pl.col("label").is_in(values).fill_null(False)
+    columns = [_joined(columns).alias(name) for name, columns in texts.items()]
+    number = pa.list_(pa.uint16()) if layout.multi_label else pa.uint16()
+    schema = pa.schema({"id": pa.uint32(), "label": number} | dict.fromkeys(texts, pa.large_string()))
     checked = [name for name in ("premise", "hypothesis") if name in texts]
     empty = pl.any_horizontal(_is_empty(pl.col(name)) for name in checked)
     total = dropped_labels = empties = 0
     with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for part in read_parts(source, layout.table):
-            rows = part.select(columns).with_row_index("id", offset=total)
-            labelled = rows.filter(~unlabelled)
-            for row in labelled.filter(~known).head(1).iter_rows(named=True):
-                raise _fault(source, layout, row["id"], _label_fault(row["label"], source, layout))
+            rows = part.select(labels_of(part, layout).alias("label"), *columns).with_row_index("id", offset=total)
+            labelled = rows.filter(~is_dropped(layout))
+            numbers = _refuse_unknown(labelled, source, layout)
             for row in labelled.filter(empty).head(1).iter_rows(named=True) if empty_text == "error" else ():
                 raise _fault(source, layout, row["id"], _empty_fault(row, texts))
-            kept = labelled.filter(~empty).with_columns(
-                pl.col("label").replace_strict(values, range(len(values)), return_dtype=pl.UInt16)
-            )
+            kept = labelled.with_columns(label=numbers).filter(~empty)
             writer.write_table(kept.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema))
             total += rows.height
             dropped_labels += rows.height - labelled.height
@@ -170,6 +166,17 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
         )
     dropped = {f"label {'/'.join(layout.drop_labels)}": dropped_labels, "empty text": empties}
     return CleanTable(target, kept_rows, {reason: count for reason, count in dropped.items() if count})
+
+
+def _refuse_unknown(labelled: pl.DataFrame, source: Source, layout: CorpusLayout) -> pl.Series:
+    """Return the class numbers of the column `label`; raise UserError for the first row with an unknown label."""
+    numbers = labelled.select(label_numbers(layout)).to_series()
+    for row in labelled.filter(numbers.is_null()).head(1).iter_rows(named=True):
+        label = row["label"]
+        if layout.multi_label:
+            label = next(each for each in label if each not in layout.written_labels)
+        raise _fault(source, layout, row["id"], _label_fault(label, source, layout))
+    return numbers
 
 
 def _texts_of(layout: CorpusLayout) -> dict[str, tuple[str, ...]]:
@@ -200,7 +207,7 @@ def _fault(source: Source, layout: CorpusLayout, row: int, fault: str) -> UserEr
 def _label_fault(label: str | None, source: Source, layout: CorpusLayout) -> str:
     if label is None:
         return f"has no value in the column {layout.label!r}; fill it in, or delete the row"
-    known = layout.label_values or layout.labels
+    known = layout.written_labels
     alike = did_you_mean(label, known) if layout.section else ""
     fault = f"the label {label[:_SHOWN_CHARACTERS]!r} is not one of {', '.join(map(repr, known))}{alike}"
     if not layout.section:

@@ -8,6 +8,7 @@ import codecs
 import json
 import math
 import re
+import reprlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, BinaryIO
@@ -38,8 +39,12 @@ def json_columns(source: Source, most_bytes: int) -> dict[str, bool]:
     return names
 
 
-def json_parts(source: Source, columns: Sequence[str], part_bytes: int, most_bytes: int) -> Iterator[pl.DataFrame]:
+def json_parts(
+    source: Source, columns: Sequence[str], part_bytes: int, most_bytes: int, *, lists: str | None = None
+) -> Iterator[pl.DataFrame]:
     """Yield the columns as text, of parts of whole lines; a line without a key has null there.
+
+    The values of the column `lists` may be texts, or else lists of texts and numbers: in a part either or null.
 
     Raises:
         UserError: names a line that is no JSON object, is ambiguous, or is longer than `most_bytes`.
@@ -50,9 +55,10 @@ def json_parts(source: Source, columns: Sequence[str], part_bytes: int, most_byt
     for first, lines in _whole_lines(source, part_bytes, most_bytes):
         if _is_suspect(lines, keys):
             for number, line in enumerate(lines.split(b"\n"), first):
-                _refuse_ambiguous(line, number, columns, source)
+                _refuse_ambiguous(line, number, columns, source, lists)
         try:
-            yield pl.scan_ndjson(lines, schema=schema).collect()
+            part = pl.scan_ndjson(lines, schema=schema).collect()
+            yield part if lists is None else part.with_columns(_lists(part[lists], lines, first, source))
         except pl.exceptions.PolarsError as error:
             for number, line in enumerate(lines.split(b"\n"), first):
                 _refuse_unreadable(line, number, schema, source)
@@ -125,7 +131,28 @@ def _refuse_constant(where: str, name: str) -> None:
     raise UserError(f"{where}: is not valid JSON ({name})")
 
 
-def _refuse_ambiguous(line: bytes, number: int, columns: Sequence[str], source: Source) -> None:
+def _lists(texts: pl.Series, lines: bytes, first: int, source: Source) -> pl.Series:
+    """Return a column of which polars made text: as lists if there are any, or as it is.
+
+    Raises:
+        UserError: a value beside lists is none, or a list holds something else than texts and numbers.
+    """
+    if not texts.str.starts_with("[").any():
+        return texts
+    rows = [(number, line) for number, line in enumerate(lines.split(b"\n"), first) if line.strip()]
+    values = [dict(_pairs(line, number, source)).get(texts.name) for number, line in rows]
+    if not any(type(value) is list for value in values):
+        return texts
+    for (number, _), value in zip(rows, values, strict=True):
+        items = [] if value is None else value
+        if type(items) is not list or any(type(item) not in (str, int, float) for item in items):
+            fault = f"{texts.name!r} has lists of texts elsewhere, and is {reprlib.repr(value)} here"
+            raise UserError(f"{source.name}, line {number}: {fault}; write a list of texts")
+    listed = [None if value is None else [str(item) for item in value] for value in values]
+    return pl.Series(texts.name, listed, dtype=pl.List(pl.String))
+
+
+def _refuse_ambiguous(line: bytes, number: int, columns: Sequence[str], source: Source, lists: str | None) -> None:
     if not line.strip():
         return
     pairs, where = _pairs(line, number, source), f"{source.name}, line {number}"
@@ -137,7 +164,7 @@ def _refuse_ambiguous(line: bytes, number: int, columns: Sequence[str], source: 
             continue
         if names.count(name) > 1:
             raise UserError(f"{where}: has the key {name!r} {names.count(name)} times; leave one")
-        if isinstance(value, _Pairs | list):
+        if isinstance(value, _Pairs | list) and not (name == lists and type(value) is list):
             kind = "an object" if isinstance(value, _Pairs) else "a list"
             raise UserError(f"{where}: the column {name!r} holds {kind}, and not text; write it as text")
 

@@ -17,6 +17,7 @@ Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 MOST_LABELS = 65_536  # whose numbers fit into 16 bits
+MOST_MULTI_LABELS = 1_000  # of a multi-label corpus, whose every example has a target for each
 _FORMATS: Mapping[str, TableFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -30,12 +31,13 @@ _FORMATS: Mapping[str, TableFormat] = {
 class Table:
     """How to read one table: the wanted columns, each with the remedy for a missing one.
 
-    `columns` names those of a file without a header line.
+    `columns` names those of a file without a header line. `lists` is the column, if any, that may hold lists.
     """
 
     format: TableFormat
     wanted: Mapping[str, str]
     columns: tuple[str, ...] | None = None
+    lists: str | None = None
 
 
 def format_of(path: Path) -> TableFormat:
@@ -58,6 +60,8 @@ class CorpusLayout(BaseModel):
     those of files without a header line. A premise in several columns is their texts, joined by spaces.
     Without `labels`, they are those of train, sorted. `label_values` are the labels as the files write them, if not by
     their names. `section` is where the config names columns and labels, which errors then say; None: it does not.
+    With a `separator` the corpus is multi-label: an example has any number of labels, as a list or with the separator
+    between them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +80,17 @@ class CorpusLayout(BaseModel):
     carve: dict[Split, float] = {}
     carve_seed: int = 0
     section: str | None = None
+    separator: str | None = None
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an example may have any number of labels."""
+        return self.separator is not None
+
+    @property
+    def written_labels(self) -> list[str]:
+        """The labels as the files write them, by class number."""
+        return list(self.label_values or self.labels)
 
     def remedy(self, in_config: str) -> str:
         """Return what an error tells the user to do about a file: `in_config`, if the config can change it.
@@ -94,8 +109,9 @@ class CorpusLayout(BaseModel):
         for column in (self.premise_parse, self.hypothesis_parse):
             if column is not None:
                 wanted[column] = self.remedy("write the parses")
-        return Table(self.format, wanted, self.columns)
+        return Table(self.format, wanted, self.columns, self.label if self.multi_label else None)
 
     def identity(self) -> dict[str, Any]:
         """Return what decides how the tables are read, for the key."""
-        return self.model_dump(mode="json", exclude={"section"})
+        later = set() if self.multi_label else {"separator"}  # which keys of before do not have
+        return self.model_dump(mode="json", exclude={"section", *later})

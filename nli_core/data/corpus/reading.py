@@ -55,7 +55,7 @@ def _parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     check_utf8(source)
     if table.format == "jsonl":
         wanted = _wanted(list(json_columns(source, _MOST_PART_BYTES)), source, table)
-        return json_parts(source, wanted, _PART_BYTES, _MOST_PART_BYTES)
+        return json_parts(source, wanted, _PART_BYTES, _MOST_PART_BYTES, lists=table.lists)
     columns = list(table.columns or header_of(source, table.format))
     if not any(columns):
         raise UserError(f"{source.name}: has no header; name the columns in its first line")
@@ -83,7 +83,7 @@ def _parquet_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     with pq.ParquetFile(source.path) as file:
         schema = file.schema_arrow
         wanted = _wanted(schema.names, source, table)
-        _refuse_other_types(schema, wanted, source)
+        _refuse_other_types(schema, wanted, source, table.lists)
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         widest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
         rows = min(_PART_ROWS, 1 + _PARQUET_PART_BYTES // (widest + 1))
@@ -189,10 +189,11 @@ def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
     return list(table.wanted)
 
 
-def _refuse_other_types(schema: pa.Schema, wanted: list[str], source: Source) -> None:
+def _refuse_other_types(schema: pa.Schema, wanted: list[str], source: Source, lists: str | None) -> None:
     for column in wanted:
         kind = schema.field(column).type
-        if not _is_readable(kind):
+        is_list = column == lists and (pa.types.is_list(kind) or pa.types.is_large_list(kind))
+        if not _is_readable(kind.value_type if is_list else kind):
             taken = "text, numbers and booleans are read; write it as text"
             raise UserError(f"{source.name}: the column {column!r} holds {kind}; {taken}")
 

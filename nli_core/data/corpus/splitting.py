@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from nli_core.arrays import Ints
 from nli_core.data.corpus.cleaning import CleanTable
 from nli_core.data.corpus.layout import Split
 from nli_core.errors import UserError
@@ -17,19 +18,19 @@ def carve(
     """Divide the train table: each split of `fractions` gets that part of every class, train keeps the rest.
 
     Which rows go where depends on the labels, the fractions and the seed alone, and not on the order of the labels:
-    `values` are the labels as the files write them, by class number. Rows keep their order and their id.
+    `values` are the labels as the files write them, by class number. Rows keep their order and their id. Of several
+    labels of an example the rarest counts as its class; those without a label are a class of their own.
 
     Raises:
         UserError: a split would be left without a row.
     """
     if not fractions:
         return {"train": train}
-    # Copied: an array of a batch would keep the whole batch, its text too.
-    labels = np.concatenate([batch["label"].to_numpy().copy() for batch in train.batches()])
+    labels = _classes(train, values)
     splits: list[Split] = ["train", *fractions]
     split_of = np.zeros(len(labels), np.uint8)  # of each row's split in `splits`
     source = np.random.default_rng(seed)
-    for label in sorted(range(len(values)), key=lambda number: values[number]):
+    for label in [*sorted(range(len(values)), key=lambda number: values[number]), len(values)]:
         members = source.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum([round(fraction * len(members)) for fraction in fractions.values()])
         for number, part in enumerate(np.split(members, ends)[:-1], start=1):  # the last part stays in train
@@ -52,6 +53,21 @@ def carve(
                 writer.write_batch(batch.filter(pa.array(chosen)))
                 start += batch.num_rows
     return tables
+
+
+def _classes(train: CleanTable, values: Sequence[str]) -> Ints:
+    """Return the class of each row [rows]: its label, the rarest of its labels, or the number of labels for none."""
+    # Copied: an array of a batch would keep the whole batch, its text too.
+    columns = [batch["label"] for batch in train.batches()]
+    if not pa.types.is_list(columns[0].type):
+        return np.concatenate([column.to_numpy().copy() for column in columns])
+    labels = len(values)
+    counts = np.sum([np.bincount(column.flatten().to_numpy(), minlength=labels) for column in columns], axis=0)
+    by_rarity = np.array([*sorted(range(labels), key=lambda number: (counts[number], values[number])), labels])
+    rank = pl.element().replace_strict(by_rarity, range(labels + 1))
+    ranks = [pl.Series(column).list.eval(rank).list.min().fill_null(labels).to_numpy() for column in columns]
+    classes: Ints = by_rarity[np.concatenate(ranks)]
+    return classes
 
 
 def shared_examples(tables: Mapping[Split, CleanTable]) -> dict[Split, int]:

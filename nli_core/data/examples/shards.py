@@ -5,7 +5,7 @@
                          come one after the other, have the same id
     input_ids: list      the example's token ids, uint16 where the vocabulary fits, else uint32; no padding
     boundary: uint8/16   where the hypothesis begins; token_type_ids are 0 before it, and `second_type` from there on
-    label: uint8/16      index in the metadata's `labels`
+    label: uint8/16      index in the metadata's `labels`; of a multi-label corpus a sorted list of them
 
 One record batch a file, so that every column is one contiguous piece of the map.
 """
@@ -23,6 +23,7 @@ from nli_core.arrays import IntArray
 from nli_core.config import PackConfig
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.ragged import RaggedExamples
+from nli_core.data.examples.targets import Targets, read_targets, write_targets
 from nli_core.errors import UserError
 
 _METADATA_KEY = b"nli"
@@ -42,13 +43,13 @@ class ShardMetadata(BaseModel):
     config: PackConfig
     truncated_examples: int
     truncated_tokens: int
-    second_type: int = 1  # written where it is another, so that shards of before keep their bytes
+    second_type: int = 1
+    separator: str | None = None  # between the labels of an answer, where the corpus is multi-label
 
     def to_json(self) -> str:
-        """Return the metadata as it is written."""
+        """Return the metadata as it is written: without later defaults, so that shards of before keep their bytes."""
         left_out: dict[str, Any] = {"config": self.config.later_defaults()}
-        if self.second_type == 1:
-            left_out["second_type"] = True
+        left_out |= {name: True for name in ("second_type", "separator") if getattr(self, name) in (1, None)}
         return self.model_dump_json(exclude=left_out)
 
 
@@ -57,23 +58,22 @@ def shard_name(split: Split, index: int) -> str:
     return f"{split}-{index:05d}.arrow"
 
 
-def write_shard(path: Path, ids: IntArray, labels: IntArray, examples: RaggedExamples, metadata: ShardMetadata) -> None:
+def write_shard(path: Path, ids: IntArray, targets: Targets, examples: RaggedExamples, metadata: ShardMetadata) -> None:
     """Write one shard, which appears when it is whole. Its bytes depend on the arguments alone.
 
-    `ids` and `labels` [examples] are those of the examples.
+    `ids` [examples] and `targets` are those of the examples.
     """
-    ids, labels = ids[examples.of_rows()], labels[examples.of_rows()]
+    ids, targets = ids[examples.of_rows()], targets[examples.of_rows()]
     id_type = np.uint16 if metadata.vocabulary_size <= 2**16 else np.uint32
     boundary_type = np.uint8 if metadata.config.max_length < 2**8 else np.uint16
     offsets = np.concatenate([[0], np.cumsum(examples.lengths)]).astype(np.int32)
-    label_type = np.uint8 if len(metadata.labels) <= 2**8 else np.uint16
     steps = np.diff(ids.astype(np.int64), prepend=metadata.first_id)
     step_type = np.uint8 if steps.max(initial=0) < 2**8 else np.uint32
     columns: dict[str, pa.Array[Any]] = {
         "id_step": pa.array(steps.astype(step_type)),
         "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(examples.input_ids.astype(id_type))),
         "boundary": pa.array(examples.boundaries.astype(boundary_type)),
-        "label": pa.array(labels.astype(label_type)),
+        "label": write_targets(targets, len(metadata.labels)),
     }
     batch = pa.RecordBatch.from_pydict(columns)
     schema = batch.schema.with_metadata({_METADATA_KEY: metadata.to_json().encode()})
@@ -84,7 +84,7 @@ def write_shard(path: Path, ids: IntArray, labels: IntArray, examples: RaggedExa
 
 
 class ShardSet:
-    """All shards of one split: its `examples`, and `ids` and `label_ids` of all examples, and `row_ids` of all rows."""
+    """All shards of one split: its `examples`, and `ids` and `targets` of all examples, and `row_ids` of all rows."""
 
     def __init__(self, folder: Path, split: Split) -> None:
         """Open the shards of a split in the folder that pack left.
@@ -99,23 +99,21 @@ class ShardSet:
         self.metadata = [_metadata(table) for table in tables]
         first = self.metadata[0]
         for path, other in zip(paths, self.metadata, strict=True):
-            if (other.labels, other.tokenizer_sha256, other.pad_id) != (
-                first.labels,
-                first.tokenizer_sha256,
-                first.pad_id,
-            ):
+            alike = ("labels", "separator", "tokenizer_sha256", "pad_id")
+            if any(getattr(other, name) != getattr(first, name) for name in alike):
                 raise UserError(f"{path}: was packed with other labels or another tokenizer than {paths[0].name}")
         self.split = split
-        self.labels = first.labels
+        self.labels, self.separator = first.labels, first.separator
         self.row_ids = np.concatenate(
             [
                 metadata.first_id + np.cumsum(table.column("id_step").to_numpy(), dtype=np.int64)
                 for table, metadata in zip(tables, self.metadata, strict=True)
             ]
         )
-        self.row_label_ids = _joined(tables, "label").astype(np.int64)
+        targets = [read_targets(table.column("label"), len(first.labels)) for table in tables]
+        self.row_targets = np.concatenate(targets).astype(np.int64 if first.separator is None else np.bool_, copy=False)
         begins = np.diff(self.row_ids, prepend=-1) != 0  # of another example than the row before
-        self.ids, self.label_ids = self.row_ids[begins], self.row_label_ids[begins]
+        self.ids, self.targets = self.row_ids[begins], self.row_targets[begins]
         lists = [table.column("input_ids") for table in tables]
         values = [column.values.to_numpy() for column in lists]
         self.examples = RaggedExamples(

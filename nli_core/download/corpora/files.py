@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from nli_core.config.base import NOT_IN_KEY, Fraction, Int, Names
-from nli_core.data.corpus.layout import MOST_LABELS, CorpusLayout, Split, format_of
+from nli_core.config.base import IN_KEY_IF_SET, NOT_IN_KEY, Fraction, Int, Names
+from nli_core.data.corpus.layout import MOST_LABELS, MOST_MULTI_LABELS, CorpusLayout, Split, format_of
 from nli_core.data.corpus.locate import DELIMITERS
 from nli_core.data.corpus.locate import Source as TableSource
 from nli_core.download.archives import gunzip
@@ -49,6 +49,18 @@ class FileCorpus(Corpus):
     )
     hypothesis: str | None = Field("hypothesis", description="column of the hypothesis; null for single texts")
     label: str = Field("label", description="column of the label")
+    multi_label: bool = Field(
+        False,
+        description="whether an example may have any number of labels: as a list, or in one text with the separator "
+        "between them",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
+    label_separator: str = Field(
+        ",",
+        min_length=1,
+        description="what is between the labels of an example, in its column and in predictions; for multi_label alone",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
     labels: Names | None = Field(
         None,
         min_length=2,
@@ -72,6 +84,14 @@ class FileCorpus(Corpus):
         labels = self.labels or ()
         if repeated := {name for name in labels if labels.count(name) > 1}:
             raise ValueError(f"labels: {sorted(repeated)} named more than once")
+        if self.multi_label and len(labels) > MOST_MULTI_LABELS:
+            raise ValueError(f"labels: {len(labels):,} are too many for multi_label, {MOST_MULTI_LABELS:,} at most")
+        if self.multi_label and (joined := [name for name in labels if self.label_separator in name]):
+            raise ValueError(
+                f"labels: {joined[0]!r} has the label_separator {self.label_separator!r} in it; set another"
+            )
+        if self.label_separator != "," and not self.multi_label:
+            raise ValueError("label_separator: is for multi_label; set multi_label=true, or leave it out")
         if both := set(labels) & set(self.drop_labels):
             raise ValueError(f"drop_labels: {sorted(both)} are also in labels")
         carved = {"dev": (self.dev, self.dev_fraction), "test": (self.test, self.test_fraction)}
@@ -113,6 +133,7 @@ class FileCorpus(Corpus):
             carve={split: fraction for split, fraction in fractions.items() if split not in files},
             carve_seed=self.carve_seed,
             section="corpus",
+            separator=self.label_separator if self.multi_label else None,
         )
 
     def identity(self) -> dict[str, Any]:

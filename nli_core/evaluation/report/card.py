@@ -5,14 +5,14 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from nli_core.evaluation.report.page import report_markdown
 from nli_core.evaluation.report.record import RunRecord
 
-_REPORTED = {"test/accuracy": "accuracy", "test/macro_f1": "f1"}
+_REPORTED = {"test/accuracy": "accuracy", "test/macro_f1": "f1", "test/micro_f1": "f1"}
 
 
 def model_card(record: RunRecord) -> str:
     """Write the card of a run's model: the metadata, then the report in short, limits and licences."""
     corpus, encoder = str(record.config["corpus"]["name"]), str(record.config["encoder"]["name"])
     challenges = {f"challenge/{name}/accuracy": name for name in record.details["challenges"]}
-    results = [_result(record, name, corpus, kind) for name, kind in _REPORTED.items()]
+    results = [_result(record, name, corpus, kind) for name, kind in _REPORTED.items() if name in record.metrics]
     results += [_result(record, metric, name, "accuracy") for metric, name in challenges.items()]
     about = ModelCardData(
         model_name=record.recipe,

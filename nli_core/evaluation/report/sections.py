@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from nli_core.evaluation.calibration import LEAST_EXAMPLES
-from nli_core.evaluation.comparison import TEXTS
+from nli_core.evaluation.columns import TEXTS, shown
 from nli_core.evaluation.report.record import RunRecord
 
 _MOST_WORDS = 3  # of a label
+_MULTI_LABEL = {
+    "micro_f1": "over all labels together; an answer is accurate if all its labels are right",
+    "macro_f1": "mean over labels",
+    "mean_average_precision": "mean over labels, whatever the thresholds",
+}
 _MOST_SUSPECTS = 3
 _MOST_GROUPS = 6  # of a challenge set, the worst first
 _MOST_CLASSES = 6
@@ -34,11 +39,16 @@ def headline(record: RunRecord) -> Part:
         ("test accuracy", record.interval("test/accuracy"), f"{metrics['test/examples']:,.0f} examples"),
         ("dev accuracy", record.interval("dev/accuracy"), "chose the epoch"),
     ]
+    for name, meaning in _MULTI_LABEL.items():
+        if "test/micro_f1" in metrics and f"test/{name}" in metrics:
+            rows.append((name.replace("_f1", "-F1").replace("_", " "), record.interval(f"test/{name}"), meaning))
     if record.seeds:
         of_seeds = record.seeds["test/accuracy"]
-        shown = f"{of_seeds.mean:.4f} [{of_seeds.low:.4f}, {of_seeds.high:.4f}]"
-        rows.append((f"mean of {of_seeds.seeds} seeds", shown, f"from {of_seeds.least:.4f} to {of_seeds.most:.4f}"))
-    rows.append(("majority class", record.interval("baseline/majority/accuracy"), f"always {record.audit['majority']}"))
+        mean = f"{of_seeds.mean:.4f} [{of_seeds.low:.4f}, {of_seeds.high:.4f}]"
+        rows.append((f"mean of {of_seeds.seeds} seeds", mean, f"from {of_seeds.least:.4f} to {of_seeds.most:.4f}"))
+    rows.append(
+        ("majority class", record.interval("baseline/majority/accuracy"), f"always {shown(record.audit['majority'])}")
+    )
     name = record.audit["baseline"]
     reads = "a linear model on the words of the hypothesis" if name == "hypothesis_only" else "a linear model on words"
     rows.append((name.replace("_", " "), record.interval(f"baseline/{name}/accuracy"), reads))
@@ -68,6 +78,8 @@ def _classes(record: RunRecord) -> Rows:
     for label in worst:
         never_right = record.metrics[f"test/recall/{label}"] == 0
         meaning = f"F1 {record.metrics[f'test/f1/{label}']:.4f}{', never right' if never_right else ''}"
+        if precision := record.metrics.get(f"test/average_precision/{label}"):
+            meaning = f"{meaning}, average precision {precision:.4f}"
         rows.append((f"labelled {label}", record.interval(f"test/class/{label}/accuracy"), meaning))
     return rows
 
@@ -134,7 +146,7 @@ def behaviour(record: RunRecord) -> Part:
         rate = f"{each['flip_rate']:.3f} [{each['low']:.3f}, {each['high']:.3f}] of {each['examples']}"
         example = ""
         if each["after"] and each["answers"]:
-            example = f"{_short(' / '.join(each['after']))}: {each['answers'][0]} → {each['answers'][1]}"
+            example = f"{_short(' / '.join(each['after']))}: {' → '.join(map(shown, each['answers']))}"
         judged = each["description"] if each["is_sure"] else f"{each['description']} (may change the label)"
         rows.append((each["name"].replace("_", " "), rate, judged, example))
     return Part("Behaviour", ("change", "flipped answers", "", "for example"), rows)
@@ -143,8 +155,8 @@ def behaviour(record: RunRecord) -> Part:
 def calibration(record: RunRecord) -> Part:
     """Return whether probabilities mean what they say, before and after calibration."""
     rows = [
-        (shown, record.interval(f"test/{name}"), record.interval(f"test/calibrated/{name}"))
-        for name, shown in {"nll": "NLL", "brier": "Brier", "ece": "ECE"}.items()
+        (measure, record.interval(f"test/{name}"), record.interval(f"test/calibrated/{name}"))
+        for name, measure in {"nll": "NLL", "brier": "Brier", "ece": "ECE"}.items()
     ]
     few = record.details["dev_examples"] < LEAST_EXAMPLES
     fitted = f"1, since dev has fewer than {LEAST_EXAMPLES} examples to fit one" if few else "fitted on dev"
@@ -182,13 +194,13 @@ def data(record: RunRecord) -> Part:
         )
     closeness = "in train (exact / same words / near)"
     header = ("split", "rows", "repeated (exact / same words)", "with two labels in any split", closeness)
-    shown = record.details["suspects"]["test"]["shown"][:_MOST_SUSPECTS]
+    suspects = record.details["suspects"]["test"]["shown"][:_MOST_SUSPECTS]
     sentences = []
-    for row in shown:
+    for row in suspects:
         texts = _short(" / ".join(row[name] for name in TEXTS if name in row))
-        answer = f"{row['label']}, predicted {row['predicted']} ({row['probability']:.2f})"
+        answer = f"{shown(row['label'])}, predicted {shown(row['predicted'])} ({row['probability']:.2f})"
         sentences.append(f"Suspect on test: {texts} is labelled {answer}.")
-    if shown:
+    if suspects:
         sentences.append("Suspect labels are as good as the model that suspects them.")
     if shared := record.audit.get("premises_in_train"):
         counts = " and ".join(f"{count:,} of {split}" for split, count in shared.items())

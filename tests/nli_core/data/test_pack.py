@@ -79,7 +79,7 @@ def test_the_number_of_shards_does_not_change_the_examples(tmp_path: Path, corpu
     _pack(corpus, tiny_encoder, tmp_path / "many", rows_per_shard=7)
     one, many = ShardSet(tmp_path / "one", "train"), ShardSet(tmp_path / "many", "train")
     assert len(one) == len(many) == 240
-    for name in ("ids", "label_ids"):
+    for name in ("ids", "targets"):
         assert np.array_equal(getattr(one, name), getattr(many, name))
     for name in ("input_ids", "lengths", "boundaries"):
         assert np.array_equal(getattr(one.examples, name), getattr(many.examples, name))

@@ -12,6 +12,7 @@ from nli_core.evaluation.figures import (
     save_data,
     save_differences,
     save_f1,
+    save_label_counts,
     save_reliability_diagram,
 )
 from nli_core.evaluation.significance import paired_difference
@@ -27,8 +28,9 @@ def _sides(path: Path) -> tuple[int, ...]:
 @pytest.mark.parametrize("many", [2, 8, 1_000])
 def test_the_figures_of_classes_and_of_data_fit(many: int, tmp_path: Path) -> None:
     labels = (*HOSTILE, *map(str, range(1_000)))[:many]
-    counts = np.random.default_rng(0).integers(0, 9, (many, many))
-    save_f1(counts, labels, "dev, $_$", tmp_path / "f1.png")
+    counts = np.random.default_rng(0).integers(0, 9, (many, 3))
+    save_f1(counts, 9 * many, labels, "dev, $_$", tmp_path / "f1.png")
+    save_label_counts(counts, labels, "dev, $_$", tmp_path / "counts.png")
     facts = {"rows": 9, "labels": dict.fromkeys(labels, 3), "length_histogram": [[0, 4], [2, 5]]}
     save_data(dict.fromkeys(("train", "dev", "test"), facts), tmp_path / "data.png")
     assert all(max(_sides(path)) <= MOST_PIXELS for path in tmp_path.iterdir())

@@ -106,5 +106,5 @@ def test_a_prediction_averages_the_windows_logits(tmp_path: Path, run_finetune: 
         rows = dev.examples.batch(np.arange(len(dev)))
         with torch.no_grad():
             averaged = dev.examples.average(model(rows.input_ids, rows.token_type_ids, rows.lengths))
-        accuracy = float((averaged.argmax(dim=1).numpy() == dev.label_ids).mean())
+        accuracy = float((averaged.argmax(dim=1).numpy() == dev.targets).mean())
         assert facts["best_dev"]["dev/accuracy"] == pytest.approx(accuracy)

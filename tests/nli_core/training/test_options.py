@@ -23,7 +23,7 @@ from nli_core.model.saved import load_classifier
 from nli_core.model.weights import load_encoder
 from nli_core.training.average import AveragedWeights
 from nli_core.training.curves import read_history
-from nli_core.training.loss import ClassificationLoss
+from nli_core.training.loss import make_loss
 from nli_core.training.optimizer import build_optimizer, depth
 
 Finetune = Callable[..., dict[str, Any]]
@@ -80,7 +80,7 @@ def test_the_exported_model_is_the_best_of_all_evaluations(
     )
     dev, device = ShardSet(shards, "dev"), choose_device("fp32")
     model = prepare_for_inference(load_classifier(tmp_path / "out" / MODEL), device)
-    loss = functional.cross_entropy(predict_logits(model, dev.examples, device), torch.from_numpy(dev.label_ids))
+    loss = functional.cross_entropy(predict_logits(model, dev.examples, device), torch.from_numpy(dev.targets))
     assert float(loss) == pytest.approx(best.metrics["dev/loss"], rel=1e-6)
 
 
@@ -135,11 +135,11 @@ def test_losses_are_weighted_and_smoothed() -> None:
     weights = compute_class_weight("balanced", classes=np.arange(3), y=label_ids)
     assert np.mean(weights[label_ids]) == pytest.approx(1)
     config = FinetuneConfig(class_weights="balanced")
-    found = ClassificationLoss(config, LABELS, label_ids, CPU)(logits, labels)
+    found = make_loss(config, LABELS, label_ids, CPU)(logits, labels)
     log_odds = torch.log_softmax(logits.double(), dim=1)
     each = -log_odds[torch.arange(100), labels]
     assert float(found) == pytest.approx(float((torch.from_numpy(weights)[labels] * each).sum()), rel=1e-5)
-    smoothed = ClassificationLoss(FinetuneConfig(label_smoothing=0.2), LABELS, label_ids, CPU)(logits, labels)
+    smoothed = make_loss(FinetuneConfig(label_smoothing=0.2), LABELS, label_ids, CPU)(logits, labels)
     targets = functional.one_hot(labels, 3).double() * 0.8 + 0.2 / 3
     assert float(smoothed) == pytest.approx(float(-(targets * log_odds).sum()), rel=1e-5)
 

@@ -109,8 +109,8 @@ def test_shards_keep_windows_together(tmp_path: Path) -> None:
     )
     write_shard(tmp_path / "dev-00000.arrow", np.array([4, 9]), np.array([1, 0]), examples, metadata)
     shards = ShardSet(tmp_path, "dev")
-    assert (shards.ids.tolist(), shards.label_ids.tolist()) == ([4, 9], [1, 0])
-    assert (shards.row_ids.tolist(), shards.row_label_ids.tolist()) == ([4, 4, 9], [1, 1, 0])
+    assert (shards.ids.tolist(), shards.targets.tolist()) == ([4, 9], [1, 0])
+    assert (shards.row_ids.tolist(), shards.row_targets.tolist()) == ([4, 4, 9], [1, 1, 0])
     assert shards.examples.of_rows().tolist() == [0, 0, 1]
     assert text_lengths(shards.examples).tolist() == [6, 3]
     assert overlap(shards.examples).tolist() == [0.0, 0.0]
