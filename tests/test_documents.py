@@ -58,7 +58,7 @@ def test_there_are_commands_to_test() -> None:
 
 @pytest.mark.parametrize("command", RUNS)
 def test_every_run_names_a_recipe_and_fields(command: str, nli_here: Nli, workplace: Path, bucket: None) -> None:
-    for name in ("examples", "documents", "news"):
+    for name in ("examples", "documents", "news", "articles"):
         (workplace / f"{name}.csv").write_text("text,label\nfine,positive\nbad,negative\n")
     words = [word for word in shlex.split(command)[1:] if word != "--explain"]
     # A mirror named in a document need not exist; its digest says what it holds.

@@ -24,6 +24,9 @@ def init(
         str | None, typer.Option(callback=filled, help="Column of the hypothesis, for pairs.")
     ] = None,
     label: Annotated[str | None, typer.Option(callback=filled, help="Column of the label.")] = None,
+    label_separator: Annotated[
+        str | None, typer.Option(callback=filled, help="What is between the labels of a row that may have several.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Look at a table, guess its columns and labels, and write a recipe for it.
@@ -33,7 +36,7 @@ def init(
     from tasks.operations.own_data import write_own_recipe
 
     named = [column.strip() for column in premise.split(",")] if premise else []
-    own = write_own_recipe(file, name, named, hypothesis, label)
+    own = write_own_recipe(file, name, named, hypothesis, label, label_separator)
     guess = own.guess
     uses = {guess.label: "label", guess.hypothesis: "hypothesis"}
     uses |= dict.fromkeys(guess.premise, "premise" if guess.hypothesis else "text")

@@ -23,7 +23,7 @@ _PERCENTILES = (10, 50, 90)
 class WordCounts:
     """In how many examples of each label a word occurs, and how many words the examples of each label have.
 
-    In a multi-label corpus each example counts for all of its labels, and for one more that stands for all examples.
+    In a multi-label corpus each example counts for all of its labels, and for one more that all examples have.
     """
 
     def __init__(self, labels: Sequence[str], *, multi_label: bool = False) -> None:

@@ -19,7 +19,7 @@ _TAIL = (1 - CONFIDENCE) / 2
 
 
 def fit_thresholds(probabilities: Floats, targets: Bools) -> list[float]:
-    """Find for each label the threshold with the best F1 on dev (Yang, 2001, SCut), from [examples, labels].
+    """Find for each label the threshold with the best F1 on dev (Fan and Lin, 2007: SCut), from [examples, labels].
 
     It is one half for a label that fewer than five examples of dev have.
     """

@@ -15,9 +15,9 @@ def missed_requirements(requirements: RequirementsConfig, metrics: Mapping[str, 
     What was not measured is missed.
     """
     missed = [
-        _below(f"{part}/accuracy", least, metrics)
-        for part, least in requirements.floors()
-        if metrics.get(f"{part}/accuracy_low", -1.0) < least
+        _below(name, least, metrics)
+        for name, least in requirements.floors()
+        if metrics.get(f"{name}_low", -1.0) < least
     ]
     missed += [
         f"{name} is {metrics[name]:.4f}, the upper end of its interval {metrics[f'{name}_high']:.4f}, above {most:g}"

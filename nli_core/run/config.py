@@ -49,6 +49,9 @@ class RunConfig(Section):
             raise ValueError("evaluate.challenges: are for corpora whose examples have one label each; leave it out")
         if self.finetune.best_by == "micro_f1" and not multi_label:
             raise ValueError("finetune.best_by: micro_f1 is for corpora with corpus.multi_label; take accuracy or loss")
+        for name in ("micro_f1", "macro_f1"):
+            if getattr(self.evaluate.requirements, name) is not None and not multi_label:
+                raise ValueError(f"evaluate.requirements.{name}: is for corpora with corpus.multi_label; leave it out")
         known = {challenge.table.name for challenge in self.challenges}
         for name in self.evaluate.requirements.challenges:
             if name.partition("/")[0] not in known:

@@ -10,7 +10,7 @@ from typing import Any
 from nli_core.data.corpus.cleaning import Gaps
 from nli_core.data.corpus.guess import Guess, guess_columns
 from nli_core.data.corpus.labels import count_labels
-from nli_core.data.corpus.layout import CorpusLayout, format_of
+from nli_core.data.corpus.layout import SEPARATOR, CorpusLayout, format_of
 from nli_core.data.corpus.locate import Source
 from nli_core.download.archives import gunzip
 from nli_core.errors import UserError
@@ -37,7 +37,12 @@ class OwnData:
 
 
 def write_own_recipe(
-    file: str, name: str | None, premise: Sequence[str], hypothesis: str | None, label: str | None
+    file: str,
+    name: str | None,
+    premise: Sequence[str],
+    hypothesis: str | None,
+    label: str | None,
+    separator: str | None = None,
 ) -> OwnData:
     """Guess what the user has not named of the table's columns, and write a recipe that trains on it.
 
@@ -57,7 +62,7 @@ def write_own_recipe(
         if path.suffix == ".gz":
             source = Source(Path(scratch) / path.stem, file)
             gunzip(path, source.path, name=file, remedy="compress it again")
-        guess = guess_columns(source, format_, premise=premise, hypothesis=hypothesis, label=label)
+        guess = guess_columns(source, format_, premise=premise, hypothesis=hypothesis, label=label, separator=separator)
         layout = CorpusLayout(
             format=format_,
             files={"train": path.name},
@@ -67,9 +72,13 @@ def write_own_recipe(
             label=guess.label,
             labels=(),
             section="corpus",
+            separator=guess.separator,
         )
         labels, gaps = count_labels(source, layout), Gaps.of(source, layout)
     dropped = [label for label in labels if label.strip() in _NO_LABEL and len(labels) > 2]
+    if guess.separator and (joined := [label for label in labels if guess.separator in label]):
+        separator = "separator in --label-separator that is in no label"
+        raise UserError(f"{file}: the label {joined[0]!r} has {guess.separator!r} in it; name a {separator}")
     kept = [label for label in labels if label not in dropped]
     if len(kept) < 2:
         raise UserError(f"{file}: the column {guess.label!r} has {len(kept)} values; training needs two labels")
@@ -91,13 +100,20 @@ def _config(path: Path, guess: Guess, labels: list[str], dropped: list[str], gap
         "label": guess.label,
         "labels": labels,
         "drop_labels": dropped,
+        "multi_label": guess.separator is not None,
+        "label_separator": guess.separator if guess.separator != SEPARATOR else None,
     }
     pack = {"max_length": guess.max_length(), "empty_text": "drop" if gaps.texts else None}
     return {
         "corpus": {name: value for name, value in corpus.items() if name == "hypothesis" or value},
         "encoder": {"name": "minilm-l6"},
         "pack": {name: value for name, value in pack.items() if value},
-        "finetune": {"epochs": 3, "batch_size": 32, "learning_rate": 2e-4},
+        "finetune": {
+            "epochs": 3,
+            "batch_size": 32,
+            "learning_rate": 2e-4,
+            **({"best_by": "micro_f1"} if guess.separator else {}),
+        },
     }
 
 

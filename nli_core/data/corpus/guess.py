@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from nli_core.data.corpus.layout import Table, TableFormat
+from nli_core.data.corpus.layout import SEPARATOR, Table, TableFormat
 from nli_core.data.corpus.locate import DELIMITERS, Source
 from nli_core.data.corpus.reading import columns_of, read_parts
 from nli_core.errors import UserError, did_you_mean
@@ -39,7 +39,7 @@ _LENGTHS = (32, 64, 128, 256, 512)
 class Guess:
     """What a table's columns are, and its first rows.
 
-    `columns` names those of a file whose first line does not.
+    `columns` names those of a file whose first line does not. With a `separator` a row has any number of labels.
     """
 
     columns: tuple[str, ...] | None
@@ -47,6 +47,7 @@ class Guess:
     hypothesis: str | None
     label: str
     head: pl.DataFrame
+    separator: str | None = None
 
     def max_length(self) -> int:
         """Guess how many tokens hold 95 of 100 examples."""
@@ -63,14 +64,22 @@ def guess_columns(
     premise: Sequence[str] = (),
     hypothesis: str | None = None,
     label: str | None = None,
+    separator: str | None = None,
 ) -> Guess:
     """Guess those columns of a table that the user has not named.
+
+    A column of lists that is named like labels has them. `separator` is what the user says is between several labels.
 
     Raises:
         UserError: the table cannot be read, lacks a named column, or has none that looks like a label or a text.
     """
     found = _columns(source, format_)
-    columns, head = _named_rows(source, format_, [name for name, readable in found if readable])
+    nested = [name for name, readable in found if not readable]
+    lists = label if label in nested else _named(_LABELS, nested) if label is None else None
+    names = [name for name, readable in found if readable or name == lists]
+    columns, head = _named_rows(source, format_, names, lists)
+    if lists is not None:
+        label, separator = lists, separator or SEPARATOR
     for column in (*premise, hypothesis, label):
         if column is not None and column not in head.columns:
             if (column, False) in found:
@@ -86,13 +95,15 @@ def guess_columns(
         premise, hypothesis = _texts(head.drop(label), hypothesis)
     if not premise:
         raise UserError(f"{source.name}: no column looks like a text; name it with --premise")
-    return Guess(columns, tuple(premise), hypothesis, label, head)
+    return Guess(columns, tuple(premise), hypothesis, label, head, separator)
 
 
-def _named_rows(source: Source, format_: TableFormat, names: list[str]) -> tuple[tuple[str, ...] | None, pl.DataFrame]:
+def _named_rows(
+    source: Source, format_: TableFormat, names: list[str], lists: str | None
+) -> tuple[tuple[str, ...] | None, pl.DataFrame]:
     """Read the first rows; name the columns if the first line, which was taken for their names, is a row."""
     if not (format_ in DELIMITERS and any(map(_is_no_name, names))):
-        head = _head(source, Table(format_, dict.fromkeys(names, "rename one"), None))
+        head = _head(source, Table(format_, dict.fromkeys(names, "rename one"), None, lists))
         if format_ not in DELIMITERS or not any((head[name] == name).any() for name in names):
             return None, head
     columns = tuple(f"column_{number}" for number in range(1, len(names) + 1))
@@ -114,7 +125,12 @@ def _head(source: Source, table: Table) -> pl.DataFrame:
     head = next(read_parts(source, table), pl.DataFrame())
     if not head.height:
         raise UserError(f"{source.name}: has no rows; give a file with examples")
-    return head.select(pl.all().cast(pl.String))
+    return head.select(
+        pl.col(name).cast(pl.List(pl.String)).list.join(SEPARATOR)
+        if isinstance(kind, pl.List)
+        else pl.col(name).cast(pl.String)
+        for name, kind in head.schema.items()
+    )
 
 
 def _is_no_name(value: str) -> bool:

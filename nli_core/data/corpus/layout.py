@@ -18,6 +18,7 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 MOST_LABELS = 65_536  # whose numbers fit into 16 bits
 MOST_MULTI_LABELS = 1_000  # of a multi-label corpus, whose every example has a target for each
+SEPARATOR = ","  # between the labels of a row of a multi-label corpus, unless the config names another
 _FORMATS: Mapping[str, TableFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",

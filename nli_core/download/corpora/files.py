@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from nli_core.config.base import IN_KEY_IF_SET, NOT_IN_KEY, Fraction, Int, Names
-from nli_core.data.corpus.layout import MOST_LABELS, MOST_MULTI_LABELS, CorpusLayout, Split, format_of
+from nli_core.data.corpus.layout import MOST_LABELS, MOST_MULTI_LABELS, SEPARATOR, CorpusLayout, Split, format_of
 from nli_core.data.corpus.locate import DELIMITERS
 from nli_core.data.corpus.locate import Source as TableSource
 from nli_core.download.archives import gunzip
@@ -56,7 +56,7 @@ class FileCorpus(Corpus):
         json_schema_extra=IN_KEY_IF_SET,
     )
     label_separator: str = Field(
-        ",",
+        SEPARATOR,
         min_length=1,
         description="what is between the labels of an example, in its column and in predictions; for multi_label alone",
         json_schema_extra=IN_KEY_IF_SET,
@@ -90,7 +90,7 @@ class FileCorpus(Corpus):
             raise ValueError(
                 f"labels: {joined[0]!r} has the label_separator {self.label_separator!r} in it; set another"
             )
-        if self.label_separator != "," and not self.multi_label:
+        if self.label_separator != SEPARATOR and not self.multi_label:
             raise ValueError("label_separator: is for multi_label; set multi_label=true, or leave it out")
         if both := set(labels) & set(self.drop_labels):
             raise ValueError(f"drop_labels: {sorted(both)} are also in labels")

@@ -17,19 +17,21 @@ from nli_core.config import PackConfig
 from nli_core.download.encoders.scratch import TransformerEncoder
 from nli_core.download.fetch import Fetcher
 from nli_core.errors import UserError
+from nli_core.inference.predictor import Predictor
+from nli_core.model.answers import MultiLabel
 from nli_core.model.classifier import Classifier
 from nli_core.model.export import export_model
-from nli_core.model.saved import load_classifier, read_pack_config, save_classifier
+from nli_core.model.saved import load_classifier, read_pack_config, save_calibration, save_classifier
 from nli_core.model.weights import load_encoder
 
 LABELS = ("no", "yes")
 Answer = Callable[[dict[str, Tensor]], Tensor]
 
 
-def _exported(encoder: Path, out: Path) -> Path:
+def _exported(encoder: Path, out: Path, separator: str | None = None) -> Path:
     torch.manual_seed(0)
     model = Classifier(load_encoder(encoder)[0], LABELS, head_dropout=0.3)
-    save_classifier(model, encoder, encoder, out, pack=PackConfig(max_length=64), pairs=True)
+    save_classifier(model, encoder, encoder, out, pack=PackConfig(max_length=64), pairs=True, separator=separator)
     return out
 
 
@@ -147,6 +149,24 @@ def test_a_script_beside_the_graph_answers_texts(
     refused = subprocess.run(command[:-1], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stderr) == (1, "usage: python infer.py PREMISE HYPOTHESIS\n")
     assert (hypothesis.count("dog") > 1) == (encoded["input_ids"].shape[1] == 64)
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_a_script_of_a_multi_label_model_marks_its_answer(tiny_encoder: Path, tmp_path: Path, calibrated: bool) -> None:
+    from transformers import AutoTokenizer
+
+    encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(encoder)
+    model, out = _exported(encoder, tmp_path / "model", separator=","), tmp_path / "onnx"
+    texts = "a dog is in the park", "the dog sleeps"
+    plain = Predictor(model, precision="fp32").probabilities(*([text] for text in texts))[0]
+    answers = MultiLabel(labels=LABELS, separator=",", thresholds=(plain[0] - 0.01, plain[1] + 0.01)).calibrated(2.0)
+    save_calibration(answers, model)
+    export_model(model, out, form="onnx", calibrated=calibrated)
+    command = [sys.executable, str(out / "infer.py"), *texts]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    values = 1 / (1 + ((1 - plain) / plain) ** 0.5)
+    assert done.stdout.splitlines() == [f"{values[0]:.4f}  no  yes", f"{values[1]:.4f}  yes"]
 
 
 def test_the_books_architecture_is_refused_by_transformers(tiny_encoder: Path, tmp_path: Path) -> None:

@@ -127,3 +127,20 @@ def test_a_file_that_is_no_table_is_one_line(tmp_path: Path, name: str, content:
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"^{name}[^\n]*$"):
         guess_columns(*_source(path))
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.parquet"])
+@pytest.mark.parametrize("named", [None, "topics"])
+def test_a_column_of_lists_holds_several_labels(write_rows: WriteRows, name: str, named: str | None) -> None:
+    column = named or "labels"
+    rows = [{"text": REVIEW, column: labels, "other": [1, 2]} for labels in (["x"], [], ["y", "x"])]
+    guess = guess_columns(*_source(write_rows(name, rows)), label=named)
+    assert (guess.premise, guess.label, guess.separator) == (("text",), column, ",")
+    assert guess.head[column].to_list() == ["x", "", "y,x"]
+    assert "other" not in guess.head.columns
+
+
+def test_a_named_separator_says_that_rows_have_several_labels(write_rows: WriteRows) -> None:
+    path = write_rows("t.csv", [{"text": REVIEW, "label": labels} for labels in ("x|y", "x", "y")])
+    assert guess_columns(*_source(path), separator="|").separator == "|"
+    assert guess_columns(*_source(path)).separator is None
