@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --no-compile --constraint .venv/constraints.txt
 
+# Bytecode is kept, whatever the machine's default: commands and servers start in half the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-slow soak check docs keys bench bench-full bench-scale ui
 
 run: .venv/installed

@@ -120,6 +120,7 @@ def _check_figures(summary: RunSummary) -> None:
         ("evaluate.challenges=[hans]", "challenges: are for corpora whose examples have one label each"),
         ("corpus.labels=a|b,c", r"labels: 'a|b' has the label_separator '|' in it"),
         ("corpus.label_separator=", "corpus.label_separator"),
+        ('corpus.labels=["a ", b]', "labels: 'a ' is empty or has spaces around it"),
         ("corpus.multi_label=false", "label_separator: is for multi_label"),
     ],
 )

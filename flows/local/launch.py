@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator
 
@@ -42,25 +43,28 @@ def prefect_api() -> Iterator[None]:
     """Use the configured Prefect server, or else a temporary one over the same database.
 
     Prefect would start a temporary one by itself, but only when the flow begins, and would import the whole server into
-    this process too. Started here, it comes up while MLflow is imported: a cached run takes a third less time.
+    this process too. Started here, it comes up while Prefect and the pipeline are imported.
     """
     set_library_defaults()
+    until_exit = contextlib.ExitStack()
+    server = None
+    if not os.environ.get("PREFECT_API_URL"):  # nor in a profile, most likely; only Prefect itself knows that
+        server = until_exit.enter_context(prefect_server(services=False, pages=False))
+    # Handlers of exit run in reverse order: those that Prefect adds later send their last logs and events first.
+    atexit.register(until_exit.close)
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # A thread of Prefect's sends them, and keeps a flow that has ended waiting for up to a second.
     no_heartbeats = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    if PREFECT_API_URL.value():
+    if server is None or PREFECT_API_URL.value():
+        until_exit.close()
         from tasks.operations.preflight import check_prefect
 
         with temporary_settings(no_heartbeats):
             check_prefect()
             yield
         return
-    until_exit = contextlib.ExitStack()
-    server = until_exit.enter_context(prefect_server(services=False, pages=False))
-    # Handlers of exit run in reverse order: those that Prefect adds later send their last logs and events first.
-    atexit.register(until_exit.close)
-    import flows.pipeline  # noqa: F401  # while the server starts
+    import flows.pipeline  # noqa: F401
 
     server.wait_until_healthy()
     with temporary_settings({PREFECT_API_URL: f"{server.address}/api", **no_heartbeats}):

@@ -5,10 +5,7 @@ It answers only requests to names of loopback, so that no web page can reach it 
 """
 
 import argparse
-
-import uvicorn
-from prefect.server.api.server import create_app
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+import gc
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -20,6 +17,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--no-services", action="store_true")
     options = parser.parse_args()
+    gc.set_threshold(100_000, 50, 100)  # imports make many objects, and all of them stay: a sixth of the start
+    import uvicorn
+    from prefect.server.api.server import create_app
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
     app = create_app(final=True, webserver_only=options.no_services)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
     uvicorn.run(app, host=options.host, port=options.port, log_level="critical")

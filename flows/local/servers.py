@@ -41,7 +41,7 @@ class Server:
             with contextlib.suppress(URLError, OSError), urlopen(self.address + self.health_path, timeout=2):
                 if self.process.poll() is None:
                     return
-            time.sleep(0.1)
+            time.sleep(0.03)
         port = int(self.address.rpartition(":")[2])
         if self.process.poll() is not None and port_is_taken(port):
             raise UserError(f"{self.name}: another program has taken port {port} meanwhile; choose another")

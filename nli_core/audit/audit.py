@@ -219,5 +219,5 @@ def _named(rows: list[dict[str, Any]], name: Callable[[Any], str]) -> list[dict[
 
 
 def _name(labels: Sequence[str], separator: str | None, number: Any) -> str:
-    """Write the label with this number; in a multi-label corpus those of a list of numbers."""
-    return labels[number] if separator is None else separator.join(labels[each] for each in number)
+    """Write the label with this number; in a multi-label corpus those of a list of numbers, as answers have them."""
+    return labels[number] if separator is None else separator.join(sorted(labels[each] for each in number))

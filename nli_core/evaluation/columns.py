@@ -4,6 +4,8 @@ There are id, the texts, `label` and `predicted` with the true and the given ans
 multi-label model `label/LABEL` and `predicted/LABEL` say whether the answers have the label.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
@@ -34,9 +36,12 @@ def probabilities(predictions: pl.DataFrame) -> Floats:
     return predictions.select(f"{PROBABILITY}{label}" for label in labels_in(predictions)).to_numpy()
 
 
-def which_labels(predictions: pl.DataFrame, prefix: str) -> Bools:
-    """Return which labels the true (`TRUE`) or the given answers (`PREDICTED`) have [examples, labels]."""
-    return predictions.select(f"{prefix}{label}" for label in labels_in(predictions)).to_numpy()
+def which_labels(predictions: pl.DataFrame, prefix: str, labels: Sequence[str] | None = None) -> Bools:
+    """Return which labels the true (`TRUE`) or the given answers (`PREDICTED`) have [examples, labels].
+
+    The labels are in the given order, or in the model's.
+    """
+    return predictions.select(f"{prefix}{label}" for label in labels or labels_in(predictions)).to_numpy()
 
 
 def rows_by_label(predictions: pl.DataFrame) -> dict[str, Bools]:

@@ -7,7 +7,16 @@ import polars as pl
 
 from nli_core.arrays import Bools
 from nli_core.errors import UserError
-from nli_core.evaluation.columns import PREDICTED, TEXTS, TRUE, certainty, claims, is_multi_label, which_labels
+from nli_core.evaluation.columns import (
+    PREDICTED,
+    TEXTS,
+    TRUE,
+    certainty,
+    claims,
+    is_multi_label,
+    labels_in,
+    which_labels,
+)
 from nli_core.evaluation.metrics import calibration_error
 from nli_core.evaluation.multi_label import Score, f1_differences
 from nli_core.evaluation.significance import Paired, paired_difference
@@ -80,12 +89,12 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Comparison:
 
 
 def _scores(first: pl.DataFrame, second: pl.DataFrame) -> list[Score]:
-    """Compare the F1 of two multi-label models; of others there is nothing to add to accuracy."""
-    if not (is_multi_label(first) and is_multi_label(second)):
+    """Compare the F1 of two multi-label models of the same labels; of others there is nothing to add to accuracy."""
+    if not is_multi_label(first) or set(labels_in(first)) != set(labels_in(second)) or not is_multi_label(second):
         return []
-    second = first.select("id").join(second, on="id", maintain_order="left")
-    before, after = (which_labels(each, PREDICTED) for each in (first, second))
-    return f1_differences(before, after, which_labels(first, TRUE))
+    second, labels = first.select("id").join(second, on="id", maintain_order="left"), labels_in(first)
+    before, after = (which_labels(each, PREDICTED, labels) for each in (first, second))
+    return f1_differences(before, after, which_labels(first, TRUE, labels))
 
 
 def _part(name: str, rows: Bools, first: Bools, second: Bools) -> Part:

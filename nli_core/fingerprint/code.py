@@ -8,15 +8,17 @@ so moving or renaming code changes no digest. `docs/adr/0008-what-a-key-covers.m
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from nli_core.fingerprint.kept import digest_sources, keep, read_kept
 from nli_core.fingerprint.syntax import Scope, counted_fields
 from nli_core.hashing import canonical_digest
 
 _PACKAGE = "nli_core"
+_ROOT = Path(__file__).parents[1]
 # Configuration counts by its values. The others report, hash, lock, write atomically, name files, choose by name, move
 # verified bytes or start processes.
 _LEFT_OUT = (
@@ -52,10 +54,20 @@ def code_of(*entries: str) -> Code:
     Raises:
         LookupError: a module has no such definition.
     """
+    sources = _sources()
+    if kept := read_kept(_ROOT, sources, entries):
+        return Code(**kept)
     reader = _Reader()
     digests = [reader.digest(*entry.split(":")) for entry in entries]
     digest = hashlib.sha256("".join([*digests, *sorted(reader.effects)]).encode()).hexdigest()
-    return Code(digest, dict(sorted(reader.alone.items())))
+    code = Code(digest, dict(sorted(reader.alone.items())))
+    keep(_ROOT, sources, entries, asdict(code))
+    return code
+
+
+@cache
+def _sources() -> str:
+    return digest_sources(_ROOT)
 
 
 @dataclass
@@ -228,5 +240,5 @@ def _source_path(module: str) -> Path | None:
     package, *parts = module.split(".")
     if package != _PACKAGE:
         return None
-    path = Path(__file__).parents[1].joinpath(*parts)
+    path = _ROOT.joinpath(*parts)
     return next((path for path in (path.with_suffix(".py"), path / "__init__.py") if path.is_file()), None)

@@ -142,9 +142,9 @@ def predict_table(
 def _kept_columns(source: Source, format_: TableFormat) -> list[str]:
     """Return the columns that can be written beside the predictions; log the others."""
     columns = columns_of(source, format_)
-    for name in (name for name, readable in columns if not readable):
+    for name in (name for name, kind in columns if kind != "plain"):
         LOGGER.warning("%s: %s is left out, for it holds neither text nor numbers", source.name, name)
-    return [name for name, readable in columns if readable]
+    return [name for name, kind in columns if kind == "plain"]
 
 
 def _windows(source: Source, table: Table) -> Iterator[pl.DataFrame]:

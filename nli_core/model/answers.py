@@ -1,6 +1,7 @@
 """What logits say: one label, or in a multi-label model each label whose probability reaches its threshold.
 
-An answer is a text: the label, or labels in their order with a separator between them. Without a label it is empty.
+An answer is a text: the label, or labels in the order of their names with a separator between them. Without a label it
+is empty.
 """
 
 from abc import ABC, abstractmethod
@@ -86,9 +87,8 @@ class MultiLabel(Answers):
         return likely
 
     def texts(self, chosen: Bools) -> list[str]:
-        return [
-            self.separator.join(label for label, has in zip(self.labels, row, strict=True) if has) for row in chosen
-        ]
+        named = [(label, self.labels.index(label)) for label in sorted(self.labels)]
+        return [self.separator.join(label for label, index in named if row[index]) for row in chosen]
 
     def calibrated(self, temperature: float) -> "MultiLabel":
         logits = torch.logit(torch.tensor(self.thresholds, dtype=torch.float64)) * self.temperature

@@ -13,6 +13,7 @@ from nli_core.arrays import IntArray
 from nli_core.callbacks import Point, StoppedError, TrainingCallbacks
 from nli_core.data.examples.shards import ShardSet
 from nli_core.data.loading.batching import training_batches
+from nli_core.data.loading.loader import send
 from nli_core.errors import UserError
 from nli_core.log import LOGGER
 from nli_core.model.classifier import Classifier
@@ -73,6 +74,7 @@ class _Trainer:
                 "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]
             )
         self.optimizer = build_optimizer(self.model, pretrained.architecture.num_hidden_layers, config)
+        self.targets = torch.from_numpy(self.train.row_targets).to(self.device.torch)
         self.loss = make_loss(config, self.train.labels, self.train.row_targets, self.device.torch)
         self.average = AveragedWeights(self.model, config.ema)
         self.gradients = Gradients(self.model, ranks)
@@ -203,9 +205,8 @@ class _Trainer:
         size = self.config.micro_batch_size or max(1, len(mine))
         total, slots = torch.zeros((), device=self.device.torch), 0
         for part in (mine[first : first + size] for first in range(0, len(mine), size)):
-            targets = torch.from_numpy(self.train.row_targets[part]).to(self.device.torch, non_blocking=True)
             logits, taken = inputs.train_logits(part)
-            loss = self.loss(logits, targets)
+            loss = self.loss(logits, self.targets[send(part, self.device.torch)])
             torch.autograd.backward(loss / divisor)
             total, slots = total + loss.detach(), slots + taken
         return total, slots

@@ -135,6 +135,10 @@ def refuse_other_examples(first: Run, run: Run) -> None:
                 "a run of the pipeline that came to its end"
             )
         digests.append(known.data.tags[EXAMPLES_TAG])
+    kinds = [known.data.params.get("corpus.multi_label", "False") for known in (first, run)]
+    if kinds[0] != kinds[1]:
+        multi = (first if kinds[0] == "True" else run).info.run_id
+        raise UserError(f"{multi}: is multi-label, and the other run is not; compare runs of one kind")
     if digests[0] != digests[1]:
         raise UserError(
             f"{first.info.run_id} and {run.info.run_id} were tested on different examples (their digests are "

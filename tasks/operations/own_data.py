@@ -22,6 +22,7 @@ from tasks.settings import RECIPE_BOOK, project_root
 _NAME = re.compile(r"\w[\w-]{0,63}")
 _OTHER = re.compile(r"[^\w-]+")
 _NO_LABEL = ("-", "--", "?")  # as SNLI marks a pair without a gold label
+_SEPARATORS = ("|", ";", ",")
 _RARE = 20  # rows, of which dev gets one
 
 
@@ -87,7 +88,8 @@ def write_own_recipe(
     description = f"MiniLM on {path.name}, {len(kept)} labels."
     written = write_recipe(project_root() / RECIPE_BOOK, recipe, description, config)
     rare = [label for label in kept if labels[label] < _RARE]
-    return OwnData(guess, labels, list(_notes(dropped, gaps, rare)), recipe, written)
+    likely = _separator_in(kept) if guess.separator is None else None
+    return OwnData(guess, labels, list(_notes(dropped, gaps, rare, likely)), recipe, written)
 
 
 def _config(path: Path, guess: Guess, labels: list[str], dropped: list[str], gaps: Gaps) -> dict[str, dict[str, Any]]:
@@ -117,8 +119,19 @@ def _config(path: Path, guess: Guess, labels: list[str], dropped: list[str], gap
     }
 
 
-def _notes(dropped: list[str], gaps: Gaps, rare: list[str]) -> Iterator[str]:
+def _separator_in(labels: Sequence[str]) -> str | None:
+    """Return what seems to be between several labels: there are more values with it than labels that make them up."""
+    for separator in _SEPARATORS:
+        joined = [label.split(separator) for label in labels if separator in label]
+        if len(joined) > 1 and len({part.strip() for parts in joined for part in parts}) <= len(joined) + 1:
+            return separator
+    return None
+
+
+def _notes(dropped: list[str], gaps: Gaps, rare: list[str], separator: str | None) -> Iterator[str]:
     """Yield what the user is to know before a run."""
+    if separator:
+        yield f"Labels look like several with {separator!r} between; if they are, add --label-separator {separator!r}."
     if dropped:
         yield f"Rows with the label {' or '.join(dropped)} are dropped."
     if gaps.texts:
@@ -126,4 +139,5 @@ def _notes(dropped: list[str], gaps: Gaps, rare: list[str]) -> Iterator[str]:
     if gaps.labels:
         yield f"{gaps.labels:,} rows have no label: fill them in, or delete them before you run it."
     if rare:
-        yield f"{len(rare):,} labels have fewer than {_RARE} rows, too few for dev to hold one: {rare[0]!r}, ..."
+        which = "label has" if len(rare) == 1 else "labels have"
+        yield f"{len(rare):,} {which} fewer than {_RARE} rows, too few for dev to hold one: {rare[0]!r}, ..."

@@ -20,6 +20,7 @@ from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.locate import Source, position_of
 from nli_core.data.corpus.reading import read_parts
 from nli_core.errors import UserError, did_you_mean
+from nli_core.log import LOGGER
 
 _SHOWN_CHARACTERS = 60
 _SHOWN_LABELS, _SHOWN_OF_MANY = 20, 5
@@ -52,10 +53,10 @@ class CleanTable:
                     contents.update(batch[name].to_numpy().tobytes())
                 else:
                     texts = batch[name]
-                    if name == "label":
-                        if pa.types.is_list(texts.type):
-                            of_lists.update(texts.value_lengths().to_numpy().tobytes())
-                            texts = texts.flatten()
+                    if name == "label" and pa.types.is_list(texts.type):
+                        of_lists.update(texts.value_lengths().to_numpy().tobytes())
+                        texts = _sorted_names(texts, labels)
+                    elif name == "label":
                         texts = names.take(texts)
                     _, offsets, data = texts.buffers()
                     ends = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
@@ -65,6 +66,13 @@ class CleanTable:
         if pa.types.is_list(self.batches().schema.field("label").type):
             digests.append(of_lists.hexdigest())
         return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _sorted_names(numbers: pa.ListArray, labels: Sequence[str]) -> pa.LargeStringArray:
+    """Return the names of all labels of all rows, sorted within each row."""
+    named = pl.element().replace_strict(range(len(labels)), list(labels), return_dtype=pl.String)
+    names = pl.Series(numbers).list.eval(named).list.sort().explode(empty_as_null=False)
+    return names.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 @dataclass(frozen=True)
@@ -91,12 +99,22 @@ class Gaps:
 
 
 def check_labels(source: Source, layout: CorpusLayout) -> None:
-    """Raise UserError for the first row of a table whose label the layout does not know, or as `count_labels`."""
-    done = 0
+    """Raise UserError for the first row of a table whose label the layout does not know, or as `count_labels`.
+
+    Logs if rows may have several labels, and none has.
+    """
+    done, most = 0, 0
     for part in read_parts(source, layout.table):
         labels = pl.DataFrame({"label": labels_of(part, layout)})
         _refuse_unknown(labels.with_row_index("id", offset=done).filter(~is_dropped(layout)), source, layout)
         done += part.height
+        if layout.multi_label:
+            most = max(most, *labels["label"].list.len(), 0)
+    if layout.multi_label and most < 2:
+        LOGGER.warning(
+            "%s: no row has more than one label; is %r between them? Otherwise set %s.label_separator",
+            *(source.name, layout.separator, layout.section),
+        )
 
 
 def clean_tables(

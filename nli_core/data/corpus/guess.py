@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from nli_core.data.corpus.layout import SEPARATOR, Table, TableFormat
+from nli_core.data.corpus.layout import SEPARATOR, ColumnKind, Table, TableFormat
 from nli_core.data.corpus.locate import DELIMITERS, Source
 from nli_core.data.corpus.reading import columns_of, read_parts
 from nli_core.errors import UserError, did_you_mean
@@ -68,21 +68,21 @@ def guess_columns(
 ) -> Guess:
     """Guess those columns of a table that the user has not named.
 
-    A column of lists that is named like labels has them. `separator` is what the user says is between several labels.
+    A column of lists has labels if it is named like them, or is the only one and no other column is named so.
+    `separator` is what the user says is between several labels.
 
     Raises:
         UserError: the table cannot be read, lacks a named column, or has none that looks like a label or a text.
     """
     found = _columns(source, format_)
-    nested = [name for name, readable in found if not readable]
-    lists = label if label in nested else _named(_LABELS, nested) if label is None else None
-    names = [name for name, readable in found if readable or name == lists]
+    lists = _lists(found, label)
+    names = [name for name, kind in found if kind == "plain" or name == lists]
     columns, head = _named_rows(source, format_, names, lists)
     if lists is not None:
         label, separator = lists, separator or SEPARATOR
     for column in (*premise, hypothesis, label):
         if column is not None and column not in head.columns:
-            if (column, False) in found:
+            if column in dict(found):
                 raise UserError(
                     f"{source.name}: the column {column!r} holds neither text nor numbers; write it as text"
                 )
@@ -110,8 +110,17 @@ def _named_rows(
     return columns, _head(source, Table(format_, dict.fromkeys(columns, ""), columns))
 
 
-def _columns(source: Source, format_: TableFormat) -> list[tuple[str, bool]]:
-    """Read the names of the columns, or what the first row of a file without them holds, and which can be used."""
+def _lists(found: Sequence[tuple[str, ColumnKind]], label: str | None) -> str | None:
+    """Return the column of lists that holds labels, if there is one; `label` is what the user says."""
+    lists = [name for name, kind in found if kind == "lists"]
+    if label is not None:
+        return label if label in lists else None
+    is_named = _named(_LABELS, [name for name, kind in found if kind == "plain"]) is not None
+    return _named(_LABELS, lists) or (lists[0] if len(lists) == 1 and not is_named else None)
+
+
+def _columns(source: Source, format_: TableFormat) -> list[tuple[str, ColumnKind]]:
+    """Read the names of the columns, or what the first row of a file without them holds, and what each holds."""
     found = columns_of(source, format_)
     if format_ in DELIMITERS and len(found) == 1 and any(delimiter in found[0][0] for delimiter in ",;|\t"):
         raise UserError(

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
+from nli_core.data.corpus.layout import ColumnKind
 from nli_core.data.corpus.locate import Source
 from nli_core.errors import UserError, reason_of
 
@@ -23,20 +24,26 @@ _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")  # may spell a key
 _FIRST_LINES = 1000  # tell the columns
 
 
-def json_columns(source: Source, most_bytes: int) -> dict[str, bool]:
-    """Read the keys of the first lines, in order, and whether their values are neither lists nor objects.
+def json_columns(source: Source, most_bytes: int) -> dict[str, ColumnKind]:
+    """Read the keys of the first lines, in order, and what their values are.
 
     Raises:
         UserError: names a line that is no JSON object, or is longer than `most_bytes`.
     """
-    names: dict[str, bool] = {}
+    kinds: dict[str, set[ColumnKind]] = {}
     with _open_after_bom(source) as file:
         for number in range(1, _FIRST_LINES + 1):
             if len(line := file.readline(most_bytes + 1)) > most_bytes:
                 raise _too_long(source, number, most_bytes)
             for name, value in _pairs(line, number, source) if line.strip() else ():
-                names[name] = names.get(name, True) and not isinstance(value, _Pairs | list)
-    return names
+                kinds.setdefault(name, set()).update(() if value is None else (_kind(value),))
+    return {name: found.pop() if len(found) == 1 else "nested" if found else "plain" for name, found in kinds.items()}
+
+
+def _kind(value: object) -> ColumnKind:
+    if type(value) is list:
+        return "nested" if any(isinstance(item, list) for item in value) else "lists"
+    return "nested" if isinstance(value, _Pairs) else "plain"
 
 
 def json_parts(
@@ -135,7 +142,7 @@ def _lists(texts: pl.Series, lines: bytes, first: int, source: Source) -> pl.Ser
     """Return a column of which polars made text: as lists if there are any, or as it is.
 
     Raises:
-        UserError: a value beside lists is none, or a list holds something else than texts and numbers.
+        UserError: a value beside lists is none, or a list holds lists or objects.
     """
     if not texts.str.starts_with("[").any():
         return texts
@@ -145,10 +152,13 @@ def _lists(texts: pl.Series, lines: bytes, first: int, source: Source) -> pl.Ser
         return texts
     for (number, _), value in zip(rows, values, strict=True):
         items = [] if value is None else value
-        if type(items) is not list or any(type(item) not in (str, int, float) for item in items):
+        if type(items) is not list or any(isinstance(item, list) for item in items):
             fault = f"{texts.name!r} has lists of texts elsewhere, and is {reprlib.repr(value)} here"
             raise UserError(f"{source.name}, line {number}: {fault}; write a list of texts")
-    listed = [None if value is None else [str(item) for item in value] for value in values]
+    listed = [
+        [item if isinstance(item, str) else json.dumps(item) for item in value or () if item is not None]
+        for value in values
+    ]
     return pl.Series(texts.name, listed, dtype=pl.List(pl.String))
 
 
@@ -166,7 +176,8 @@ def _refuse_ambiguous(line: bytes, number: int, columns: Sequence[str], source: 
             raise UserError(f"{where}: has the key {name!r} {names.count(name)} times; leave one")
         if isinstance(value, _Pairs | list) and not (name == lists and type(value) is list):
             kind = "an object" if isinstance(value, _Pairs) else "a list"
-            raise UserError(f"{where}: the column {name!r} holds {kind}, and not text; write it as text")
+            lists_of = "; lists are for corpus.multi_label" if type(value) is list else ""
+            raise UserError(f"{where}: the column {name!r} holds {kind}, and not text; write it as text{lists_of}")
 
 
 def _refuse_unreadable(line: bytes, number: int, schema: dict[str, type[pl.String]], source: Source) -> None:

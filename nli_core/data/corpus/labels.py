@@ -15,10 +15,9 @@ def labels_of(part: pl.DataFrame, layout: CorpusLayout) -> pl.Series:
     column = part[layout.label]
     if layout.separator is None:
         return column.cast(pl.String)
-    if not isinstance(column.dtype, pl.List):
-        parts = column.cast(pl.String).str.split(layout.separator)
-        column = parts.list.eval(pl.element().str.strip_chars().replace("", None))
-    return column.cast(pl.List(pl.String)).list.drop_nulls().fill_null([]).list.unique(maintain_order=True)
+    lists = column if isinstance(column.dtype, pl.List) else column.cast(pl.String).str.split(layout.separator)
+    stripped = lists.cast(pl.List(pl.String)).list.eval(pl.element().str.strip_chars().replace("", None))
+    return stripped.list.drop_nulls().fill_null([]).list.unique(maintain_order=True)
 
 
 def label_numbers(layout: CorpusLayout) -> pl.Expr:
@@ -70,7 +69,10 @@ def with_labels(layout: CorpusLayout, train: Source) -> CorpusLayout:
     labels = tuple(label for label in count_labels(train, layout) if label not in layout.drop_labels)
     most = MOST_MULTI_LABELS if layout.multi_label else MOST_LABELS
     if not 2 <= len(labels) <= most:
-        found = f"{len(labels):,} different {'labels' if layout.multi_label else 'values'}" if labels else "no value"
+        values = "labels" if layout.multi_label else "values"
+        found = (
+            ("no value", f"one of the {values} alone")[len(labels)] if len(labels) < 2 else f"{len(labels):,} {values}"
+        )
         remedy = f"set corpus.label to a column with labels, 2 to {most:,} of them"
         raise UserError(f"{train.name}: the column {layout.label!r} has {found}; {remedy}")
     if layout.separator and (joined := [label for label in labels if layout.separator in label]):

@@ -14,6 +14,8 @@ from nli_core.errors import UserError
 
 TableFormat = Literal["csv", "tsv", "raw_tsv", "jsonl", "parquet"]
 Split = Literal["train", "dev", "test"]
+ColumnKind = Literal["plain", "lists", "nested"]
+"""What a column holds: text or numbers, lists of these, or something else."""
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 MOST_LABELS = 65_536  # whose numbers fit into 16 bits

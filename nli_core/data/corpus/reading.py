@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from nli_core.data.corpus.json_lines import json_columns, json_parts
-from nli_core.data.corpus.layout import Table, TableFormat
+from nli_core.data.corpus.layout import ColumnKind, Table, TableFormat
 from nli_core.data.corpus.locate import DELIMITERS, Source, check_utf8, first_malformed, header_of
 from nli_core.errors import UserError, did_you_mean, reason_of
 
@@ -28,6 +28,8 @@ _TEXT_LIKE = (
     *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null),
     *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean),
 )
+
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
@@ -63,18 +65,18 @@ def _parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     return parts if len(columns) > 1 else _without_blank_end(parts)
 
 
-def columns_of(source: Source, format_: TableFormat) -> list[tuple[str, bool]]:
-    """Read the names of the columns, and whether each can hold texts or labels; of a file without names, its first row.
+def columns_of(source: Source, format_: TableFormat) -> list[tuple[str, ColumnKind]]:
+    """Read the names of the columns, and what each holds; of a file without names, its first row.
 
     Raises:
         UserError: the first lines are malformed, or the file cannot be read.
     """
     try:
         if format_ == "parquet":
-            return [(field.name, _is_readable(field.type)) for field in pq.read_schema(source.path)]
+            return [(field.name, _kind(field.type)) for field in pq.read_schema(source.path)]
         if format_ == "jsonl":
             return list(json_columns(source, _MOST_PART_BYTES).items())
-        return [(name, True) for name in header_of(source, format_)]
+        return [(name, "plain") for name in header_of(source, format_)]
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise UserError(_unreadable(source, error)) from None
 
@@ -192,12 +194,13 @@ def _wanted(present: list[str], source: Source, table: Table) -> list[str]:
 def _refuse_other_types(schema: pa.Schema, wanted: list[str], source: Source, lists: str | None) -> None:
     for column in wanted:
         kind = schema.field(column).type
-        is_list = column == lists and (pa.types.is_list(kind) or pa.types.is_large_list(kind))
-        if not _is_readable(kind.value_type if is_list else kind):
-            taken = "text, numbers and booleans are read; write it as text"
+        if _kind(kind) not in ("plain", "lists" if column == lists else "plain"):
+            taken = "text, numbers and booleans are read, and lists of them for corpus.multi_label; write it as text"
             raise UserError(f"{source.name}: the column {column!r} holds {kind}; {taken}")
 
 
-def _is_readable(kind: pa.DataType) -> bool:
+def _kind(kind: pa.DataType) -> ColumnKind:
+    if any(accepts(kind) for accepts in _LISTS):
+        return "lists" if _kind(kind.value_type) == "plain" else "nested"
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return any(accepts(plain) for accepts in _TEXT_LIKE)
+    return "plain" if any(accepts(plain) for accepts in _TEXT_LIKE) else "nested"

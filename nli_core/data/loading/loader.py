@@ -54,7 +54,7 @@ class PackedLoader:
         tokens, examples = int(lengths.sum()), len(lengths)
         # The filling reads the corpus' first tokens.
         sent = np.stack([np.concatenate([indices, np.zeros(examples - len(indices), np.int64)]), lengths])
-        index, length = self._send(sent)
+        index, length = send(sent, self._device)
         row = torch.repeat_interleave(torch.arange(examples, device=self._device), length, output_size=tokens)
         position = torch.arange(tokens, device=self._device) - (length.cumsum(0) - length)[row]
         source = self._starts[index]
@@ -72,9 +72,11 @@ class PackedLoader:
         lengths[whole] += rest
         return lengths
 
-    def _send(self, numbers: IntArray) -> Tensor:
-        sent = torch.from_numpy(numbers)
-        return sent.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else sent
+
+def send(numbers: IntArray, device: torch.device) -> Tensor:
+    """Copy numbers to a device, without waiting for what it does at the time."""
+    sent = torch.from_numpy(numbers)
+    return sent.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else sent
 
 
 def make_loader(

@@ -90,6 +90,8 @@ class FileCorpus(Corpus):
             raise ValueError(
                 f"labels: {joined[0]!r} has the label_separator {self.label_separator!r} in it; set another"
             )
+        if self.multi_label and (odd := [name for name in labels if name != name.strip() or not name]):
+            raise ValueError(f"labels: {odd[0]!r} is empty or has spaces around it, which no row's label has")
         if self.label_separator != SEPARATOR and not self.multi_label:
             raise ValueError("label_separator: is for multi_label; set multi_label=true, or leave it out")
         if both := set(labels) & set(self.drop_labels):

@@ -39,6 +39,11 @@ class RunRecord:
         """The command that repeats the run."""
         return f"nli run --from-mlflow {self.run_id}"
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether an example may have any number of labels."""
+        return "test/micro_f1" in self.metrics
+
     def interval(self, name: str) -> str:
         """Write a metric with its 95 % interval, as far as it was measured: `0.8123 [0.8044, 0.8199]`."""
         if name not in self.metrics:

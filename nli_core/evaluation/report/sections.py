@@ -10,7 +10,7 @@ from nli_core.evaluation.report.record import RunRecord
 
 _MOST_WORDS = 3  # of a label
 _MULTI_LABEL = {
-    "micro_f1": "over all labels together; an answer is accurate if all its labels are right",
+    "micro_f1": "on test, over all labels together; an answer is accurate if all its labels are right",
     "macro_f1": "mean over labels",
     "mean_average_precision": "mean over labels, whatever the thresholds",
 }
@@ -37,10 +37,11 @@ def headline(record: RunRecord) -> Part:
     metrics = record.metrics
     rows: Rows = [
         ("test accuracy", record.interval("test/accuracy"), f"{metrics['test/examples']:,.0f} examples"),
-        ("dev accuracy", record.interval("dev/accuracy"), "chose the epoch"),
+        ("dev accuracy", record.interval("dev/accuracy"), _chose(record, "accuracy")),
     ]
-    for name, meaning in _MULTI_LABEL.items():
-        if "test/micro_f1" in metrics and f"test/{name}" in metrics:
+    if record.multi_label:
+        rows.append(("dev micro-F1", record.interval("dev/micro_f1"), _chose(record, "micro_f1")))
+        for name, meaning in _MULTI_LABEL.items():
             rows.append((name.replace("_f1", "-F1").replace("_", " "), record.interval(f"test/{name}"), meaning))
     if record.seeds:
         of_seeds = record.seeds["test/accuracy"]
@@ -68,6 +69,10 @@ def headline(record: RunRecord) -> Part:
     if aside := record.details["gate_examples"]:
         sentences.append(f"{aside:,} examples of test are set aside for promotion, and count in nothing here.")
     return Part("Accuracy", ("", "[95 % interval]", ""), rows, sentences)
+
+
+def _chose(record: RunRecord, metric: str) -> str:
+    return "chose the epoch" if record.config["finetune"].get("best_by") == metric else ""
 
 
 def _classes(record: RunRecord) -> Rows:
@@ -121,7 +126,7 @@ def challenges(record: RunRecord) -> Part:
             count = sum(facts["labels"][label] for label in facts["unsayable"])
             named = ", ".join(facts["unsayable"])
             sentences.append(f"{name}: the model cannot say {named}; these {count:,} examples count as wrong.")
-    if not rows:
+    if not rows and not record.multi_label:
         sentences = ["No challenge set was measured; evaluate.challenges adds hans, breaking-nli, or a file."]
     return Part("Challenge sets", ("", "accuracy [95 % interval]", ""), rows, sentences)
 

@@ -157,3 +157,22 @@ def test_parts_are_the_examples_with_a_label() -> None:
     found = slices(_table(outcomes))
     for index, label in enumerate(LABELS):
         np.testing.assert_array_equal(found[f"label {label}"], outcomes.targets[:, index])
+
+
+def test_the_order_of_a_models_labels_says_nothing() -> None:
+    """Two models of one corpus may have their labels in another order: same answers are no difference."""
+    outcomes = _outcomes(*_drawn())
+    order = [3, 1, 0, 2]
+    answers = MultiLabel(labels=tuple(LABELS[index] for index in order), separator=",", thresholds=(0.5,) * 4)
+    assert answers.texts(outcomes.chosen[:, order]) == HALVES.texts(outcomes.chosen)
+    first = _table(outcomes)
+    names = [f"{prefix}/{LABELS[index]}" for prefix in ("probability", "label", "predicted") for index in order]
+    found = compare(first, first.select("id", "label", "predicted", *names))
+    assert [score.value for score in found.scores] == [0, 0]
+    assert found.parts[0].paired.difference == 0
+
+
+def test_models_of_other_labels_have_no_difference_in_f1() -> None:
+    first = _table(_outcomes(*_drawn()))
+    renamed = first.rename({f"{prefix}/a": f"{prefix}/x" for prefix in ("probability", "label", "predicted")})
+    assert list(compare(first, renamed).scores) == []

@@ -140,6 +140,13 @@ def test_a_column_of_lists_holds_several_labels(write_rows: WriteRows, name: str
     assert "other" not in guess.head.columns
 
 
+def test_the_only_column_of_lists_holds_labels_unless_another_is_named_so(write_rows: WriteRows) -> None:
+    rows = [{"text": REVIEW, "tags": labels} for labels in (["x"], ["y", "x"])]
+    assert guess_columns(*_source(write_rows("t.jsonl", rows))).label == "tags"
+    named = guess_columns(*_source(write_rows("t.jsonl", [{**row, "label": str(n)} for n, row in enumerate(rows)])))
+    assert (named.label, named.separator) == ("label", None)
+
+
 def test_a_named_separator_says_that_rows_have_several_labels(write_rows: WriteRows) -> None:
     path = write_rows("t.csv", [{"text": REVIEW, "label": labels} for labels in ("x|y", "x", "y")])
     assert guess_columns(*_source(path), separator="|").separator == "|"

@@ -61,7 +61,13 @@ WAYS: dict[str, Callable[[Path], CorpusLayout]] = {
         folder, ['["joy", "joy"]', "null", '["love", "fear"]', '["joy","love", "fear"]', '["fear"]']
     ),
     "texts in JSON": lambda folder: _write_jsonl(folder, ['"joy"', '""', '"love|fear"', '"joy|love|fear"', '"fear"']),
+    "lists in JSON with spaces": lambda folder: _write_jsonl(
+        folder, ['[" joy"]', '["", " "]', '["love", null, "fear "]', '["joy", "love", "fear"]', '["fear", ""]']
+    ),
     "lists in Parquet": lambda folder: _write_parquet(folder, SETS),
+    "lists in Parquet with spaces": lambda folder: _write_parquet(
+        folder, [["joy ", ""], [], ["love", " fear"], ["joy", "love", "fear"], ["fear"]]
+    ),
 }
 
 
@@ -77,6 +83,8 @@ def test_all_ways_to_write_labels_say_the_same(tmp_path: Path, way: str) -> None
     other = tmp_path / "other"
     other.mkdir()
     assert table.sha256(LABELS) == _clean(other, WAYS["separated"](other)).sha256(LABELS)
+    reordered = WAYS["separated"](other).model_copy(update={"labels": LABELS[::-1]})
+    assert table.sha256(LABELS) == _clean(other, reordered).sha256(LABELS[::-1])
 
 
 def test_the_digest_of_labels_tells_lists_apart(tmp_path: Path) -> None:
@@ -111,6 +119,27 @@ def test_a_wrong_label_is_named_with_its_line(
 ) -> None:
     with pytest.raises(UserError, match=fault):
         _clean(tmp_path, write(tmp_path))
+
+
+def test_numbers_and_truth_values_in_lists_are_labels(tmp_path: Path) -> None:
+    layout = _write_jsonl(tmp_path, ["[1, true]", "[2.5]", "[false]"])
+    assert count_labels(Source(tmp_path / "t.jsonl", "t"), layout) == {"1": 1, "2.5": 1, "false": 1, "true": 1}
+
+
+@pytest.mark.parametrize(("rows", "warned"), [(["joy", "fear", ""], True), (["joy|fear"], False)])
+def test_a_separator_that_separates_nothing_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rows: list[str], warned: bool
+) -> None:
+    layout = _write_csv(tmp_path, rows)
+    check_labels(Source(tmp_path / "t.csv", "t.csv"), layout)
+    assert ("t.csv: no row has more than one label; is '|' between them?" in caplog.text) == warned
+
+
+@pytest.mark.faults("inputs tried")
+def test_lists_elsewhere_say_what_they_are_for(tmp_path: Path) -> None:
+    for layout in (_write_jsonl(tmp_path, ['["joy"]']), _write_parquet(tmp_path, [["joy"]])):
+        with pytest.raises(UserError, match=r"(write it as text; lists are for|lists of them for) corpus\.multi_label"):
+            _clean(tmp_path, layout.model_copy(update={"separator": None}))
 
 
 @pytest.mark.faults("inputs tried")
