@@ -64,6 +64,8 @@ def prefect_api() -> Iterator[None]:
             check_prefect()
             yield
         return
+    import fastapi.encoders  # noqa: F401  # which Prefect imports when a flow begins
+
     import flows.pipeline  # noqa: F401
 
     server.wait_until_healthy()
