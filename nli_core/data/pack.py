@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +24,7 @@ from nli_core.data.examples.encode import EncodedTexts, Texts, encode_texts
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.examples.shards import ShardMetadata, shard_name, write_shard
 from nli_core.data.examples.targets import count_targets, read_targets
-from nli_core.data.tokenize.fast import shared_tokenizer
+from nli_core.data.tokenize.fast import FastTokenizer, shared_tokenizer
 from nli_core.data.tokenize.tokenizer import (
     Tokenizer,
     copy_tokenizer,
@@ -97,7 +98,9 @@ def pack(
     shutil.rmtree(out)
     (out / _SCRATCH).mkdir(parents=True)
     (out / TOKENIZER).mkdir()
-    tables, labels = split_tables(layout, corpus, out / _SCRATCH, empty_text=config.empty_text, names=names)
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(_load_loops, encoder, config)
+        tables, labels = split_tables(layout, corpus, out / _SCRATCH, empty_text=config.empty_text, names=names)
     shared = shared_examples(tables)
     for split, count in shared.items():
         if count and config.shared_examples == "error":
@@ -215,6 +218,12 @@ def _column(rows: pl.DataFrame, name: str, tokenizer: Tokenizer) -> Texts:
 
 def _arrow(column: pl.Series) -> Any:
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _load_loops(encoder: Path, config: PackConfig) -> None:
+    """Load what is compiled, by packing a pair of words: half a second of Python, while others read the corpus."""
+    if words_to_learn(encoder) is None:
+        _encode(pl.DataFrame({"premise": ["a"], "hypothesis": ["b"]}), FastTokenizer(encoder), config)
 
 
 def _premises(table: CleanTable) -> Iterator[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from nli_core.data.arrow import strings, to_numpy
 from nli_core.data.corpus.labels import count_labels, is_dropped, label_numbers, labels_of
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.locate import Source, position_of
@@ -43,18 +44,18 @@ class CleanTable:
 
     def sha256(self, labels: Sequence[str]) -> str:
         """Hash ids, names of labels and texts in their order, independent of how labels are numbered and tokenized."""
-        names = pa.array(labels, pa.large_string())
+        names = strings(labels)
         columns = {name: (hashlib.sha256(), hashlib.sha256()) for name in ("id", "label", "premise", "hypothesis")}
         of_lists = hashlib.sha256()  # how many labels each row has, where it may have several
         for batch in self.batches():
             for name in columns.keys() & set(batch.schema.names):
                 lengths, contents = columns[name]
                 if name == "id":
-                    contents.update(batch[name].to_numpy().tobytes())
+                    contents.update(to_numpy(batch[name]).tobytes())
                 else:
                     texts = batch[name]
                     if name == "label" and pa.types.is_list(texts.type):
-                        of_lists.update(texts.value_lengths().to_numpy().tobytes())
+                        of_lists.update(to_numpy(texts.value_lengths()).tobytes())
                         texts = _sorted_names(texts, labels)
                     elif name == "label":
                         texts = names.take(texts)

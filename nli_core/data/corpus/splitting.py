@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from nli_core.arrays import Ints
+from nli_core.data.arrow import to_numpy
 from nli_core.data.corpus.cleaning import CleanTable
 from nli_core.data.corpus.layout import Split
 from nli_core.errors import UserError
@@ -60,9 +61,9 @@ def _classes(train: CleanTable, values: Sequence[str]) -> Ints:
     # Copied: an array of a batch would keep the whole batch, its text too.
     columns = [batch["label"] for batch in train.batches()]
     if not pa.types.is_list(columns[0].type):
-        return np.concatenate([column.to_numpy().copy() for column in columns])
+        return np.concatenate([to_numpy(column).copy() for column in columns])
     labels = len(values)
-    counts = np.sum([np.bincount(column.flatten().to_numpy(), minlength=labels) for column in columns], axis=0)
+    counts = np.sum([np.bincount(to_numpy(column.flatten()), minlength=labels) for column in columns], axis=0)
     by_rarity = np.array([*sorted(range(labels), key=lambda number: (counts[number], values[number])), labels])
     rank = pl.element().replace_strict(by_rarity, range(labels + 1))
     ranks = [pl.Series(column).list.eval(rank).list.min().fill_null(labels).to_numpy() for column in columns]

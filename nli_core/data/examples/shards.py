@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from nli_core.arrays import IntArray
 from nli_core.config import PackConfig
+from nli_core.data.arrow import to_arrow, to_numpy
 from nli_core.data.corpus.layout import Split
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.examples.targets import Targets, read_targets, write_targets
@@ -70,9 +71,9 @@ def write_shard(path: Path, ids: IntArray, targets: Targets, examples: RaggedExa
     steps = np.diff(ids.astype(np.int64), prepend=metadata.first_id)
     step_type = np.uint8 if steps.max(initial=0) < 2**8 else np.uint32
     columns: dict[str, pa.Array[Any]] = {
-        "id_step": pa.array(steps.astype(step_type)),
-        "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(examples.input_ids.astype(id_type))),
-        "boundary": pa.array(examples.boundaries.astype(boundary_type)),
+        "id_step": to_arrow(steps.astype(step_type)),
+        "input_ids": pa.ListArray.from_arrays(to_arrow(offsets), to_arrow(examples.input_ids.astype(id_type))),
+        "boundary": to_arrow(examples.boundaries.astype(boundary_type)),
         "label": write_targets(targets, len(metadata.labels)),
     }
     batch = pa.RecordBatch.from_pydict(columns)
@@ -106,7 +107,7 @@ class ShardSet:
         self.labels, self.separator = first.labels, first.separator
         self.row_ids = np.concatenate(
             [
-                metadata.first_id + np.cumsum(table.column("id_step").to_numpy(), dtype=np.int64)
+                metadata.first_id + np.cumsum(to_numpy(table.column("id_step")), dtype=np.int64)
                 for table, metadata in zip(tables, self.metadata, strict=True)
             ]
         )
@@ -115,10 +116,10 @@ class ShardSet:
         begins = np.diff(self.row_ids, prepend=-1) != 0  # of another example than the row before
         self.ids, self.targets = self.row_ids[begins], self.row_targets[begins]
         lists = [table.column("input_ids") for table in tables]
-        values = [column.values.to_numpy() for column in lists]
+        values = [to_numpy(column.values) for column in lists]
         self.examples = RaggedExamples(
             input_ids=values[0] if len(values) == 1 else np.concatenate(values),
-            lengths=np.concatenate([np.diff(column.offsets.to_numpy()) for column in lists]).astype(np.int64),
+            lengths=np.concatenate([np.diff(to_numpy(column.offsets)) for column in lists]).astype(np.int64),
             boundaries=_joined(tables, "boundary").astype(np.int64),
             pad_id=first.pad_id,
             second_type=first.second_type,
@@ -144,4 +145,4 @@ def _metadata(table: pa.RecordBatch) -> ShardMetadata:
 
 
 def _joined(tables: Sequence[pa.RecordBatch], name: str) -> "np.ndarray[Any, Any]":
-    return np.concatenate([table.column(name).to_numpy() for table in tables])
+    return np.concatenate([to_numpy(table.column(name)) for table in tables])

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from nli_core.arrays import IntArray
+from nli_core.data.arrow import to_arrow, to_numpy
 
 Targets = np.ndarray[Any, np.dtype[Any]]
 """Class numbers [examples], or truth values [examples, labels]."""
@@ -20,10 +21,9 @@ Targets = np.ndarray[Any, np.dtype[Any]]
 def read_targets(column: "pa.Array[Any]", labels: int) -> Targets:
     """Return the targets in a column of class numbers, or of lists of them; `labels` counts the labels."""
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
-        numbers: Targets = column.to_numpy()
-        return numbers
+        return to_numpy(column)
     targets = np.zeros((len(column), labels), dtype=np.bool_)
-    targets[np.repeat(np.arange(len(column)), column.value_lengths().to_numpy()), column.flatten().to_numpy()] = True
+    targets[np.repeat(np.arange(len(column)), to_numpy(column.value_lengths())), to_numpy(column.flatten())] = True
     return targets
 
 
@@ -31,9 +31,9 @@ def write_targets(targets: Targets, labels: int) -> "pa.Array[Any]":
     """Return the column of these targets, in the smallest type that holds the numbers of so many labels."""
     number = np.uint8 if labels <= 2**8 else np.uint16
     if targets.ndim == 1:
-        return pa.array(targets.astype(number))
+        return to_arrow(targets.astype(number))
     offsets = np.concatenate([[0], targets.sum(axis=1).cumsum()]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.nonzero(targets)[1].astype(number)))
+    return pa.ListArray.from_arrays(to_arrow(offsets), to_arrow(np.nonzero(targets)[1].astype(number)))
 
 
 def count_targets(targets: Targets, labels: int) -> IntArray:

@@ -14,8 +14,9 @@ import pyarrow as pa
 import tokenizers
 
 from nli_core.arrays import Bytes, Int32s, IntArray, Ints
+from nli_core.data.arrow import to_arrow
 from nli_core.data.tokenize.ascii_pretokenizer import AsciiRules, ascii_rules
-from nli_core.data.tokenize.kernels import HARD_TEXT, gather_ids, split_and_lookup
+from nli_core.data.tokenize.kernels import HARD_TEXT, Vocabulary, gather_ids, split_and_lookup
 from nli_core.data.tokenize.tokenizer import Tokenizer, encode_batch
 
 _FIRST_SLOTS = 1 << 16
@@ -53,15 +54,12 @@ class WordMemory:
         """Encode as `Tokenizer.encode` does."""
         known = self._vocabulary
         offsets, data = _buffers(texts)
-        # `split_and_lookup` writes into the vocabulary that it is given, and other threads read this one.
-        own = known.slots.copy(), known.pool.copy(), known.pool_ends.copy()
-        words, counts, grown = split_and_lookup(
-            data, offsets, self._rules.classes, self._rules.becomes, *own, known.known
-        )
-        vocabulary = self._spell(known, *grown)
+        words, counts, grown = self._look_up(data, offsets, known)
+        vocabulary = self._learn(known, *grown)
         hard = np.flatnonzero(counts == HARD_TEXT)
         if len(hard):
-            vocabulary_ids, id_starts = _append(vocabulary, self._ids(texts.take(pa.array(hard)).to_pylist()))
+            whole = _flat(self._ids(texts.take(to_arrow(hard)).to_pylist()))
+            vocabulary_ids, id_starts = _append(vocabulary, *whole)
             counts[hard] = 0
             insert_at = np.cumsum(counts, dtype=np.int64)[hard]
             words = np.insert(words, insert_at, np.arange(vocabulary.known, vocabulary.known + len(hard)))
@@ -69,18 +67,31 @@ class WordMemory:
             return gather_ids(words, counts, vocabulary_ids, id_starts)
         return gather_ids(words, counts, vocabulary.ids, vocabulary.id_starts)
 
-    def _spell(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
-        """Add the ids of new words to the vocabulary; keep it unless another thread was quicker."""
+    def _look_up(self, data: Bytes, offsets: Ints, known: _Vocabulary) -> tuple[Int32s, Int32s, Vocabulary]:
+        """Look the words of texts up; what is new to the vocabulary is in a copy of it, since other threads read it."""
+        own = known.slots.copy(), known.pool.copy(), known.pool_ends.copy()
+        return split_and_lookup(data, offsets, self._rules.classes, self._rules.becomes, *own, known.known)
+
+    def _learn(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
+        """Add the ids of new words to a vocabulary. What other threads have spelled meanwhile is not spelled again."""
         if known == before.known:
             return before
+        ends = np.concatenate([[pool_ends[before.known - 1] if before.known else 0], pool_ends[before.known : known]])
+        with self._lock:
+            shared = self._vocabulary
+            numbers, counts, grown = self._look_up(pool, ends, shared)  # each word is a text of its own
+            assert len(numbers) == len(counts)
+            spelled = self._spelled(shared, *grown)
+            if spelled.known <= _MOST_WORDS:
+                self._vocabulary = spelled
+        ids, lengths = gather_ids(numbers, counts, spelled.ids, spelled.id_starts)
+        return _Vocabulary(slots, pool, pool_ends, known, *_append(before, ids, lengths))
+
+    def _spelled(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
+        """Have the tokenizer spell the words that a vocabulary did not have before."""
         starts = np.concatenate([[0], pool_ends[: known - 1]]) if known else pool_ends[:0]
         new = [pool[starts[number] : pool_ends[number]].tobytes().decode() for number in range(before.known, known)]
-        ids, id_starts = _append(before, self._ids(new))
-        grown = _Vocabulary(slots, pool, pool_ends, known, ids, id_starts)
-        with self._lock:
-            if self._vocabulary is before and known <= _MOST_WORDS:
-                self._vocabulary = grown
-        return grown
+        return _Vocabulary(slots, pool, pool_ends, known, *_append(before, *_flat(self._ids(new))))
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return encode_batch(self._tokenizer, texts)
@@ -115,12 +126,16 @@ def shared_tokenizer(folder: Path) -> FastTokenizer:
     return FastTokenizer(folder)
 
 
-def _append(vocabulary: _Vocabulary, rows: list[list[int]]) -> tuple[Int32s, Ints]:
-    """Append the ids of further words to the vocabulary's."""
+def _flat(rows: list[list[int]]) -> tuple[Int32s, Ints]:
+    """Return the ids of all rows, one after the other, and how many each row has."""
     lengths = np.fromiter(map(len, rows), np.int64, count=len(rows))
-    flat = np.fromiter((id_ for row in rows for id_ in row), np.int32, count=int(lengths.sum()))
+    return np.fromiter((id_ for row in rows for id_ in row), np.int32, count=int(lengths.sum())), lengths
+
+
+def _append(vocabulary: _Vocabulary, ids: Int32s, lengths: Ints) -> tuple[Int32s, Ints]:
+    """Append the ids of further words, so many each, to the vocabulary's."""
     ends = vocabulary.id_starts[-1] + np.cumsum(lengths)
-    return np.concatenate([vocabulary.ids, flat]), np.concatenate([vocabulary.id_starts, ends])
+    return np.concatenate([vocabulary.ids, ids]), np.concatenate([vocabulary.id_starts, ends])
 
 
 def _buffers(texts: pa.LargeStringArray) -> tuple[Ints, Bytes]:

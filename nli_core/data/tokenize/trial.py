@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pyarrow as pa
-
+from nli_core.data.arrow import strings
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.errors import UserError
 
@@ -28,7 +27,7 @@ def try_tokenizer(folder: Path, rows: int | None, padding_id: int | None = None)
         )
     if rows is not None:
         check_vocabulary(tokenizer, rows, folder)
-    tokenizer.encode(pa.array(_TEXTS, pa.large_string()))
+    tokenizer.encode(strings(_TEXTS))
 
 
 def check_vocabulary(tokenizer: Tokenizer, rows: int, folder: Path) -> None:
