@@ -6,7 +6,7 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --constraint .venv/constraint
 # Bytecode is kept, whatever the machine's default: commands and servers start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-slow soak check docs keys bench bench-full bench-scale ui
+.PHONY: run test test-slow soak check docs keys same-results bench bench-full bench-scale ui
 
 run: .venv/installed
 	$(BIN)/nli run sample
@@ -32,6 +32,10 @@ docs: .venv/installed-docs
 keys: .venv/installed
 	$(BIN)/python tests/nli_core/fingerprint/released.py > .venv/released.json
 	mv .venv/released.json tests/nli_core/fingerprint/released.json
+
+# After a change of code that keeps results, once `pytest -m slow tests/reliability/test_same_results.py` has shown it.
+same-results: .venv/installed-check
+	$(BIN)/python tests/nli_core/fingerprint/released.py same && $(BIN)/ruff format --quiet nli_core/fingerprint
 
 bench: .venv/installed-bench
 	for name in packing training prediction overhead; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done

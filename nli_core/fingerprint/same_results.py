@@ -1,7 +1,8 @@
 """Code whose results are those of earlier code, byte for byte: its outputs keep their keys, and nothing reruns.
 
-A release that changes the code behind an output, but not the output, adds to `_REPEATED`: under the digest of the code
-whose results it repeats, that of the new code. `tests/reliability/test_same_results.py` runs both and compares bytes.
+A release that changes the code behind an output, but not the output, has it in `_REPEATED`: under the digest of the
+code whose results it repeats, that of the new code. `tests/reliability/test_same_results.py` runs both and compares
+bytes, and `make same-results` writes the table.
 """
 
 from collections.abc import Mapping

@@ -14,9 +14,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from reporting import DATA, PROJECT, measure, table, write_page
+from reporting import DATA, PROJECT, measure, spread, table, write_page
 
-REPEATS = 3
+REPEATS = 5
 SMALL = ("sample", {"corpus.pairs": 300, "finetune.epochs": 1})
 REAL = ("snli-minilm", {"corpus.source": DATA / "snli_1.0_subset.zip", "finetune.epochs": 1, "evaluate.challenges": []})
 Run = tuple[str, dict[str, object]]
@@ -60,12 +60,15 @@ def bare(folder: Path) -> None:
     evaluate(*folders, read_history(trained), config.evaluate, out=stages["evaluate"])
 
 
-def run(what: Run, folder: Path, address: str) -> tuple[float, set[str]]:
-    """Seconds of `nli run`, and the states of its stages."""
+def run(what: Run, folder: Path, address: str | None) -> tuple[float, set[str]]:
+    """Seconds of `nli run` with the Prefect server at this address, or with none, and the states of its stages."""
     recipe, settings = what
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    environment = {**os.environ, "PREFECT_API_URL": f"{address}/api", "NLI_STORE": str(folder / "store")}
-    environment.pop("MLFLOW_TRACKING_URI", None)
+    environment = {**os.environ, "NLI_STORE": str(folder / "store")}
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
+        environment.pop(name, None)
+    if address:
+        environment["PREFECT_API_URL"] = f"{address}/api"
     command = [str(Path(sys.executable).with_name("nli")), "run", recipe, *words, "--json"]
     started = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=True)
@@ -93,12 +96,14 @@ def main() -> None:
                     assert states == {state}, states
                     told[name].append(seconds)
             real, _ = run(REAL, folder, server.address)
-    plain, whole, cached = (statistics.median(seconds) for seconds in told.values())
+        told["alone"] = [run(SMALL, folder / "0", None)[0] for _ in range(REPEATS)]
+    plain, whole = (statistics.median(told[name]) for name in ("plain", "whole"))
     rows = [
-        ("the four stages of a small run as plain functions", f"{plain:.1f}"),
-        ("the same as `nli run`", f"{whole:.1f}"),
+        ("the four stages of a small run as plain functions", spread(told["plain"], 1)),
+        ("the same as `nli run`", spread(told["whole"], 1)),
         ("what Prefect and MLflow add", f"{whole - plain:.1f}"),
-        ("`nli run` with everything cached", f"{cached:.1f}"),
+        ("`nli run` with everything cached", spread(told["cached"], 1)),
+        ("the same without a server, which starts one", spread(told["alone"], 1)),
         (f"`nli run {REAL[0]}`, one epoch over SNLI's subset, once", f"{real:.0f}"),
         ("share of Prefect and MLflow in it", f"{(whole - plain) / real:.1%}"),
     ]
@@ -106,8 +111,8 @@ def main() -> None:
         "overhead",
         "What Prefect and MLflow cost",
         f"Wall-clock time of whole processes, imports included, against a running Prefect server, MLflow on SQLite; "
-        f"medians of {REPEATS} alternating runs. The small run is `{SMALL[0]}` with {SMALL[1]['corpus.pairs']} "
-        "pairs and one epoch.",
+        f"medians of {REPEATS} alternating runs [least, largest]. The small run is `{SMALL[0]}` with "
+        f"{SMALL[1]['corpus.pairs']} pairs and one epoch.",
         table(("what", "seconds"), rows),
     )
 

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from bench_training import SHAPES, prepare
 from bounds import arithmetic_bound, floating_point_operations, machine_note
-from reporting import DATA, measure, table, write_page
+from reporting import DATA, measure, ratio, spread, table, write_page
 from snli_text import snli_text
 
-REPEATS = 3
+REPEATS = 5
 CORES = (1, 2)
 ROWS = {"bert.small": 10_240, "MiniLM": 512}
 PEER_BATCH = 64
@@ -174,19 +174,20 @@ def main() -> None:
                     for cores in CORES:
                         told.setdefault((shape, cores, way), []).append(rows / measured[str(cores)])
                         print(shape, cores, way, f"{rows / measured[str(cores)]:,.0f} examples/s", file=sys.stderr)
-    speed = {key: statistics.median(told[key]) for key in itertools.product(SHAPES, CORES, WAYS)}
     rows = []
-    for (shape, cores, way), rate in speed.items():
+    for shape, cores, way in itertools.product(SHAPES, CORES, WAYS):
+        rates = told[shape, cores, way]
+        rate = statistics.median(rates)
         operations = floating_point_operations(SHAPES[shape], lengths * rate, rate, training=False)
-        ratio = "" if way == "ours" else f"{speed[shape, cores, 'ours'] / rate:.2f}"
+        faster = "" if way == "ours" else ratio(told[shape, cores, "ours"], rates)
         arithmetic = "" if way == "onnx-int8" else f"{arithmetic_bound(operations, cores):.0%}"
-        rows.append((shape, cores, NAMES[way], f"{rate:,.0f}", arithmetic, ratio))
+        rows.append((shape, cores, NAMES[way], spread(rates), arithmetic, faster))
     sizes = " and ".join(f"{rows:,} for {shape}" for shape, rows in ROWS.items())
     write_page(
         "prediction",
         "Predicting",
         f"From strings to probabilities, random weights, SNLI-like pairs ({sizes}); medians of {REPEATS} alternating "
-        f"runs. The peers get batches of {PEER_BATCH}; ours chooses for itself.",
+        f"runs [least, largest]. The peers get batches of {PEER_BATCH}; ours chooses for itself.",
         " ".join(machine_note(cores) for cores in CORES)
         + " *Arithmetic* is the part of the time that our matrix products alone would take at that rate in bf16. The "
         "bytes bound nothing here: the weights of a batch and its activations stay in the caches.",

@@ -19,11 +19,11 @@ import torch
 from bounds import arithmetic_bound, bytes_a_second, bytes_moved, floating_point_operations, machine_note
 from one_epoch import BERT_SMALL, MINILM, VOCABULARY, train_one_epoch
 from peers import trainer_epoch
-from reporting import DATA, measure, table, write_page
+from reporting import DATA, measure, ratio, spread, table, write_page
 from safetensors import safe_open
 from snli_text import pairs_layout, snli_text
 
-REPEATS = 3
+REPEATS = 5
 CORES = 2
 SHAPES = {"bert.small": BERT_SMALL, "MiniLM": MINILM}
 BATCH_SIZE = {"bert.small": 512, "MiniLM": 64}
@@ -156,11 +156,11 @@ def main() -> None:
                 seconds = measure(__file__, *words, OMP_NUM_THREADS=CORES, TOKENIZERS_PARALLELISM="false")["seconds"]
                 told.setdefault((shape, way), []).append(seconds)
                 print(shape, way, f"{examples / seconds:.0f} examples/s", file=sys.stderr)
-    speed, rows = {}, []
+    speed = {key: [shards[EXAMPLES[key]][1] / each for each in seconds] for key, seconds in told.items()}
+    rows = []
     for (shape, way), seconds in told.items():
         examples, median = EXAMPLES[shape, way], statistics.median(seconds)
         tokens = shards[examples][1]
-        speed[shape, way] = tokens / median
         operations = floating_point_operations(SHAPES[shape], tokens, examples, training=True)
         steps = -(-examples // BATCH_SIZE[shape])
         moved = bytes_moved(SHAPES[shape], parameters[shape], tokens, steps) / bytes_a_second(CORES)
@@ -170,11 +170,11 @@ def main() -> None:
                 NAMES[way],
                 BATCH_SIZE[shape],
                 f"{examples:,}",
-                f"{examples / median:,.0f}",
+                spread([examples / each for each in seconds]),
                 f"{tokens / median:,.0f}",
                 f"{arithmetic_bound(operations, CORES) / median:.0%}",
                 f"{moved / median:.0%}",
-                "" if way == "ours" else f"{speed[shape, 'ours'] / speed[shape, way]:.2f}",
+                "" if way == "ours" else ratio(speed[shape, "ours"], speed[shape, way]),
             )
         )
     header = ("architecture", "way", "batch", "examples", "examples/s", "tokens/s", "arithmetic", "bytes")
@@ -182,8 +182,8 @@ def main() -> None:
         "training",
         "Fine-tuning",
         f"Random weights, a vocabulary of {VOCABULARY:,}, SNLI-like pairs; {CORES} threads; medians of {REPEATS} "
-        "alternating runs. The trainer: bf16, dynamic padding, grouped by length, fused AdamW. The book: fp32, padded "
-        "to 128. Ours: its defaults.",
+        "alternating runs [least, largest]. The trainer: bf16, dynamic padding, grouped by length, fused AdamW. The "
+        "book: fp32, padded to 128. Ours: its defaults.",
         f"{machine_note(CORES)} *Arithmetic* is the part of the time that our matrix products alone would take at that "
         "rate, *bytes* the part in which what training must read and write would be moved (`bounds.py`).",
         table((*header, "ours is faster by (tokens/s)"), rows),

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -54,6 +55,18 @@ def measure(script: str, *words: object, **environment: object) -> dict[str, flo
         if line.startswith('{"'):  # transformers prints dictionaries of its own
             told |= json.loads(line)
     return told
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """The median of repeats, with the least and the largest: `12,345 [11,900, 12,800]`."""
+    middle, low, high = (f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{middle} [{low}, {high}]"
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """The ratio of the medians of two ways' repeats; where their ranges overlap it says so, and is no gain."""
+    found = f"{statistics.median(ours) / statistics.median(theirs):.2f}"
+    return f"{found} (the ranges overlap)" if min(ours) <= max(theirs) and min(theirs) <= max(ours) else found
 
 
 def accuracy(summary: Mapping[str, Any], split: str) -> str:

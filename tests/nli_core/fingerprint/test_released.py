@@ -9,7 +9,7 @@ from nli_core.fingerprint.same_results import SAME_RESULTS
 
 HERE = Path(__file__).parent
 REMEDY = """the code behind these outputs changed, so that everybody's would be made again.
-If their bytes are the same (pytest -m slow tests/reliability/test_same_results.py), add the new digest to SAME_RESULTS.
+If their bytes are the same (pytest -m slow tests/reliability/test_same_results.py), run `make same-results`.
 If they are not, run `make keys`, and say in CHANGELOG.md what reruns."""
 
 
