@@ -139,7 +139,7 @@ def test_gaps_and_labels_that_mean_none_are_seen_before_a_run(nli_here: Nli, own
         "Rows with the label - are dropped.",
         "13 rows have an empty text, and are dropped.",
         "30 rows have no label",
-        "1 labels have fewer than 20 rows, too few for dev to hold one: 'rare', ...",
+        "1 label has fewer than 20 rows, too few for dev to hold one: 'rare', ...",
     ):
         assert note in done.stdout
     config = yaml.safe_load((own_book.parent / "recipes" / "pairs.yaml").read_text())["config"]
