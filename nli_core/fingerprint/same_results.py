@@ -18,7 +18,7 @@ _REPEATED = {
         "63c91051c4676736b1c57905ec2771d52e8df47d096e74df6d783eee454fa80a",  # corpus ag_news
     ],
     "2317d6d7ea057ddde734fb4b2da3d2f654bcc50b0a922cb04b13f57a2e52951e": [
-        "a949e964c48c0840eb94b7774ebda368d876250d8b3f98d8df6e511f2ab39516",  # corpus files
+        "fb3c8ff9591ceb3cf055ff9c2b7b1494210bac8ec57c977fe40698e0dad49fa9",  # corpus files
     ],
     "15e2b16189177d6d0a3f2f190e3b64a9208f22c47861114cdfa1f061569a0dab": [
         "f60837c72d4f21c4c5b8cf0855c724fca211e89ece783560bd140c757c11cea9",  # pack
@@ -56,30 +56,30 @@ _REPEATED = {
         "c39c6c5730b8a68d59d4d4ac7c28d39d18e1e7bc6adaa1526c8ec0f2db59a00e",  # finetune xlm_roberta
     ],
     "409a5e4222a4c74b4d760229a8ab1300e0199d71472427c6084b8e7395553b49": [
-        "dc13cb64cab5dd851f019595891aeb4a06bf8256c50a267f14dd6f0c4a6e0f48",  # evaluate bert
-        "a6cec3a9177bf6a3e330659c02b68f5a588cd4a45de7c112f77bd2864064dfac",  # evaluate d2l
-        "8a7d5fddf77990e9ad17c3267be44d08fc0027ffcaa85345d33137e95fddc8f8",  # evaluate transformer
+        "ea5854b53c7b725b8c64efa95c7699ee1060c4bb738f3815fe4a051b47fb9ed4",  # evaluate bert
+        "7c7ce641d160c0a4a44d64e577caef32bba76399d63c7da247579f78ff2d9aec",  # evaluate d2l
+        "93a747b7813667f9f6002b0c649b0c2771165a8c3148655c46ff6db1a82c0f6e",  # evaluate transformer
     ],
     "cfbec9e2996e47065b9ce4a9abcc1720b981c02256818f50d00a2ab7d73f6d1a": [
-        "d70dbe08153e3e71e6cd6c4997d607325f9e4e8cc5239de23f89826124d5d52d",  # evaluate camembert
+        "e5d82f9129a7b7f7496f58f51060a7d255ce58384e619180ba175abd658e34c1",  # evaluate camembert
     ],
     "965f24a61c84318cd79cea05f93eb09a0f54aef02bdf7b77de1bad12edb6962f": [
-        "267b1beae1ee5bc6cae7a68c97e2e2ff346763c18b2b35f248d9cee519ba61a8",  # evaluate distilbert
+        "af6be4982e872b822940528032621d7a1620ce7bfe3db5545a0d94172e646052",  # evaluate distilbert
     ],
     "d23fce357a86f0336cd9a0401a63c25a0491a7e6fa5a4dfd496396026d6ede80": [
-        "0544c7848f82bf08d9b043c5e8391128b89f81f094781c4c65b0ebf57138b50a",  # evaluate electra
+        "2d4ceba9d4900a1cf9908f2246352c00ccc23fc9535e1ee1d8ef31189a6e73dc",  # evaluate electra
     ],
     "dce94173e3de506724cc2d7f7dd0e917bd59322e88183583dcc62060cd474b3d": [
-        "067de7070f6a34596adfec1836bf59e74a9b7337f76807c175adec204a37f03a",  # evaluate modernbert
+        "db3bba4117edf97222304e7962b3d4904d55ec418d79bcc7ccce5e01c7bca216",  # evaluate modernbert
     ],
     "9f8ec29c6358a19ff6b4b002569a35049a6a090d2ae05ee9625d08482aa2310a": [
-        "5953aafcc3386419ad17edb60885abc8b748741346e6733f617b6428a224e0dd",  # evaluate other
+        "9c2d0dbf194e63c5746728cd1bebc72cf0679cefc1145e7998741b56fa0a2c13",  # evaluate other
     ],
     "4a4d345c929849a1507490e51af96546157978b56b65bca553e66da41ba8f9cb": [
-        "c398eb4c31e3f8ecbbfc1af6c57dd8d9c5205d69957f47836025ecedf1cf55d9",  # evaluate roberta
+        "f15943c9967726b555a844089e34ee6e1e0986e5ddf290d421ccb98993a94754",  # evaluate roberta
     ],
     "48a84f94778250ff14d1f8826854fa7e472125f38c57bd3219cbc904b06d3630": [
-        "fd64ae748dec1e07a33b7e577348103b1ec9466e25aaa77eddf683213df69da1",  # evaluate xlm_roberta
+        "ac04507895a0cb5b2ccfb306fe592c7e5f92160eab1a05f9b159137bad0786ff",  # evaluate xlm_roberta
     ],
 }
 SAME_RESULTS: Mapping[str, str] = {code: earlier for earlier, codes in _REPEATED.items() for code in codes}

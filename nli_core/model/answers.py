@@ -4,6 +4,7 @@ An answer is a text: the label, or labels in the order of their names with a sep
 is empty.
 """
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -87,8 +88,10 @@ class MultiLabel(Answers):
         return likely
 
     def texts(self, chosen: Bools) -> list[str]:
-        named = [(label, self.labels.index(label)) for label in sorted(self.labels)]
-        return [self.separator.join(label for label, index in named if row[index]) for row in chosen]
+        by_name = sorted(range(len(self.labels)), key=lambda index: self.labels[index])
+        names = [self.labels[by_name[column]] for column in np.nonzero(chosen[:, by_name])[1]]
+        ends = [0, *np.cumsum(chosen.sum(axis=1)).tolist()]
+        return [self.separator.join(names[start:end]) for start, end in itertools.pairwise(ends)]
 
     def calibrated(self, temperature: float) -> "MultiLabel":
         logits = torch.logit(torch.tensor(self.thresholds, dtype=torch.float64)) * self.temperature

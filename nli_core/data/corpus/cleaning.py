@@ -110,7 +110,7 @@ def check_labels(source: Source, layout: CorpusLayout) -> None:
         _refuse_unknown(labels.with_row_index("id", offset=done).filter(~is_dropped(layout)), source, layout)
         done += part.height
         if layout.multi_label:
-            most = max(most, *labels["label"].list.len(), 0)
+            most = max(most, labels.select(pl.col("label").list.len().max()).item() or 0)
     if layout.multi_label and most < 2:
         LOGGER.warning(
             "%s: no row has more than one label; is %r between them? Otherwise set %s.label_separator",
