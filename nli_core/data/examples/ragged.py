@@ -5,18 +5,22 @@ Three examples of 4, 2 and 3 tokens, the second without a hypothesis:
     input_ids   [C a S b | C S | C a S]    C: [CLS], S: [SEP]
     lengths     [4, 2, 3]
     boundaries  [3, 2, 3]                  where an example's hypothesis begins; its length if it has none
+
+Packing does without torch, which takes a second to import.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from nli_core.arrays import IntArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,12 @@ class Batch:
     `longest` is a bound on the lengths; packed batches have one.
     """
 
-    input_ids: Tensor
-    token_type_ids: Tensor
-    lengths: Tensor
+    input_ids: "Tensor"
+    token_type_ids: "Tensor"
+    lengths: "Tensor"
     longest: int | None = None
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: "torch.device") -> "Batch":
         """Copy the batch to a device."""
         parts = (self.input_ids, self.token_type_ids, self.lengths)
         input_ids, token_type_ids, lengths = (part.to(device, non_blocking=True) for part in parts)
@@ -82,8 +86,10 @@ class RaggedExamples:
         """Return the example of each row [rows]."""
         return np.arange(len(self)) if self.owners is None else self.owners
 
-    def average(self, computed: Tensor) -> Tensor:
+    def average(self, computed: "Tensor") -> "Tensor":
         """Average what was computed for each row [rows, ..] over the windows of each example: [examples, ..]."""
+        import torch
+
         if self.owners is None:
             return computed
         owners = torch.from_numpy(self.owners)
@@ -101,6 +107,8 @@ class RaggedExamples:
 
     def batch(self, examples: IntArray, length: int | None = None) -> Batch:
         """Gather the examples with these indices, padded to `length`, or to the longest of them."""
+        import torch
+
         lengths = self.lengths[examples]
         positions = np.arange(int(lengths.max()) if length is None else length)
         inside = positions < lengths[:, None]

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -221,3 +223,19 @@ def test_examples_in_two_splits_are_reported_or_refused(tmp_path: Path, corpus: 
     }
     with pytest.raises(UserError, match=r"test: 240 of 240 examples are in an earlier split .* pack\.shared_examples"):
         _pack(corpus, tiny_encoder, tmp_path / "two", layout=layout, shared_examples="error")
+
+
+def test_packing_imports_neither_torch_nor_pandas(tmp_path: Path, corpus: Path, tiny_encoder: Path) -> None:
+    """Each takes a good part of a second, and a corpus of half a million rows a second and a half."""
+    code = (
+        "import sys; from pathlib import Path; from nli_core.config import PackConfig;"
+        "from nli_core.data.pack import pack, pack_shard;"
+        "from nli_core.download.corpora.sample import SampleCorpus;"
+        "corpus, encoder, out = map(Path, sys.argv[1:]); out.mkdir();"
+        "pack(corpus, SampleCorpus().layout, encoder, PackConfig(max_length=64), out=out,"
+        "     run_jobs=lambda jobs: [pack_shard(job) for job in jobs]);"
+        "print({'torch', 'pandas'} & sys.modules.keys())"
+    )
+    command = [sys.executable, "-c", code, str(corpus), str(tiny_encoder), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
