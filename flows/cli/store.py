@@ -29,7 +29,7 @@ def list_outputs(remote: RemoteOption = False, json: JsonOption = False) -> None
         bucket = needed_outputs(settings)
         place = bucket.bucket.address
         outputs = [(manifest, f"{place}/{entry.name}") for manifest, entry in bucket.manifests()]
-        outputs.sort(key=lambda each: each[0].created)
+        outputs.sort(key=lambda each: each[0].age)
     else:
         place, store = str(settings.store.root), settings.store
         outputs = [(each.manifest, str(each.folder)) for each in store.outputs()]

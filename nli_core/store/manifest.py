@@ -53,6 +53,11 @@ class Manifest(BaseModel):
     created: str
     sha256: str = ""
 
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """What outputs are sorted by, the oldest first; those of one second by kind and key."""
+        return self.created, self.kind, self.key
+
     def sealed(self) -> "Manifest":
         """Return the same manifest with the digest of all its other fields."""
         text = self.model_dump_json(exclude={"sha256"}, by_alias=True)

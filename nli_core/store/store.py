@@ -66,7 +66,7 @@ class Store:
     def outputs(self, *kinds: str) -> list[Output]:
         """Read the finished outputs of the given kinds, or of all, oldest first."""
         found = [read_output(folder) for folder in self._keyed(*kinds) if not _is_leftover(folder)]
-        return sorted((output for output in found if output), key=lambda output: output.manifest.created)
+        return sorted((output for output in found if output), key=lambda output: output.manifest.age)
 
     def damages(self) -> list[str]:
         """Verify every file of every finished output; return one line for each damaged output."""
