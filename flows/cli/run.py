@@ -156,7 +156,8 @@ def _explain(config: RunConfig, rerun: Sequence[Stage], until: Stage, json: bool
     from tasks.runtime.sharing import found_in_bucket
 
     settings = Settings.from_environment()
-    plans = explain(config, settings.store, found_in_bucket(settings), rerun=rerun, until=until)
+    with found_in_bucket(settings) as elsewhere:
+        plans = explain(config, settings.store, elsewhere, rerun=rerun, until=until)
     if json:
         print_json({plan.kind: {"runs": plan.runs, "reason": plan.reason} for plan in plans})
         return

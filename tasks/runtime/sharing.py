@@ -4,16 +4,19 @@ A bucket that does not answer fails no stage: work is done here then, and pushed
 """
 
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from nli_core.callbacks import ShouldStop, never
 from nli_core.config import OutputKind
 from nli_core.errors import UserError
+from nli_core.filenames import ENCODER, MODEL
 from nli_core.log import LOGGER
+from nli_core.model.architecture import CONFIG_NAME
 from nli_core.run.plan import Elsewhere
 from nli_core.store.claim import Claim
 from nli_core.store.manifest import KeyInputs, Manifest, Output
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_DESCRIPTIONS = (f"{ENCODER}/{CONFIG_NAME}", f"{MODEL}/{CONFIG_NAME}")
 _UNPUSHED = "unpushed"
 _AWAY_SECONDS = 300.0
 _AWAY_UNTIL: dict[str, float] = {}  # by the bucket's address, on this process' clock
@@ -82,27 +86,40 @@ def pulled_from_bucket(settings: Settings) -> Elsewhere:
     """Make a function that pulls an output which the store lacks."""
 
     def pull(kind: OutputKind, inputs: KeyInputs) -> Output | None:
-        if found_in_bucket(settings)(kind, inputs) is None:
-            return None
+        with found_in_bucket(settings) as find:
+            if find(kind, inputs) is None:
+                return None
         with settings.store.claim(kind, inputs) as claim:
             return claim.done or pull_output(settings, claim, never)
 
     return pull
 
 
-def found_in_bucket(settings: Settings) -> Elsewhere:
-    """Make a function that looks for an output in the bucket, by its manifest; no file of it is on this machine."""
+@contextmanager
+def found_in_bucket(settings: Settings) -> Iterator[Elsewhere]:
+    """Yield a function that looks for an output in the bucket, by its manifest.
+
+    Of its files only the description of a model comes to this machine, which says whose code the keys count, and goes
+    again after the block.
+    """
     remote = remote_outputs(settings)
+    with tempfile.TemporaryDirectory() as scratch:
 
-    def find(kind: OutputKind, inputs: KeyInputs) -> Output | None:
-        key = output_key(kind, inputs)
-        if remote is None:
-            return None
-        look_up = partial(remote.manifest, kind, key)
-        manifest = _try(settings, look_up, never, otherwise=f"{kind}: not looked up in the bucket")
-        return Output(settings.store.folder(kind, key), manifest) if manifest else None
+        def find(kind: OutputKind, inputs: KeyInputs) -> Output | None:
+            if remote is None:
+                return None
+            key, into = output_key(kind, inputs), Path(scratch) / kind
 
-    return find
+            def look_up() -> Output | None:
+                if (manifest := remote.manifest(kind, key)) is None:
+                    return None
+                described = {name: manifest.files[name] for name in _DESCRIPTIONS if name in manifest.files}
+                whole = remote.pull(manifest.model_copy(update={"files": described}), into)
+                return Output(into, manifest) if whole else None
+
+            return _try(settings, look_up, never, otherwise=f"{kind}: not looked up in the bucket")
+
+        yield find
 
 
 def push_output(settings: Settings, claim: Claim, output: Output, stop: ShouldStop, *, replace: bool) -> Output:
