@@ -99,8 +99,8 @@ def pulled_from_bucket(settings: Settings) -> Elsewhere:
 def found_in_bucket(settings: Settings) -> Iterator[Elsewhere]:
     """Yield a function that looks for an output in the bucket, by its manifest.
 
-    Of its files only the description of a model comes to this machine, which says whose code the keys count, and goes
-    again after the block.
+    Of its files only the description of a model comes to this machine, for the block: it says whose code the keys
+    count.
     """
     remote = remote_outputs(settings)
     with tempfile.TemporaryDirectory() as scratch:
