@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --no-compile --constraint .venv/constraints.txt
 
-# Bytecode is kept, whatever the machine's default: commands and servers start in half the time.
+# Bytecode is kept, whatever the machine's default: no command or server of a test compiles its libraries again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-slow soak check docs keys same-results bench bench-full bench-scale ui

@@ -53,11 +53,7 @@ def init(
         )
         return
     rows = [
-        (
-            printable(column),
-            uses.get(column, "unused"),
-            _short(guess.head[column].drop_nulls().filter(guess.head[column].drop_nulls() != "").first()),
-        )
+        (printable(column), uses.get(column, "unused"), _short(next(filter(None, guess.head[column]), None)))
         for column in guess.head.columns
     ]
     print_rows(("column", "taken as", "for instance"), rows)

@@ -1,4 +1,4 @@
-"""Measures of multi-label answers, against scikit-learn, statsmodels' idea of a bootstrap, and plain search."""
+"""Measures of multi-label answers, against scikit-learn, examples drawn again, and plain search."""
 
 from typing import Any
 
