@@ -10,6 +10,7 @@ from nli_core.arrays import IntArray
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.loading.batching import evaluation_batches, pad_to_power_of_two, padded_lengths
 from nli_core.data.loading.loader import make_loader
+from nli_core.inference.threads import mapped
 from nli_core.malloc import keep_freed_memory
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, memory_for
@@ -20,9 +21,9 @@ Share = tuple[int, int]  # its number, from 0, of how many
 _ALL: Share = (0, 1)
 Report = Callable[[int, int], object]  # examples done, of how many
 no_report: Report = lambda _done, _total: None  # noqa: E731
-_LENGTH_STEP = 8  # of padded batches: a CPU meets few shapes, and little is padding
-# Tokens in a batch: on a CPU what its caches hold of a layer, on a GPU enough to fill it.
-_BATCH_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 16}
+_LENGTH_STEP = 8  # of padded batches in calls of less than one: a server's CPU meets few shapes
+# Tokens in a batch: on a CPU what a core's caches hold of a layer, on a GPU enough to fill it.
+_BATCH_TOKENS = {"cpu": 1 << 11, "cuda": 1 << 16}
 
 
 def predict_logits(
@@ -55,18 +56,25 @@ def _compute(
 ) -> Tensor:
     number, shares = share
     tokens, most = _BATCH_TOKENS[device.torch.type], encoder.architecture.max_position_embeddings
-    padded = examples.lengths if device.packs else padded_lengths(examples.lengths, _LENGTH_STEP, most)
+    rounds_up = not device.packs and int(examples.lengths.sum()) < tokens
+    padded = padded_lengths(examples.lengths, _LENGTH_STEP, most) if rounds_up else examples.lengths
     with memory_for(describe=partial(_described, examples.lengths)):
         computed, done = torch.zeros(len(examples), width), 0
         source = make_loader(examples, device.torch, packed=device.packs, padded=padded)
-    with torch.inference_mode(), device.autocast(), keep_freed_memory():
-        for indices in evaluation_batches(padded, tokens)[number::shares]:
-            with memory_for(describe=partial(_described, examples.lengths[indices])):
-                sent = indices if device.packs else pad_to_power_of_two(indices, tokens // int(padded[indices[0]]))
-                batch = source.batch(sent)
-                rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(indices)]
+
+    def compute(indices: IntArray) -> int:
+        described = partial(_described, examples.lengths[indices])
+        with memory_for(describe=described), torch.inference_mode(), device.autocast():
+            sent = indices if device.packs else pad_to_power_of_two(indices, tokens // int(padded[indices[0]]))
+            batch = source.batch(sent)
+            rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(indices)]
             computed[torch.from_numpy(indices)] = rows.float().cpu()
-            done += len(indices)
+        return len(indices)
+
+    batches = evaluation_batches(padded, tokens)[number::shares]
+    with keep_freed_memory(), mapped(compute, batches, device) as counts:
+        for count in counts:
+            done += count
             report(min(len(examples), done * shares), len(examples))
     return computed
 

@@ -5,6 +5,7 @@ multiplies. oneDNN adds it, and applies the activation, on the way where the wei
 """
 
 import copy
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from nli_core.model.architecture import Activation
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
 from nli_core.model.encoder import EncoderLayer, LayeredEncoder
+from nli_core.model.query_key_value import Projected, QueryKeyValue
 
 _ACTIVATIONS: dict[Activation, tuple[str, str]] = {
     "gelu": ("gelu", "none"),
@@ -23,21 +25,46 @@ _ACTIVATIONS: dict[Activation, tuple[str, str]] = {
 
 
 class _LaidOutLinear(nn.Module):
-    """A bf16 linear layer in oneDNN's layout, as torch's compiler makes them; `weight` serves who needs a part."""
+    """A bf16 linear layer in oneDNN's layout, as torch's compiler makes them."""
 
-    def __init__(self, linear: nn.Linear, activation: tuple[str, str]) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, activation: tuple[str, str] = ("none", "")) -> None:
         """`activation` is oneDNN's name of what to apply to the outputs, and its algorithm."""
         super().__init__()
         self._activation, self._algorithm = activation
-        self.weight = linear.weight
-        self.bias = linear.bias
-        self._laid_out = torch.ops.mkldnn._reorder_linear_weight(linear.weight, 0)
+        self.bias = bias
+        self._laid_out = torch.ops.mkldnn._reorder_linear_weight(weight, 0)
 
     def forward(self, inputs: Tensor) -> Tensor:
         outputs: Tensor = torch.ops.mkldnn._linear_pointwise(
             inputs, self._laid_out, self.bias, self._activation, [], self._algorithm
         )
         return outputs
+
+
+class _LaidOutQueryKeyValue(nn.Module):
+    """A `QueryKeyValue` of bf16 in oneDNN's layout; its parts are laid out where first tokens ask alone."""
+
+    def __init__(self, linear: QueryKeyValue) -> None:
+        super().__init__()
+        self._linear = linear
+
+    @cached_property
+    def _whole(self) -> _LaidOutLinear:
+        return _LaidOutLinear(self._linear.weight, self._linear.bias)
+
+    @cached_property
+    def _parts(self) -> tuple[_LaidOutLinear, _LaidOutLinear]:
+        query, key_value = self._linear.parts()
+        return _LaidOutLinear(*query), _LaidOutLinear(*key_value)
+
+    def project(self, hidden: Tensor) -> Projected:
+        query, key, value = self._whole(hidden).chunk(3, dim=-1)
+        return query, key, value
+
+    def project_first(self, first: Tensor, hidden: Tensor) -> Projected:
+        query, key_value = self._parts
+        key, value = key_value(hidden).chunk(2, dim=-1)
+        return query(first), key, value
 
 
 def prepare_for_inference(model: Classifier, device: Device) -> Classifier:
@@ -58,8 +85,14 @@ def prepare_for_inference(model: Classifier, device: Device) -> Classifier:
             for name, part in list(layer.named_children()):
                 if isinstance(part, nn.Linear):
                     cast = part.to(torch.bfloat16).requires_grad_(False)
-                    fused = _ACTIVATIONS[layer.hidden_act] if name == layer.activated_linear else ("none", "")
-                    setattr(layer, name, _LaidOutLinear(cast, fused) if lay_out else cast)
+                    setattr(layer, name, _laid_out(cast, layer, name) if lay_out else cast)
             if lay_out and layer.activated_linear:
                 layer.activation = nn.Identity()
     return ready
+
+
+def _laid_out(linear: nn.Linear, layer: EncoderLayer, name: str) -> nn.Module:
+    if isinstance(linear, QueryKeyValue):
+        return _LaidOutQueryKeyValue(linear)
+    fused = _ACTIVATIONS[layer.hidden_act] if name == layer.activated_linear else ("none", "")
+    return _LaidOutLinear(linear.weight, linear.bias, fused)

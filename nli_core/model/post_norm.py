@@ -6,12 +6,12 @@ Shapes: as in `encoder`.
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nli_core.model.architecture import Activation, Architecture
 from nli_core.model.attention import Layout, Padded
 from nli_core.model.dropout import dropout
 from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder, Pooling
+from nli_core.model.query_key_value import QueryKeyValue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +82,8 @@ class PostNormLayer(EncoderLayer):
         super().__init__(architecture.hidden_act)
         hidden, inner = architecture.hidden_size, architecture.intermediate_size
         self.heads = architecture.num_attention_heads
-        self.attention_size = self.heads * architecture.head_size
-        self.query_key_value = nn.Linear(hidden, 3 * self.attention_size)
-        self.attention_output = nn.Linear(self.attention_size, hidden)
+        self.query_key_value = QueryKeyValue(hidden, self.heads * architecture.head_size)
+        self.attention_output = nn.Linear(self.heads * architecture.head_size, hidden)
         self.attention_norm = nn.LayerNorm(hidden, eps=architecture.layer_norm_eps)
         self.inner = nn.Linear(hidden, inner)
         self.output = nn.Linear(inner, hidden)
@@ -95,7 +94,8 @@ class PostNormLayer(EncoderLayer):
     def forward(self, hidden: Tensor, layout: Layout, *, first_only: bool = False) -> Tensor:
         """Compute the next layer's hidden states [..., H], or those of the first tokens alone [B, H]."""
         asking = layout.first(hidden) if first_only else hidden
-        query, key, value = self._project(asking, hidden)
+        projection = self.query_key_value
+        query, key, value = projection.project_first(asking, hidden) if first_only else projection.project(hidden)
         rate = self.attention_dropout_rate if self.training else 0.0
         attended = self.attention_output(layout.attend(query, key, value, heads=self.heads, rate=rate))
         middle = self.attention_norm(asking + self._dropped(attended))
@@ -105,18 +105,8 @@ class PostNormLayer(EncoderLayer):
 
     def attention(self, hidden: Tensor, layout: Padded) -> Tensor:
         """Compute the attention weights [B, N, L, L] that `forward` uses, before dropout."""
-        query, key, _ = self._project(hidden, hidden)
+        query, key, _ = self.query_key_value.project(hidden)
         return layout.weights(query, key, heads=self.heads)
-
-    def _project(self, asking: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Project the queries of the asking tokens, and keys and values of all: [..., A] each."""
-        if asking is hidden:
-            query, key, value = self.query_key_value(hidden).chunk(3, dim=-1)
-            return query, key, value
-        weight, offset, width = self.query_key_value.weight, self.query_key_value.bias, self.attention_size
-        query = functional.linear(asking, weight[:width], offset[:width])
-        key, value = functional.linear(hidden, weight[width:], offset[width:]).chunk(2, dim=-1)
-        return query, key, value
 
     def _dropped(self, states: Tensor) -> Tensor:
         return dropout(states, self.dropout_rate if self.training else 0.0)

@@ -7,12 +7,12 @@ needs no norm. Shapes: as in `encoder`.
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nli_core.model.architecture import Activation, Architecture
 from nli_core.model.attention import Layout, Padded
 from nli_core.model.dropout import dropout
 from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder, Pooling
+from nli_core.model.query_key_value import QueryKeyValue
 from nli_core.model.rotary import rotate
 
 
@@ -70,7 +70,7 @@ class PreNormLayer(EncoderLayer):
         self.heads = architecture.num_attention_heads
         self.sight = architecture.sights[index]
         self.attention_norm = architecture.norm() if index else nn.Identity()
-        self.query_key_value = nn.Linear(hidden, 3 * hidden, bias=architecture.attention_bias)
+        self.query_key_value = QueryKeyValue(hidden, hidden, bias=architecture.attention_bias)
         self.attention_output = nn.Linear(hidden, hidden, bias=architecture.attention_bias)
         self.norm = architecture.norm()
         self.inner = nn.Linear(hidden, 2 * inner, bias=architecture.mlp_bias)
@@ -100,14 +100,11 @@ class PreNormLayer(EncoderLayer):
         """Project queries [..., H], or [B, H] of first tokens, and keys and values of all [..., H]; turn by place."""
         normed = self.attention_norm(hidden)
         heads, theta = self.heads, self.sight.theta
-        if not first_only:
-            query, key, value = self.query_key_value(normed).chunk(3, dim=-1)
+        if first_only:  # which are at place 0, where nothing turns
+            query, key, value = self.query_key_value.project_first(layout.first(normed), normed)
+        else:
+            query, key, value = self.query_key_value.project(normed)
             query = rotate(query, layout.positions, heads=heads, theta=theta)
-        else:  # which are at place 0, where nothing turns
-            weight, bias, width = self.query_key_value.weight, self.query_key_value.bias, normed.shape[-1]
-            own, others = (None, None) if bias is None else (bias[:width], bias[width:])
-            query = functional.linear(layout.first(normed), weight[:width], own)
-            key, value = functional.linear(normed, weight[width:], others).chunk(2, dim=-1)
         return query, rotate(key, layout.positions, heads=heads, theta=theta), value
 
 
