@@ -14,7 +14,7 @@ from nli_core.model.architecture import Activation
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
 from nli_core.model.encoder import EncoderLayer, LayeredEncoder
-from nli_core.model.query_key_value import Projected, QueryKeyValue
+from nli_core.model.query_key_value import Projected, QueryKeyValue, by_head
 
 _ACTIVATIONS: dict[Activation, tuple[str, str]] = {
     "gelu": ("gelu", "none"),
@@ -54,17 +54,18 @@ class _LaidOutQueryKeyValue(nn.Module):
 
     @cached_property
     def _parts(self) -> tuple[_LaidOutLinear, _LaidOutLinear]:
-        query, key_value = self._linear.parts()
-        return _LaidOutLinear(*query), _LaidOutLinear(*key_value)
+        of_query, of_others = self._linear.parts()
+        return _LaidOutLinear(*of_query), _LaidOutLinear(*of_others)
 
     def project(self, hidden: Tensor) -> Projected:
-        query, key, value = self._whole(hidden).chunk(3, dim=-1)
+        query, key, value = by_head(self._whole(hidden), 3, self._linear.heads)
         return query, key, value
 
     def project_first(self, first: Tensor, hidden: Tensor) -> Projected:
-        query, key_value = self._parts
-        key, value = key_value(hidden).chunk(2, dim=-1)
-        return query(first), key, value
+        for_query, for_others = self._parts
+        (query,) = by_head(for_query(first), 1, self._linear.heads)
+        key, value = by_head(for_others(hidden), 2, self._linear.heads)
+        return query, key, value
 
 
 def prepare_for_inference(model: Classifier, device: Device) -> Classifier:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from nli_core.model.dropout import dropout
 
@@ -24,6 +25,9 @@ _LARGEST_FLASH_HEAD = 256
 
 class Layout(Protocol):
     """Where the tokens of a batch lie."""
+
+    dtype: torch.dtype
+    """That of the hidden states."""
 
     @property
     def positions(self) -> Tensor:
@@ -41,10 +45,8 @@ class Layout(Protocol):
     def average(self, states: Tensor) -> Tensor:
         """Average the tokens of every example, in fp32: [..., H] to [B, H]."""
 
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, window: int | None = None
-    ) -> Tensor:
-        """Attend from each query to its example: [..., A], or [B, A] for first tokens' queries.
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, rate: float, window: int | None = None) -> Tensor:
+        """Attend from each query [..., N, D] to its example: [..., A], or [B, A] for first tokens' queries [B, N, D].
 
         `rate` is the dropout rate of the attention weights, 0 when not training. With a `window` a token sees those at
         most so far from it.
@@ -55,8 +57,7 @@ class Padded:
     """Tokens [B, L] of which the first `lengths` [B] of a row count."""
 
     def __init__(self, lengths: Tensor, length: int, dtype: torch.dtype) -> None:
-        """`dtype` is that of the attention scores."""
-        self.lengths = lengths
+        self.lengths, self.dtype = lengths, dtype
         self._length = length
         self._inside = torch.arange(length, device=lengths.device) < lengths[:, None]
         self._bias: Tensor | None = None
@@ -82,20 +83,18 @@ class Padded:
     def average(self, states: Tensor) -> Tensor:
         return (states.float() * self._inside[..., None]).sum(dim=1) / self.lengths[:, None]
 
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, window: int | None = None
-    ) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, rate: float, window: int | None = None) -> Tensor:
         first_only = query.ndim < key.ndim
-        weights = self.weights(query[:, None] if first_only else query, key, heads=heads, window=window)
-        attended = torch.bmm(dropout(weights, rate).flatten(0, 1), _by_head(value, heads))
-        joined = attended.view(key.shape[0], heads, *attended.shape[1:]).transpose(1, 2).flatten(2)
+        weights = self.weights(query[:, None] if first_only else query, key, window=window)
+        attended = torch.bmm(dropout(weights, rate).flatten(0, 1), _head_first(value))
+        joined = attended.view(*weights.shape[:2], *attended.shape[1:]).transpose(1, 2).flatten(2)
         return joined[:, 0] if first_only else joined
 
-    def weights(self, query: Tensor, key: Tensor, *, heads: int, window: int | None = None) -> Tensor:
+    def weights(self, query: Tensor, key: Tensor, *, window: int | None = None) -> Tensor:
         """Compute attention weights [B, N, queries, L] of the first tokens or of all; rows sum to 1."""
-        examples = key.shape[0]
-        query, key = _by_head(query, heads), _by_head(key, heads)
-        scores = torch.bmm(query, key.transpose(1, 2)).view(examples, heads, -1, key.shape[1])
+        examples, length, heads, _ = key.shape
+        products = torch.bmm(_head_first(query), _head_first(key).transpose(1, 2))
+        scores = products.view(examples, heads, -1, length)
         scale = query.shape[-1] ** -0.5
         bias = self._bias if window is None else self._bias_within(window, scores.shape[2], scores.dtype)
         scores = scores * scale if bias is None else torch.add(bias, scores, alpha=scale)
@@ -125,9 +124,9 @@ class Padded:
 class Packed:
     """Tokens [T], the examples' one after the other; their `lengths` [B] are at least 1 and sum to T."""
 
-    def __init__(self, lengths: Tensor, tokens: int, longest: int | None) -> None:
+    def __init__(self, lengths: Tensor, tokens: int, longest: int | None, dtype: torch.dtype) -> None:
         """`longest` is a bound on the lengths; without it the device must be waited for."""
-        self.lengths = lengths
+        self.lengths, self.dtype = lengths, dtype
         self.longest = int(lengths.max()) if longest is None else longest
         self._cu_seqlens = torch.zeros(len(lengths) + 1, dtype=torch.int32, device=lengths.device)
         self._cu_seqlens[1:] = lengths.cumsum(0)
@@ -137,7 +136,7 @@ class Packed:
         self.positions = torch.arange(tokens, device=lengths.device) - self._starts[self._example_of]
 
     def rows_of_positions(self, table: Tensor) -> Tensor:
-        return table[self.positions]
+        return functional.embedding(self.positions, table)  # whose way back need not sort, as that of an index does
 
     def running_count(self, marked: Tensor) -> Tensor:
         counts = marked.long().cumsum(dim=0)
@@ -150,11 +149,9 @@ class Packed:
         sums = torch.zeros(len(self.lengths), states.shape[-1], device=states.device)
         return sums.index_add(0, self._example_of, states.float()) / self.lengths[:, None]
 
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, *, heads: int, rate: float, window: int | None = None
-    ) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, rate: float, window: int | None = None) -> Tensor:
         first_only = len(query) == len(self.lengths)
-        size = query.shape[-1] // heads
+        size = query.shape[-1]
         unfit = size % 8 != 0 or size > _LARGEST_FLASH_HEAD
         # Flash attention would put the window of a single query around the last token.
         if not query.is_cuda or query.dtype == torch.float32 or unfit or (first_only and window is not None):
@@ -163,10 +160,9 @@ class Packed:
             indices = self._starts[:, None] + torch.arange(self.longest, device=query.device)
             indices = indices.clamp(max=len(key) - 1)
             asking = query if first_only else query[indices]
-            states = padded.attend(asking, key[indices], value[indices], heads=heads, rate=rate, window=window)
+            states = padded.attend(asking, key[indices], value[indices], rate=rate, window=window)
             return states if first_only else padded.gather(states)
         each = torch.arange(len(self._cu_seqlens), dtype=torch.int32, device=query.device)
-        query, key, value = (states.view(len(states), heads, -1) for states in (query, key, value))
         from torch.nn.attention.varlen import varlen_attn  # imports torch's compiler, which takes seconds
 
         attended = varlen_attn(
@@ -183,6 +179,6 @@ class Packed:
         return attended.flatten(1)
 
 
-def _by_head(states: Tensor, heads: int) -> Tensor:
-    """Reshape [B, L, A] to [B * N, L, D]."""
-    return states.view(*states.shape[:-1], heads, -1).transpose(1, 2).flatten(0, 1)
+def _head_first(states: Tensor) -> Tensor:
+    """Lay states [B, L, N, D] out for products of each head: [B * N, L, D]."""
+    return states.transpose(1, 2).flatten(0, 1)

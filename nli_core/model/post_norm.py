@@ -62,7 +62,7 @@ class Embeddings(nn.Module):
             of_type = self.token_type(token_type_ids) if self.tells_texts_apart else self.token_type.weight[0]
             summed = summed + of_type
         if self.norm is not None:
-            summed = dropout(self.norm(summed), self.dropout_rate if self.training else 0.0)
+            summed = dropout(self.norm(summed).to(layout.dtype), self.dropout_rate if self.training else 0.0)
         return summed if self.projection is None else self.projection(summed)
 
     def _positions(self, input_ids: Tensor, layout: Layout) -> Tensor:
@@ -81,9 +81,8 @@ class PostNormLayer(EncoderLayer):
     def __init__(self, architecture: PostNormArchitecture) -> None:
         super().__init__(architecture.hidden_act)
         hidden, inner = architecture.hidden_size, architecture.intermediate_size
-        self.heads = architecture.num_attention_heads
-        self.query_key_value = QueryKeyValue(hidden, self.heads * architecture.head_size)
-        self.attention_output = nn.Linear(self.heads * architecture.head_size, hidden)
+        self.query_key_value = QueryKeyValue(hidden, architecture.num_attention_heads, architecture.head_size)
+        self.attention_output = nn.Linear(architecture.num_attention_heads * architecture.head_size, hidden)
         self.attention_norm = nn.LayerNorm(hidden, eps=architecture.layer_norm_eps)
         self.inner = nn.Linear(hidden, inner)
         self.output = nn.Linear(inner, hidden)
@@ -97,7 +96,7 @@ class PostNormLayer(EncoderLayer):
         projection = self.query_key_value
         query, key, value = projection.project_first(asking, hidden) if first_only else projection.project(hidden)
         rate = self.attention_dropout_rate if self.training else 0.0
-        attended = self.attention_output(layout.attend(query, key, value, heads=self.heads, rate=rate))
+        attended = self.attention_output(layout.attend(query, key, value, rate=rate))
         middle = self.attention_norm(asking + self._dropped(attended))
         expanded = self.activation(self.inner(middle))
         normalised: Tensor = self.output_norm(middle + self._dropped(self.output(expanded)))
@@ -106,7 +105,7 @@ class PostNormLayer(EncoderLayer):
     def attention(self, hidden: Tensor, layout: Padded) -> Tensor:
         """Compute the attention weights [B, N, L, L] that `forward` uses, before dropout."""
         query, key, _ = self.query_key_value.project(hidden)
-        return layout.weights(query, key, heads=self.heads)
+        return layout.weights(query, key)
 
     def _dropped(self, states: Tensor) -> Tensor:
         return dropout(states, self.dropout_rate if self.training else 0.0)

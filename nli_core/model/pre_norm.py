@@ -56,9 +56,9 @@ class TokenEmbeddings(nn.Module):
         self.norm = architecture.norm()
         self.dropout_rate = architecture.embedding_dropout
 
-    def forward(self, input_ids: Tensor, _token_type_ids: Tensor, _layout: Layout) -> Tensor:
+    def forward(self, input_ids: Tensor, _token_type_ids: Tensor, layout: Layout) -> Tensor:
         """Embed token ids [...] to [..., H]."""
-        return dropout(self.norm(self.word(input_ids)), self.dropout_rate if self.training else 0.0)
+        return dropout(self.norm(self.word(input_ids)).to(layout.dtype), self.dropout_rate if self.training else 0.0)
 
 
 class PreNormLayer(EncoderLayer):
@@ -67,10 +67,10 @@ class PreNormLayer(EncoderLayer):
     def __init__(self, architecture: PreNormArchitecture, index: int) -> None:
         super().__init__(architecture.hidden_act)
         hidden, inner = architecture.hidden_size, architecture.intermediate_size
-        self.heads = architecture.num_attention_heads
+        heads = architecture.num_attention_heads
         self.sight = architecture.sights[index]
         self.attention_norm = architecture.norm() if index else nn.Identity()
-        self.query_key_value = QueryKeyValue(hidden, hidden, bias=architecture.attention_bias)
+        self.query_key_value = QueryKeyValue(hidden, heads, hidden // heads, bias=architecture.attention_bias)
         self.attention_output = nn.Linear(hidden, hidden, bias=architecture.attention_bias)
         self.norm = architecture.norm()
         self.inner = nn.Linear(hidden, 2 * inner, bias=architecture.mlp_bias)
@@ -83,7 +83,7 @@ class PreNormLayer(EncoderLayer):
         query, key, value = self._project(hidden, layout, first_only=first_only)
         rate = self.attention_dropout_rate if self.training else 0.0
         window = self.sight.window
-        attended = layout.attend(query, key, value, heads=self.heads, rate=rate, window=window)
+        attended = layout.attend(query, key, value, rate=rate, window=window)
         asking = layout.first(hidden) if first_only else hidden
         middle = asking + dropout(self.attention_output(attended), rate)
         value, gate = self.inner(self.norm(middle)).chunk(2, dim=-1)
@@ -94,18 +94,18 @@ class PreNormLayer(EncoderLayer):
     def attention(self, hidden: Tensor, layout: Padded) -> Tensor:
         """Compute the attention weights [B, N, L, L] that `forward` uses, before dropout."""
         query, key, _ = self._project(hidden, layout, first_only=False)
-        return layout.weights(query, key, heads=self.heads, window=self.sight.window)
+        return layout.weights(query, key, window=self.sight.window)
 
     def _project(self, hidden: Tensor, layout: Layout, *, first_only: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Project queries [..., H], or [B, H] of first tokens, and keys and values of all [..., H]; turn by place."""
+        """Project queries [..., N, D], or [B, N, D] of first tokens, and keys and values of all; turn by place."""
         normed = self.attention_norm(hidden)
-        heads, theta = self.heads, self.sight.theta
+        theta = self.sight.theta
         if first_only:  # which are at place 0, where nothing turns
             query, key, value = self.query_key_value.project_first(layout.first(normed), normed)
         else:
             query, key, value = self.query_key_value.project(normed)
-            query = rotate(query, layout.positions, heads=heads, theta=theta)
-        return query, rotate(key, layout.positions, heads=heads, theta=theta), value
+            query = rotate(query, layout.positions, theta=theta)
+        return query, rotate(key, layout.positions, theta=theta), value
 
 
 class Pooler(nn.Module):

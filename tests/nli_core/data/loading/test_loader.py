@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.loading.loader import TOKEN_STEP, make_loader
@@ -28,6 +30,17 @@ def test_a_packed_batch_has_the_tokens_of_the_padded_one(longest: int) -> None:
     assert torch.equal(packed.lengths[:31], padded.lengths)
     assert torch.equal(packed.input_ids[:tokens], padded.input_ids[inside])
     assert torch.equal(packed.token_type_ids[:tokens], padded.token_type_ids[inside])
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=60), st.data())
+@settings(deadline=None)
+def test_every_token_of_a_packed_batch_is_of_an_example(lengths: list[int], data: st.DataObject) -> None:
+    """Flash attention leaves what lies beyond the last example undefined (pytorch 176793)."""
+    corpus = RaggedExamples(np.ones(sum(lengths), np.int64), np.array(lengths), np.array(lengths), pad_id=0)
+    chosen = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=40))
+    batch = make_loader(corpus, CPU, packed=True).batch(np.array(chosen))
+    assert int(batch.lengths.sum()) == len(batch.input_ids)
+    assert int(batch.lengths.min()) >= 1
 
 
 @pytest.mark.parametrize("longest", [1, 2, 53, 128, 1023, 1024, 3000])
