@@ -26,9 +26,6 @@ _LARGEST_FLASH_HEAD = 256
 class Layout(Protocol):
     """Where the tokens of a batch lie."""
 
-    dtype: torch.dtype
-    """That of the hidden states."""
-
     @property
     def positions(self) -> Tensor:
         """Each token's place in its example, from 0: [L] padded, [T] packed."""
@@ -57,7 +54,8 @@ class Padded:
     """Tokens [B, L] of which the first `lengths` [B] of a row count."""
 
     def __init__(self, lengths: Tensor, length: int, dtype: torch.dtype) -> None:
-        self.lengths, self.dtype = lengths, dtype
+        """`dtype` is that of the attention scores."""
+        self.lengths = lengths
         self._length = length
         self._inside = torch.arange(length, device=lengths.device) < lengths[:, None]
         self._bias: Tensor | None = None
@@ -124,9 +122,9 @@ class Padded:
 class Packed:
     """Tokens [T], the examples' one after the other; their `lengths` [B] are at least 1 and sum to T."""
 
-    def __init__(self, lengths: Tensor, tokens: int, longest: int | None, dtype: torch.dtype) -> None:
+    def __init__(self, lengths: Tensor, tokens: int, longest: int | None) -> None:
         """`longest` is a bound on the lengths; without it the device must be waited for."""
-        self.lengths, self.dtype = lengths, dtype
+        self.lengths = lengths
         self.longest = int(lengths.max()) if longest is None else longest
         self._cu_seqlens = torch.zeros(len(lengths) + 1, dtype=torch.int32, device=lengths.device)
         self._cu_seqlens[1:] = lengths.cumsum(0)

@@ -138,7 +138,7 @@ class LayeredEncoder(Encoder):
         dtype = torch.get_autocast_dtype(input_ids.device.type) if lower else own
         layout: Layout
         if input_ids.ndim == 1:
-            layout = Packed(lengths, len(input_ids), longest, dtype)
+            layout = Packed(lengths, len(input_ids), longest)
         else:
             layout = Padded(lengths, input_ids.shape[1], dtype)
         return self.embeddings(input_ids, token_type_ids, layout).to(dtype), layout

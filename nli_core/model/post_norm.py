@@ -62,7 +62,7 @@ class Embeddings(nn.Module):
             of_type = self.token_type(token_type_ids) if self.tells_texts_apart else self.token_type.weight[0]
             summed = summed + of_type
         if self.norm is not None:
-            summed = dropout(self.norm(summed).to(layout.dtype), self.dropout_rate if self.training else 0.0)
+            summed = dropout(self.norm(summed), self.dropout_rate if self.training else 0.0)
         return summed if self.projection is None else self.projection(summed)
 
     def _positions(self, input_ids: Tensor, layout: Layout) -> Tensor:

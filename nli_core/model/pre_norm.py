@@ -56,9 +56,9 @@ class TokenEmbeddings(nn.Module):
         self.norm = architecture.norm()
         self.dropout_rate = architecture.embedding_dropout
 
-    def forward(self, input_ids: Tensor, _token_type_ids: Tensor, layout: Layout) -> Tensor:
+    def forward(self, input_ids: Tensor, _token_type_ids: Tensor, _layout: Layout) -> Tensor:
         """Embed token ids [...] to [..., H]."""
-        return dropout(self.norm(self.word(input_ids)).to(layout.dtype), self.dropout_rate if self.training else 0.0)
+        return dropout(self.norm(self.word(input_ids)), self.dropout_rate if self.training else 0.0)
 
 
 class PreNormLayer(EncoderLayer):

@@ -103,7 +103,7 @@ def test_heads_blocks_and_dropout_are_those_of_the_config(archive: Path, out: Pa
     download(_config(archive, heads=2, dropout=0.25))
     encoder, _ = load_encoder(out)
     layers = [layer for layer in encoder.layers if isinstance(layer, PostNormLayer)]
-    assert [(layer.heads, layer.dropout_rate, layer.attention_dropout_rate) for layer in layers] == [
+    assert [(layer.query_key_value.heads, layer.dropout_rate, layer.attention_dropout_rate) for layer in layers] == [
         (2, 0.25, 0.25)
     ] * 2
 
