@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,6 @@ def onnx(model: Path, premises: list[str], hypotheses: list[str], *, quantized: 
     return seconds_after_a_pass(run, premises, hypotheses)
 
 
-def onnx_int8(model: Path, premises: list[str], hypotheses: list[str]) -> float:
-    return onnx(model, premises, hypotheses, quantized=True)
-
-
 def openvino(model: Path, premises: list[str], hypotheses: list[str], *, quantized: bool = False) -> float:
     """OpenVINO on batches of similar length, a stream for each thread; what is not int8 is bf16."""
     import openvino as ov
@@ -104,10 +101,6 @@ def openvino(model: Path, premises: list[str], hypotheses: list[str], *, quantiz
         queue.wait_all()
 
     return seconds_after_a_pass(run, premises, hypotheses)
-
-
-def openvino_quantized(model: Path, premises: list[str], hypotheses: list[str]) -> float:
-    return openvino(model, premises, hypotheses, quantized=True)
 
 
 def sorted_batches(
@@ -192,8 +185,8 @@ WAYS: Ways = {
     "pipeline": pipeline,
     "onnx": onnx,
     "openvino": openvino,
-    "onnx-int8": onnx_int8,
-    "openvino-int8": openvino_quantized,
+    "onnx-int8": partial(onnx, quantized=True),
+    "openvino-int8": partial(openvino, quantized=True),
 }
 NAMES = {
     "ours": "this project",
