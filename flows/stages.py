@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.exceptions import CancelledRun
 
 from flows.lifecycle import cancelled, ends, lifetime, shard_workers
-from flows.pipeline import CHAIN
+from flows.pipeline import CHAIN, quoted
 from flows.summary import RunSummary, summarize
 from nli_core.config import OutputKind, Stage
 from nli_core.run.config import RunConfig
@@ -28,7 +28,7 @@ def _run_alone(stage: Stage, config: RunConfig, recipe: str, rerun: bool) -> Run
             for kind in kinds_of(stage, config):
                 made = {made: result.output for made, result in results.items()}
                 request = StageRequest(config, recipe, upstream | made, rerun)
-                results[kind] = CHAIN[kind](request).result()
+                results[kind] = CHAIN[kind](quoted(request)).result()
             return summarize(recipe, results, config.evaluate.requirements)
     except CancelledRun as stopped:
         return cancelled(RunSummary, stopped)

@@ -127,7 +127,7 @@ def _own_recipe(path: Path) -> Recipe:
     return Recipe(path.stem, description, config, described.get("schedules") or ())
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Reads YAML as Prefect does, and refuses a key that is written twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -14,6 +14,7 @@ from nli_core.config import STAGES, Stage
 from nli_core.errors import UserError
 from nli_core.evaluation.headline import headline_figures
 from nli_core.evaluation.requirements import requirements_sentence
+from nli_core.run.ahead import hash_ahead
 from nli_core.run.config import RunConfig, parse_config
 from nli_core.run.kinds import KINDS, kinds_until
 from nli_core.run.overrides import override
@@ -94,6 +95,7 @@ def run(
     if seeds > 1:
         _run_seeds(config, recipe.name, seeds, require, json)
         return
+    hash_ahead(config, Settings.from_environment().store, until)
     with local_session():
         from prefect import tags
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from nli_core.fingerprint.kept import digest_sources, keep, read_kept
@@ -37,6 +38,7 @@ _LEFT_OUT = (
     "nli_core.training.processes",
     "nli_core.training.report",
 )
+_ONE_PARSES = Lock()  # Python 3.11 cannot parse code in two threads at a time (CPython issue 106905)
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,18 @@ class Code:
     definitions: dict[str, str]
 
 
-@cache
 def code_of(*entries: str) -> Code:
     """Digest the code that the entries reach; an entry is written `module:definition`.
 
     Raises:
         LookupError: a module has no such definition.
     """
+    with _ONE_PARSES:
+        return _code_of(*entries)
+
+
+@cache
+def _code_of(*entries: str) -> Code:
     sources = _sources()
     if kept := read_kept(_ROOT, sources, entries):
         return Code(**kept)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from nli_core import hashing
 from nli_core.config import OutputKind
 from nli_core.errors import UserError
 from nli_core.filenames import CORPUS, ENCODER, HISTORY, MODEL
+from nli_core.run.ahead import hash_ahead
 from nli_core.run.config import RunConfig, parse_config
 from nli_core.run.explain import OutputPlan, explain
 from nli_core.run.kinds import kinds_until
@@ -109,6 +111,22 @@ def test_a_forced_stage_runs_and_what_follows_may(store: Store, finish: Callable
     plans = explain(_config(), store, rerun=["pack"], until="finetune")
     assert _runs(plans) == {"corpus": False, "encoder": False, "pack": True, "finetune": True}
     assert plans[2].reason == "--rerun names it, or what it is made from"
+
+
+def test_what_was_hashed_ahead_is_not_read_again_unless_it_changes(
+    store: Store, finish: Callable[[RunConfig], Outputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "_SETTLED_NS", 0)
+    outputs = finish(_config())
+    hash_ahead(_config(), store, "evaluate").join()
+    read, reads = hashing._sha256, []
+    monkeypatch.setattr(hashing, "_sha256", lambda file: reads.append(file.name) or read(file))
+    assert not any(_runs(explain(_config(), store)).values())
+    assert not reads
+    altered = outputs["finetune"].folder / HISTORY
+    altered.write_bytes(altered.read_bytes().swapcase())
+    assert _runs(explain(_config(), store))["finetune"]
+    assert reads == [str(altered)]
 
 
 def test_damage_is_the_reason(store: Store, finish: Callable[[RunConfig], Outputs]) -> None:
