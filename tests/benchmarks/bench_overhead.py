@@ -1,4 +1,4 @@
-"""What Prefect and MLflow cost: seconds of a run, their share of a real one, and a run with everything cached.
+"""What Prefect and MLflow cost: seconds of a run, and a run with everything cached.
 
 What they cost does not grow with the training. So it is measured where it shows: a run whose own work takes seconds,
 as plain functions of the core and as `nli run` against a running Prefect server, in fresh stores, alternately.
@@ -14,12 +14,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from reporting import DATA, PROJECT, measure, spread, table, write_page
+from reporting import PROJECT, measure, spread, table, write_page
 
 REPEATS = 5
-SMALL = ("sample", {"corpus.pairs": 300, "finetune.epochs": 1})
-REAL = ("snli-minilm", {"corpus.source": DATA / "snli_1.0_subset.zip", "finetune.epochs": 1, "evaluate.challenges": []})
-Run = tuple[str, dict[str, object]]
+RECIPE, SETTINGS = "sample", {"corpus.pairs": 300, "finetune.epochs": 1}
 
 
 def bare(folder: Path) -> None:
@@ -35,9 +33,8 @@ def bare(folder: Path) -> None:
     from nli_core.training.finetune import finetune
     from tasks.recipes import find_recipe
 
-    recipe, settings = SMALL
-    words = [f"{name}={value}" for name, value in settings.items()]
-    config = parse_config(override(find_recipe(PROJECT / "prefect.yaml", recipe).config, words))
+    words = [f"{name}={value}" for name, value in SETTINGS.items()]
+    config = parse_config(override(find_recipe(PROJECT / "prefect.yaml", RECIPE).config, words))
     stages = {name: folder / name for name in ("corpus", "encoder", "pack", "audit", "finetune", "evaluate")}
     for stage in stages.values():
         stage.mkdir()
@@ -60,16 +57,15 @@ def bare(folder: Path) -> None:
     evaluate(*folders, read_history(trained), config.evaluate, out=stages["evaluate"])
 
 
-def run(what: Run, folder: Path, address: str | None) -> tuple[float, set[str]]:
+def run(folder: Path, address: str | None) -> tuple[float, set[str]]:
     """Seconds of `nli run` with the Prefect server at this address, or with none, and the states of its stages."""
-    recipe, settings = what
-    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    words = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
     environment = {**os.environ, "NLI_STORE": str(folder / "store")}
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
         environment.pop(name, None)
     if address:
         environment["PREFECT_API_URL"] = f"{address}/api"
-    command = [str(Path(sys.executable).with_name("nli")), "run", recipe, *words, "--json"]
+    command = [str(Path(sys.executable).with_name("nli")), "run", RECIPE, *words, "--json"]
     started = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=True)
     seconds = time.perf_counter() - started
@@ -92,11 +88,10 @@ def main() -> None:
                 store.mkdir()
                 told["plain"].append(measure(__file__, store)["seconds"])
                 for name, state in (("whole", "Completed"), ("cached", "Cached")):
-                    seconds, states = run(SMALL, store, server.address)
+                    seconds, states = run(store, server.address)
                     assert states == {state}, states
                     told[name].append(seconds)
-            real, _ = run(REAL, folder, server.address)
-        told["alone"] = [run(SMALL, folder / "0", None)[0] for _ in range(REPEATS)]
+        told["alone"] = [run(folder / "0", None)[0] for _ in range(REPEATS)]
     plain, whole = (statistics.median(told[name]) for name in ("plain", "whole"))
     rows = [
         ("the four stages of a small run as plain functions", spread(told["plain"], 1)),
@@ -104,15 +99,13 @@ def main() -> None:
         ("what Prefect and MLflow add", f"{whole - plain:.1f}"),
         ("`nli run` with everything cached", spread(told["cached"], 1)),
         ("the same without a server, which starts one", spread(told["alone"], 1)),
-        (f"`nli run {REAL[0]}`, one epoch over SNLI's subset, once", f"{real:.0f}"),
-        ("share of Prefect and MLflow in it", f"{(whole - plain) / real:.1%}"),
     ]
     write_page(
         "overhead",
         "What Prefect and MLflow cost",
         f"Wall-clock time of whole processes, imports included, against a running Prefect server, MLflow on SQLite; "
-        f"medians of {REPEATS} alternating runs [least, largest]. The small run is `{SMALL[0]}` with "
-        f"{SMALL[1]['corpus.pairs']} pairs and one epoch.",
+        f"medians of {REPEATS} alternating runs [least, largest]. The small run is `{RECIPE}` with "
+        f"{SETTINGS['corpus.pairs']} pairs and one epoch.",
         table(("what", "seconds"), rows),
     )
 

@@ -1,7 +1,8 @@
 """Packing pairs of texts, against the book's dataset class and `datasets.map`: rows a second, memory, bytes on disk.
 
 Every measurement is a process of its own. All begin with clean text at hand and end with tokenized examples: ours as
-shards on the disk, the peers' as tensors in memory (the book) or an Arrow cache on the disk (datasets).
+shards on the disk, the peers' as tensors or ids in memory (the book, the fast tokenizer) or an Arrow cache on the disk
+(datasets).
 """
 
 import json
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from bounds import bytes_a_second
 from reporting import DATA, measure, ratio, spread, table, write_page
@@ -90,18 +92,43 @@ def mapped(text: Path, rows: int, cores: int) -> float:
     return time.perf_counter() - started
 
 
-WAYS: dict[str, Callable[[Path, int, int], float]] = {"ours": ours, "book": book, "datasets": mapped}
+def plain(text: Path, rows: int, cores: int) -> float:
+    """The fast tokenizer alone, on threads of its own: token ids in memory."""
+    from tokenizers import BertWordPieceTokenizer
+
+    tokenizer = BertWordPieceTokenizer(str(TOKENIZER / "vocab.txt"))
+    tokenizer.enable_truncation(MAX_LENGTH)
+    frame = pl.read_ipc(text, n_rows=rows)
+    pairs = list(zip(frame["premise"].to_list(), frame["hypothesis"].to_list(), strict=True))
+    started = time.perf_counter()
+    np.concatenate([encoding.ids for encoding in tokenizer.encode_batch_fast(pairs)])
+    return time.perf_counter() - started
+
+
+WAYS: dict[str, Callable[[Path, int, int], float]] = {"ours": ours, "book": book, "datasets": mapped, "plain": plain}
+NAMES = {
+    "ours": "this project",
+    "book": "the book's dataset class",
+    "datasets": "`datasets.map`, fast tokenizer",
+    "plain": "the fast tokenizer alone",
+}
+
+
+def _rows(way: str) -> int:
+    return ROWS if way == "ours" else PEER_ROWS
 
 
 def _workers(way: str, cores: int) -> str:
     if way == "book":
         return "4 processes"
-    return f"{cores} {'threads' if way == 'ours' else 'processes'}"
+    return f"{cores} {'threads' if way in ('ours', 'plain') else 'processes'}"
 
 
 def run(way: str, text: Path, rows: int, cores: int) -> dict[str, float]:
     """Seconds and memory of one way."""
-    return measure(__file__, way, text, rows, cores, POLARS_MAX_THREADS=cores, HF_DATASETS_CACHE=text.parent / "cache")
+    cache = text.parent / "cache"
+    threads = {"POLARS_MAX_THREADS": cores, "RAYON_NUM_THREADS": cores}
+    return measure(__file__, way, text, rows, cores, **threads, HF_DATASETS_CACHE=cache)
 
 
 def main() -> None:
@@ -113,17 +140,14 @@ def main() -> None:
         told: dict[tuple[str, int], list[dict[str, float]]] = {}
         for _ in range(REPEATS):
             for cores in (1, CORES):
-                for way, rows in (("ours", ROWS), ("book", PEER_ROWS), ("datasets", PEER_ROWS)):
+                for way in WAYS:
                     if way != "book" or cores == CORES:  # the book has four processes, whatever there is
-                        told.setdefault((way, cores), []).append(run(way, text, rows, cores))
-    rates = {
-        key: [(ROWS if key[0] == "ours" else PEER_ROWS) / run["seconds"] for run in runs] for key, runs in told.items()
-    }
-    names = {"ours": "this project", "book": "the book's dataset class", "datasets": "`datasets.map`, fast tokenizer"}
+                        told.setdefault((way, cores), []).append(run(way, text, _rows(way), cores))
+    rates = {(way, cores): [_rows(way) / run["seconds"] for run in runs] for (way, cores), runs in told.items()}
     rows = [
         (
-            names[way],
-            f"{ROWS if way == 'ours' else PEER_ROWS:,}",
+            NAMES[way],
+            f"{_rows(way):,}",
             _workers(way, cores),
             spread(rates[way, cores]),
             f"{max(run['mebibytes'] for run in runs):,.0f}",

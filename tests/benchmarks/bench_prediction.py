@@ -28,7 +28,7 @@ from nli_core.arrays import IntArray
 
 REPEATS = 5
 CORES = 2
-ROWS = {"bert.small": 4_096, "MiniLM": 768}
+ROWS = {"bert.small": 2_048, "MiniLM": 384}
 PEER_BATCH = 64
 OPENVINO_BATCH = 32  # the fastest of 16, 32, 64 and 128 for MiniLM; bert.small differs little
 CALIBRATING = 300  # examples from which OpenVINO's tools learn the ranges of int8
