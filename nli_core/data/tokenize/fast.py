@@ -7,6 +7,7 @@ that are not plain ASCII go through `Tokenizer` as a whole.
 import threading
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from nli_core.data.arrow import to_arrow
 from nli_core.data.tokenize.ascii_pretokenizer import AsciiRules, ascii_rules
 from nli_core.data.tokenize.kernels import HARD_TEXT, Vocabulary, gather_ids, split_and_lookup
 from nli_core.data.tokenize.tokenizer import Tokenizer, encode_batch
+from nli_core.data.tokenize.word_pieces import WordPieces
 
 _FIRST_SLOTS = 1 << 16
 _MOST_WORDS = 1 << 18  # more are not kept from one call to the next
@@ -47,6 +49,7 @@ class WordMemory:
     def __init__(self, tokenizer: tokenizers.Tokenizer, rules: AsciiRules) -> None:
         self._tokenizer = tokenizer
         self._rules = rules
+        self._pieces = WordPieces.of(tokenizer)
         self._vocabulary = _Vocabulary.empty()
         self._lock = threading.Lock()
 
@@ -76,10 +79,10 @@ class WordMemory:
         """Add the ids of new words to a vocabulary. What other threads have spelled meanwhile is not spelled again."""
         if known == before.known:
             return before
-        ends = np.concatenate([[pool_ends[before.known - 1] if before.known else 0], pool_ends[before.known : known]])
         with self._lock:
             shared = self._vocabulary
-            numbers, counts, grown = self._look_up(pool, ends, shared)  # each word is a text of its own
+            texts = _bounds(pool_ends, before.known, known)  # each word is a text of its own
+            numbers, counts, grown = self._look_up(pool, texts, shared)
             assert len(numbers) == len(counts)
             spelled = self._spelled(shared, *grown)
             if spelled.known <= _MOST_WORDS:
@@ -88,10 +91,14 @@ class WordMemory:
         return _Vocabulary(slots, pool, pool_ends, known, *_append(before, ids, lengths))
 
     def _spelled(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
-        """Have the tokenizer spell the words that a vocabulary did not have before."""
-        starts = np.concatenate([[0], pool_ends[: known - 1]]) if known else pool_ends[:0]
-        new = [pool[starts[number] : pool_ends[number]].tobytes().decode() for number in range(before.known, known)]
-        return _Vocabulary(slots, pool, pool_ends, known, *_append(before, *_flat(self._ids(new))))
+        """Find the ids of the words that a vocabulary did not have before."""
+        starts = _bounds(pool_ends, before.known, known)
+        if self._pieces:
+            new = self._pieces.spell(pool, starts)
+        else:
+            words = [pool[start:end].tobytes().decode() for start, end in pairwise(starts)]
+            new = _flat(self._ids(words))
+        return _Vocabulary(slots, pool, pool_ends, known, *_append(before, *new))
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return encode_batch(self._tokenizer, texts)
@@ -124,6 +131,11 @@ class FastTokenizer(Tokenizer):
 def shared_tokenizer(folder: Path) -> FastTokenizer:
     """Load the tokenizer in a folder once for all threads of the process, which share the words that they learn."""
     return FastTokenizer(folder)
+
+
+def _bounds(ends: Ints, first: int, last: int) -> Ints:
+    """Return where each of some words that follow each other begins, and where the last of them ends."""
+    return np.concatenate([ends[first - 1 : first] if first else [0], ends[first:last]])
 
 
 def _flat(rows: list[list[int]]) -> tuple[Int32s, Ints]:

@@ -18,9 +18,9 @@ HARD_TEXT = -1
 
 Vocabulary = tuple[Int32s, Bytes, Ints, int]
 
-_OFFSET_BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a
-_HALF, _ONE = np.uint64(32), np.uint64(1)
-_EMPTY = -1
+OFFSET_BASIS, PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a
+_HALF = np.uint64(32)
+EMPTY = -1
 _TEXTS_PER_CALL = 256
 _LONGEST_TEXT = 1 << 14  # bytes; a longer one is left to the tokenizer, to limit the room for it
 
@@ -52,8 +52,8 @@ def split_and_lookup(
             pool = np.concatenate((pool, np.empty(len(pool) + most, np.uint8)))
         if known + most > len(pool_ends):
             pool_ends = np.concatenate((pool_ends, np.empty(len(pool_ends) + most, np.int64)))
-        while 2 * (known + most) > len(slots):
-            slots = _rehash(slots, pool, pool_ends, known)
+        if 2 * (known + most) > len(slots):
+            slots = hash_table(pool, pool_ends, known, known + most)
         found, known = _split_some(
             data, offsets, first, last, classes, becomes, slots, pool, pool_ends, known, words, found, counts
         )
@@ -80,12 +80,11 @@ def _split_some(
 
     A word is written behind the known ones in the pool while it is read; if it turns out to be new, it stays there.
     """
-    mask = np.uint64(len(slots) - 1)
     begin = pool_ends[known - 1] if known else 0
     for text in range(first, last):
         first_of_text = found
         length = 0
-        word_hash = _OFFSET_BASIS
+        word_hash = OFFSET_BASIS
         at, end = offsets[text], offsets[text + 1]
         if end - at > _LONGEST_TEXT:
             counts[text] = HARD_TEXT
@@ -96,7 +95,7 @@ def _split_some(
                 byte = becomes[data[at]]
                 pool[begin + length] = byte
                 length += 1
-                word_hash = (word_hash ^ np.uint64(byte)) * _PRIME
+                word_hash = (word_hash ^ np.uint64(byte)) * PRIME
                 at += 1
                 continue
             if kind == HARD:
@@ -107,12 +106,12 @@ def _split_some(
                     continue
                 pool[begin] = data[at]
                 length = 1
-                word_hash = (_OFFSET_BASIS ^ np.uint64(data[at])) * _PRIME
+                word_hash = (OFFSET_BASIS ^ np.uint64(data[at])) * PRIME
                 at += 1
             # The word ends here; a byte that is a word of its own is read again, as the next word.
-            slot = (word_hash ^ (word_hash >> _HALF)) & mask
+            slot = slot_of(word_hash, slots)
             number = np.int64(slots[slot])
-            while number != _EMPTY:
+            while number != EMPTY:
                 start = pool_ends[number - 1] if number else 0
                 if pool_ends[number] - start == length:
                     same = 0
@@ -120,9 +119,9 @@ def _split_some(
                         same += 1
                     if same == length:
                         break
-                slot = (slot + _ONE) & mask
+                slot = (slot + 1) & (len(slots) - 1)
                 number = np.int64(slots[slot])
-            if number == _EMPTY:
+            if number == EMPTY:
                 number = np.int64(known)
                 begin += length
                 pool_ends[known] = begin
@@ -131,7 +130,7 @@ def _split_some(
             words[found] = number
             found += 1
             length = 0
-            word_hash = _OFFSET_BASIS
+            word_hash = OFFSET_BASIS
         if at <= end:
             found = first_of_text
             counts[text] = HARD_TEXT
@@ -141,21 +140,29 @@ def _split_some(
 
 
 @compiled
-def _rehash(slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> Int32s:
-    """Copy the hash table to one of twice the size."""
-    larger = np.full(2 * len(slots), _EMPTY, np.int32)
-    mask = np.uint64(len(larger) - 1)
+def slot_of(word_hash: np.uint64, slots: Int32s) -> int:
+    """Return where in a hash table to look first for a word of this hash."""
+    return np.int64((word_hash ^ (word_hash >> _HALF)) & np.uint64(len(slots) - 1))
+
+
+@compiled
+def hash_table(pool: Bytes, pool_ends: Ints, known: int, room: int) -> Int32s:
+    """Make a hash table of the `known` words of a pool. With `room` words, half of it is taken at most."""
+    size = 1
+    while size < 2 * room:
+        size *= 2
+    slots = np.full(size, EMPTY, np.int32)
     start = 0
     for number in range(known):
-        word_hash = _OFFSET_BASIS
+        word_hash = OFFSET_BASIS
         for at in range(start, pool_ends[number]):
-            word_hash = (word_hash ^ np.uint64(pool[at])) * _PRIME
+            word_hash = (word_hash ^ np.uint64(pool[at])) * PRIME
         start = pool_ends[number]
-        slot = (word_hash ^ (word_hash >> _HALF)) & mask
-        while larger[slot] != _EMPTY:
-            slot = (slot + _ONE) & mask
-        larger[slot] = number
-    return larger
+        slot = slot_of(word_hash, slots)
+        while slots[slot] != EMPTY:
+            slot = (slot + 1) & (size - 1)
+        slots[slot] = number
+    return slots
 
 
 @compiled
