@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar, get_args
 from nli_core.errors import UserError
 
 Activation = Literal["gelu", "gelu_new", "relu", "tanh"]
+Pooling = Literal["first", "average"]
+"""What represents a whole input: its first token, or the average of all."""
 CONFIG_NAME = "config.json"
 _Choice = TypeVar("_Choice", bound=str)
 _MOST = {
@@ -41,6 +43,56 @@ class Architecture:
     hidden_dropout_prob: float
     attention_probs_dropout_prob: float
     padding_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostNormArchitecture(Architecture):
+    """Sizes and constants of a post-norm encoder.
+
+    Each head is `head_size` wide. Embeddings of another size than the hidden states are projected. With a `padding_id`
+    positions count from the row behind it. `type_vocab_size` may be 0; without `tells_texts_apart` every token has the
+    first type.
+    """
+
+    num_attention_heads: int
+    head_size: int
+    embedding_size: int
+    intermediate_size: int
+    type_vocab_size: int
+    hidden_act: Activation
+    layer_norm_eps: float
+    normalises_embeddings: bool = True
+    tells_texts_apart: bool = True
+    pools: Pooling = "first"
+    pooled_act: Activation = "tanh"
+    drops_summary: bool = False
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How far the tokens of a layer see: `window` tokens, or None for all; and the base of its rotary positions."""
+
+    window: int | None
+    theta: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreNormArchitecture(Architecture):
+    """Sizes and constants of a pre-norm encoder. `sights` has one for each layer."""
+
+    num_attention_heads: int
+    intermediate_size: int
+    hidden_act: Activation
+    norm_eps: float
+    sights: tuple[Sight, ...]
+    pools: Pooling
+    pooled_act: Activation
+    embedding_dropout: float
+    mlp_dropout: float
+    attention_bias: bool
+    mlp_bias: bool
+    norm_bias: bool
+    pooler_bias: bool
 
 
 class ModelConfig:

@@ -11,13 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nli_core.model.architecture import Activation, Architecture
+from nli_core.model.architecture import Activation, Architecture, Pooling
 from nli_core.model.attention import Layout, Packed, Padded
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -26,7 +26,6 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "tanh": torch.tanh,
 }
-Pooling = Literal["first", "average"]
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,48 @@
-"""The random weights that training from scratch begins with."""
+"""The random weights of a training from scratch. Torch is imported where it is used: see `families.base`."""
 
 import math
+from typing import TYPE_CHECKING
 
-from torch import nn
+from nli_core.model.architecture import PostNormArchitecture
 
-from nli_core.model.encoder import Encoder, LayeredEncoder
-from nli_core.model.post_norm import PostNormArchitecture, PostNormLayer
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nli_core.model.encoder import Encoder
 
 BERT_DEVIATION = 0.02  # of a normal distribution (Devlin et al., 2019)
 _KERAS_EMBEDDING_LIMIT = 0.05
 
 
-def init_linear(linear: nn.Linear) -> None:
+def init_linear(linear: "nn.Linear") -> None:
     """Initialize a new linear layer over an encoder as BERT's."""
-    nn.init.normal_(linear.weight, std=BERT_DEVIATION)
+    from torch.nn.init import normal_, zeros_
+
+    normal_(linear.weight, std=BERT_DEVIATION)
     if linear.bias is not None:
-        nn.init.zeros_(linear.bias)
+        zeros_(linear.bias)
 
 
-def init_linear_like_keras(linear: nn.Linear) -> None:
+def init_linear_like_keras(linear: "nn.Linear") -> None:
     """Initialize a linear layer by Glorot's uniform distribution, as Keras does."""
-    nn.init.xavier_uniform_(linear.weight)
-    nn.init.zeros_(linear.bias)
+    from torch.nn.init import xavier_uniform_, zeros_
+
+    xavier_uniform_(linear.weight)
+    zeros_(linear.bias)
 
 
-def init_like_keras(encoder: Encoder) -> None:
+def init_like_keras(encoder: "Encoder") -> None:
     """Initialize AI-For-Beginners' transformer with the defaults of Keras 2's layers.
 
     Keras 2 counts how many values flow in and out of a unit. It treats the kernels of its attention, [H, N, D] and
     [N, D, H], as those of convolutions. So they start smaller than a linear layer of their size would. (Keras 3.15
     counts otherwise.)
     """
+    from torch import nn
+
+    from nli_core.model.encoder import LayeredEncoder
+    from nli_core.model.post_norm import PostNormLayer
+
     for module in encoder.modules():
         if isinstance(module, nn.Embedding):
             nn.init.uniform_(module.weight, -_KERAS_EMBEDDING_LIMIT, _KERAS_EMBEDDING_LIMIT)
@@ -48,6 +60,8 @@ def init_like_keras(encoder: Encoder) -> None:
         _glorot_uniform(layer.attention_output, fan_in=heads * width, fan_out=heads * hidden)
 
 
-def _glorot_uniform(linear: nn.Linear, *, fan_in: int, fan_out: int) -> None:
+def _glorot_uniform(linear: "nn.Linear", *, fan_in: int, fan_out: int) -> None:
+    from torch.nn.init import uniform_
+
     limit = math.sqrt(6 / (fan_in + fan_out))
-    nn.init.uniform_(linear.weight, -limit, limit)
+    uniform_(linear.weight, -limit, limit)

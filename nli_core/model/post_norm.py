@@ -3,38 +3,13 @@
 Shapes: as in `encoder`.
 """
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
-from nli_core.model.architecture import Activation, Architecture
+from nli_core.model.architecture import PostNormArchitecture
 from nli_core.model.attention import Layout, Padded
 from nli_core.model.dropout import dropout
-from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder, Pooling
+from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder
 from nli_core.model.query_key_value import QueryKeyValue
-
-
-@dataclass(frozen=True, kw_only=True)
-class PostNormArchitecture(Architecture):
-    """Sizes and constants of a post-norm encoder.
-
-    Each head is `head_size` wide. Embeddings of another size than the hidden states are projected. With a `padding_id`
-    positions count from the row behind it. `type_vocab_size` may be 0; without `tells_texts_apart` every token has the
-    first type.
-    """
-
-    num_attention_heads: int
-    head_size: int
-    embedding_size: int
-    intermediate_size: int
-    type_vocab_size: int
-    hidden_act: Activation
-    layer_norm_eps: float
-    normalises_embeddings: bool = True
-    tells_texts_apart: bool = True
-    pools: Pooling = "first"
-    pooled_act: Activation = "tanh"
-    drops_summary: bool = False
 
 
 class Embeddings(nn.Module):

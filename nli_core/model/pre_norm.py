@@ -4,47 +4,14 @@ A norm precedes each sub-layer, and one follows the last. Embeddings are normali
 needs no norm. Shapes: as in `encoder`.
 """
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
-from nli_core.model.architecture import Activation, Architecture
+from nli_core.model.architecture import PreNormArchitecture
 from nli_core.model.attention import Layout, Padded
 from nli_core.model.dropout import dropout
-from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder, Pooling
+from nli_core.model.encoder import ACTIVATIONS, EncoderLayer, LayeredEncoder
 from nli_core.model.query_key_value import QueryKeyValue
 from nli_core.model.rotary import rotate
-
-
-@dataclass(frozen=True)
-class Sight:
-    """How far the tokens of a layer see: `window` tokens, or None for all; and the base of its rotary positions."""
-
-    window: int | None
-    theta: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreNormArchitecture(Architecture):
-    """Sizes and constants of a pre-norm encoder. `sights` has one for each layer."""
-
-    num_attention_heads: int
-    intermediate_size: int
-    hidden_act: Activation
-    norm_eps: float
-    sights: tuple[Sight, ...]
-    pools: Pooling
-    pooled_act: Activation
-    embedding_dropout: float
-    mlp_dropout: float
-    attention_bias: bool
-    mlp_bias: bool
-    norm_bias: bool
-    pooler_bias: bool
-
-    def norm(self) -> nn.LayerNorm:
-        """Make a norm of this encoder."""
-        return nn.LayerNorm(self.hidden_size, eps=self.norm_eps, bias=self.norm_bias)
 
 
 class TokenEmbeddings(nn.Module):
@@ -53,7 +20,7 @@ class TokenEmbeddings(nn.Module):
     def __init__(self, architecture: PreNormArchitecture) -> None:
         super().__init__()
         self.word = nn.Embedding(architecture.vocab_size, architecture.hidden_size)
-        self.norm = architecture.norm()
+        self.norm = _norm(architecture)
         self.dropout_rate = architecture.embedding_dropout
 
     def forward(self, input_ids: Tensor, _token_type_ids: Tensor, _layout: Layout) -> Tensor:
@@ -69,10 +36,10 @@ class PreNormLayer(EncoderLayer):
         hidden, inner = architecture.hidden_size, architecture.intermediate_size
         heads = architecture.num_attention_heads
         self.sight = architecture.sights[index]
-        self.attention_norm = architecture.norm() if index else nn.Identity()
+        self.attention_norm = _norm(architecture) if index else nn.Identity()
         self.query_key_value = QueryKeyValue(hidden, heads, hidden // heads, bias=architecture.attention_bias)
         self.attention_output = nn.Linear(hidden, hidden, bias=architecture.attention_bias)
-        self.norm = architecture.norm()
+        self.norm = _norm(architecture)
         self.inner = nn.Linear(hidden, 2 * inner, bias=architecture.mlp_bias)
         self.output = nn.Linear(inner, hidden, bias=architecture.mlp_bias)
         self.attention_dropout_rate = architecture.attention_probs_dropout_prob
@@ -116,7 +83,7 @@ class Pooler(nn.Module):
         hidden = architecture.hidden_size
         self.dense = nn.Linear(hidden, hidden, bias=architecture.pooler_bias)
         self.activation = ACTIVATIONS[architecture.pooled_act]
-        self.norm = architecture.norm()
+        self.norm = _norm(architecture)
 
     def forward(self, summary: Tensor) -> Tensor:
         """Pool the first token or the average [B, H]."""
@@ -131,7 +98,7 @@ class PreNormEncoder(LayeredEncoder):
         super().__init__(architecture)
         self.embeddings = TokenEmbeddings(architecture)
         self.layers = nn.ModuleList(PreNormLayer(architecture, index) for index in range(len(architecture.sights)))
-        self.final_norm = architecture.norm()
+        self.final_norm = _norm(architecture)
         self.pooler = Pooler(architecture)
         self.pools = architecture.pools
 
@@ -144,3 +111,7 @@ class PreNormEncoder(LayeredEncoder):
         """Pool the first token or the average [B, H] for the head: [B, P]."""
         pooled: Tensor = self.pooler(summary)
         return pooled
+
+
+def _norm(architecture: PreNormArchitecture) -> nn.LayerNorm:
+    return nn.LayerNorm(architecture.hidden_size, eps=architecture.norm_eps, bias=architecture.norm_bias)

@@ -140,7 +140,7 @@ def _split_some(
 
 
 @compiled
-def slot_of(word_hash: np.uint64, slots: Int32s) -> int:
+def slot_of(word_hash: np.uint64, slots: Int32s) -> np.int64:
     """Return where in a hash table to look first for a word of this hash."""
     return np.int64((word_hash ^ (word_hash >> _HALF)) & np.uint64(len(slots) - 1))
 

@@ -1,4 +1,4 @@
-"""WordPiece as a compiled loop: a word's ids by the longest match from the left (Devlin et al., 2019, appendix A.2).
+"""WordPiece as a compiled loop: the longest match comes first, from the left (Song et al., 2021).
 
 The package tokenizers takes 8 µs a word for this, most of it around the matching. It is the oracle in tests.
 """
@@ -104,14 +104,15 @@ def _is_piece(number: int, pool: Bytes, pool_ends: Ints, part: Bytes, prefix: By
     start = pool_ends[number - 1] if number else 0
     if pool_ends[number] - start != len(prefix) + len(part):
         return False
-    for at in range(len(prefix)):
-        if pool[start + at] != prefix[at]:
-            return False
-    start += len(prefix)
-    for at in range(len(part)):
-        if pool[start + at] != part[at]:
-            return False
-    return True
+    return _begins(pool[start:], prefix) and _begins(pool[start + len(prefix) :], part)
+
+
+@compiled
+def _begins(text: Bytes, part: Bytes) -> bool:
+    same = 0
+    while same < len(part) and text[same] == part[same]:
+        same += 1
+    return same == len(part)
 
 
 def _bytes(text: bytes) -> Bytes:

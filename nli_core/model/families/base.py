@@ -1,14 +1,19 @@
-"""What a family of encoders says of itself, in one file beside this one. `registry` lists the files."""
+"""What a family of encoders says of itself, in one file beside this one. `registry` lists the files.
+
+A family imports torch only to build or initialize an encoder: the stage pack reads architectures without it.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from torch import nn
-
-from nli_core.model.architecture import Architecture, ModelConfig
-from nli_core.model.encoder import Encoder
+from nli_core.model.architecture import Architecture, ModelConfig, PostNormArchitecture, PreNormArchitecture
 from nli_core.model.initialization import init_linear
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nli_core.model.encoder import Encoder
 
 A = TypeVar("A", bound=Architecture)
 
@@ -44,9 +49,23 @@ class Family(Generic[A]):
     """
 
     read: Callable[[ModelConfig], A]
-    build: Callable[[A], Encoder]
+    build: "Callable[[A], Encoder]"
     names: Callable[[A], DiskNames]
     classifier: str | None = None
-    init_linear: Callable[[nn.Linear], None] = init_linear
-    init: Callable[[Encoder], None] | None = None
+    init_linear: "Callable[[nn.Linear], None]" = init_linear
+    init: "Callable[[Encoder], None] | None" = None
     note: str | None = None
+
+
+def build_post_norm(architecture: PostNormArchitecture) -> "Encoder":
+    """Build a post-norm encoder."""
+    from nli_core.model.post_norm import PostNormEncoder
+
+    return PostNormEncoder(architecture)
+
+
+def build_pre_norm(architecture: PreNormArchitecture) -> "Encoder":
+    """Build a pre-norm encoder."""
+    from nli_core.model.pre_norm import PreNormEncoder
+
+    return PreNormEncoder(architecture)

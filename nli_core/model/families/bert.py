@@ -1,8 +1,7 @@
 """BERT (Devlin et al., 2019), as the Hugging Face hub has it."""
 
-from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import DiskNames, Family
-from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
+from nli_core.model.architecture import ModelConfig, PostNormArchitecture
+from nli_core.model.families.base import DiskNames, Family, build_post_norm
 
 
 def read_bert(config: ModelConfig) -> PostNormArchitecture:
@@ -52,4 +51,4 @@ def post_norm_names(architecture: PostNormArchitecture, *, prefix: str, pooler: 
     return DiskNames(parameters=names, prefix=prefix, layers="encoder.", pooler=(pooler,), head=head)
 
 
-FAMILY = Family(read=read_bert, build=PostNormEncoder, names=bert_names, classifier="BertForSequenceClassification")
+FAMILY = Family(read=read_bert, build=build_post_norm, names=bert_names, classifier="BertForSequenceClassification")

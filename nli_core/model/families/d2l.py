@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import Family
+from nli_core.model.architecture import ModelConfig, PostNormArchitecture
+from nli_core.model.families.base import Family, build_post_norm
 from nli_core.model.families.bert import bert_names, read_bert
-from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
 
 
 def read_d2l(config: ModelConfig) -> PostNormArchitecture:
@@ -15,4 +14,4 @@ def read_d2l(config: ModelConfig) -> PostNormArchitecture:
     return replace(read_bert(config), normalises_embeddings=False)
 
 
-FAMILY = Family(read=read_d2l, build=PostNormEncoder, names=bert_names)
+FAMILY = Family(read=read_d2l, build=build_post_norm, names=bert_names)

@@ -1,8 +1,7 @@
 """DistilBERT (Sanh et al., 2019): BERT's encoder with other names, and without token types."""
 
-from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import DiskNames, Family
-from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
+from nli_core.model.architecture import ModelConfig, PostNormArchitecture
+from nli_core.model.families.base import DiskNames, Family, build_post_norm
 
 _PREFIX, _POOLER = "distilbert.", "pre_classifier"
 _LAYER_NORM_EPSILON = 1e-12
@@ -52,7 +51,7 @@ def distilbert_names(architecture: PostNormArchitecture) -> DiskNames:
 
 FAMILY = Family(
     read=read_distilbert,
-    build=PostNormEncoder,
+    build=build_post_norm,
     names=distilbert_names,
     classifier="DistilBertForSequenceClassification",
 )

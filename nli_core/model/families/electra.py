@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import DiskNames, Family
+from nli_core.model.architecture import ModelConfig, PostNormArchitecture
+from nli_core.model.families.base import DiskNames, Family, build_post_norm
 from nli_core.model.families.bert import post_norm_names, read_bert
-from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
 
 
 def read_electra(config: ModelConfig) -> PostNormArchitecture:
@@ -22,5 +21,5 @@ def electra_names(architecture: PostNormArchitecture) -> DiskNames:
 
 
 FAMILY = Family(
-    read=read_electra, build=PostNormEncoder, names=electra_names, classifier="ElectraForSequenceClassification"
+    read=read_electra, build=build_post_norm, names=electra_names, classifier="ElectraForSequenceClassification"
 )

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import DiskNames, Family
-from nli_core.model.pre_norm import PreNormArchitecture, PreNormEncoder, Sight
+from nli_core.model.architecture import ModelConfig, PreNormArchitecture, Sight
+from nli_core.model.families.base import DiskNames, Family, build_pre_norm
 
 _PREFIX = "model."
 _GLOBAL, _LOCAL = "full_attention", "sliding_attention"
@@ -90,7 +89,7 @@ def modernbert_names(architecture: PreNormArchitecture) -> DiskNames:
 
 FAMILY = Family(
     read=read_modernbert,
-    build=PreNormEncoder,
+    build=build_pre_norm,
     names=modernbert_names,
     classifier="ModernBertForSequenceClassification",
 )

@@ -6,10 +6,9 @@ classification, so that pretrained files lack it.
 
 from dataclasses import replace
 
-from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import DiskNames, Family
+from nli_core.model.architecture import ModelConfig, PostNormArchitecture
+from nli_core.model.families.base import DiskNames, Family, build_post_norm
 from nli_core.model.families.bert import post_norm_names, read_bert
-from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
 
 
 def read_roberta(config: ModelConfig) -> PostNormArchitecture:
@@ -35,5 +34,5 @@ def roberta_names(architecture: PostNormArchitecture) -> DiskNames:
 
 
 FAMILY = Family(
-    read=read_roberta, build=PostNormEncoder, names=roberta_names, classifier="RobertaForSequenceClassification"
+    read=read_roberta, build=build_post_norm, names=roberta_names, classifier="RobertaForSequenceClassification"
 )

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from nli_core.model.architecture import ModelConfig
-from nli_core.model.families.base import Family
+from nli_core.model.architecture import ModelConfig, PostNormArchitecture
+from nli_core.model.families.base import Family, build_post_norm
 from nli_core.model.families.bert import bert_names
 from nli_core.model.families.d2l import read_d2l
 from nli_core.model.initialization import init_like_keras, init_linear_like_keras
-from nli_core.model.post_norm import PostNormArchitecture, PostNormEncoder
 
 
 def read_transformer(config: ModelConfig) -> PostNormArchitecture:
@@ -25,7 +24,7 @@ def read_transformer(config: ModelConfig) -> PostNormArchitecture:
 
 FAMILY = Family(
     read=read_transformer,
-    build=PostNormEncoder,
+    build=build_post_norm,
     names=bert_names,
     init_linear=init_linear_like_keras,
     init=init_like_keras,

@@ -231,8 +231,10 @@ def test_packing_imports_neither_torch_nor_pandas(tmp_path: Path, corpus: Path, 
         "import sys; from pathlib import Path; from nli_core.config import PackConfig;"
         "from nli_core.data.pack import pack, pack_shard;"
         "from nli_core.download.corpora.sample import SampleCorpus;"
+        "from nli_core.model.families.registry import read_architecture;"
         "corpus, encoder, out = map(Path, sys.argv[1:]); out.mkdir();"
         "pack(corpus, SampleCorpus().layout, encoder, PackConfig(max_length=64), out=out,"
+        "     positions=read_architecture(encoder).max_position_embeddings,"
         "     run_jobs=lambda jobs: [pack_shard(job) for job in jobs]);"
         "print({'torch', 'pandas'} & sys.modules.keys())"
     )
