@@ -27,17 +27,17 @@ class StepSums:
 
 
 class Gradients:
-    """Holds the gradients of several ranks in one flat buffer, of which those of the parameters are views.
+    """Holds the gradients in one flat buffer, of which those of the parameters are views: for several ranks or graphs.
 
-    One rank alone has no buffer, since memory that is freed and taken again is faster than zeroed memory.
+    One rank on a CPU has no buffer, since memory that is freed and taken again is faster than zeroed memory.
     """
 
-    def __init__(self, model: nn.Module, ranks: Ranks) -> None:
-        """Make the buffer, on the device of the model."""
+    def __init__(self, model: nn.Module, ranks: Ranks, *, stay: bool) -> None:
+        """Make the buffer, on the device of the model; `stay` says that a rank alone needs it too."""
         self._ranks = ranks
         self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._buffer: Tensor | None = None
-        if ranks.size > 1:
+        if ranks.size > 1 or stay:
             sizes = [parameter.numel() for parameter in self._trainable]
             self._buffer = torch.zeros(sum(sizes) + _NUMBERS, device=self._trainable[0].device)
             for parameter, view in zip(self._trainable, torch.split(self._buffer[:-_NUMBERS], sizes), strict=True):
@@ -53,7 +53,7 @@ class Gradients:
 
     def sum(self, loss: Tensor, slots: int, *, stop: bool, fault: bool) -> StepSums:
         """Sum the gradients over the ranks, and with them this rank's losses, slots and flags."""
-        if self._buffer is None:
+        if self._buffer is None or self._ranks.size == 1:
             return StepSums(loss, slots, None)
         self._buffer[-_NUMBERS] = loss
         self._buffer[-_NUMBERS + 1 :].copy_(torch.tensor([slots, stop, fault]), non_blocking=True)

@@ -26,10 +26,13 @@ _FEATURES = "features.safetensors"
 
 
 class Inputs(Protocol):
-    """Logits of the model for examples of train, and for all of dev."""
+    """What the model reads, and its logits: for examples of train, and for all of dev."""
 
-    def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
-        """Compute logits [examples, labels], and count the token slots that it took, padding included."""
+    def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
+        """Load what the model reads of examples of train, and count its token slots, padding included."""
+
+    def logits(self, *loaded: Tensor) -> Tensor:
+        """Compute logits [examples or more, labels] from what was loaded; the first rows are those of the examples."""
 
     def dev_logits(self, report: Report) -> Tensor:
         """Compute this rank's logits [dev, labels] in fp32 on the CPU, 0 where other ranks have theirs.
@@ -45,11 +48,14 @@ class Tokens:
         self._model, self._dev, self._device, self._ranks = model, dev, device, ranks
         self._loader = make_loader(train.examples, device.torch, packed=device.packs)
 
-    def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
+    def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         batch = self._loader.batch(examples)
+        return (batch.input_ids, batch.token_type_ids, batch.lengths), batch.input_ids.numel()
+
+    def logits(self, *loaded: Tensor) -> Tensor:
         with self._device.autocast():
-            logits = self._model(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)
-        return logits[: len(examples)], batch.input_ids.numel()
+            logits: Tensor = self._model(*loaded, self._loader.longest)
+        return logits
 
     def dev_logits(self, report: Report) -> Tensor:
         ready = prepare_for_inference(self._model, self._device)
@@ -97,8 +103,11 @@ class Features:
         features = ranks.agree_on_tensors(read)
         self._train, self._dev = (features[split].to(device.torch) for split in ("train", "dev"))
 
-    def train_logits(self, examples: IntArray) -> tuple[Tensor, int]:
-        return self._model.classify(self._train[torch.from_numpy(examples)]), int(self._lengths[examples].sum())
+    def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
+        return (self._train[torch.from_numpy(examples)],), int(self._lengths[examples].sum())
+
+    def logits(self, *loaded: Tensor) -> Tensor:
+        return self._model.classify(*loaded)
 
     def dev_logits(self, report: Report) -> Tensor:
         self._model.eval()

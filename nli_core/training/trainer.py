@@ -24,6 +24,7 @@ from nli_core.training.average import AveragedWeights
 from nli_core.training.checkpoint import Position
 from nli_core.training.facts import model_facts
 from nli_core.training.gradients import Gradients, StepSums
+from nli_core.training.graphs import Graphs, cuda_capture
 from nli_core.training.inputs import Features, Inputs, Tokens, discard_features
 from nli_core.training.loss import make_loss
 from nli_core.training.optimizer import build_optimizer, learning_rate
@@ -77,7 +78,9 @@ class _Trainer:
         self.targets = torch.from_numpy(self.train.row_targets).to(self.device.torch)
         self.loss = make_loss(config, self.train.labels, self.train.row_targets, self.device.torch)
         self.average = AveragedWeights(self.model, config.ema)
-        self.gradients = Gradients(self.model, ranks)
+        capture = cuda_capture(self.device.torch) if self.device.packs else None
+        self.gradients = Gradients(self.model, ranks, stay=capture is not None)
+        self.graphs = Graphs(capture)
         self.output = TrainingOutput(job, self.train, self.model, self.optimizer, self.average, ranks, callbacks)
         self.position, self.window = Position(), RunningMetrics({})
         self.resumed_at, self.saved_step, self.feature_seconds = 0, 0, 0.0
@@ -204,12 +207,18 @@ class _Trainer:
         mine, divisor = self.ranks.share(examples), len(examples) if self.config.loss == "mean" else 1
         size = self.config.micro_batch_size or max(1, len(mine))
         total, slots = torch.zeros((), device=self.device.torch), 0
+        compute = partial(self._compute_gradients, inputs)
         for part in (mine[first : first + size] for first in range(0, len(mine), size)):
-            logits, taken = inputs.train_logits(part)
-            loss = self.loss(logits, self.targets[send(part, self.device.torch)])
-            torch.autograd.backward(loss / divisor)
-            total, slots = total + loss.detach(), slots + taken
+            loaded, taken = inputs.load(part)
+            targets = self.targets[send(part, self.device.torch)]
+            total, slots = total + self.graphs.run(compute, divisor, targets, *loaded), slots + taken
         return total, slots
+
+    def _compute_gradients(self, inputs: Inputs, divisor: int, targets: Tensor, *loaded: Tensor) -> Tensor:
+        """Add the gradients of some examples, divided by `divisor`; return the sum of their losses."""
+        loss = self.loss(inputs.logits(*loaded)[: len(targets)], targets)
+        torch.autograd.backward(loss / divisor)
+        return loss.detach()
 
     def _described(self, examples: IntArray) -> str:
         longest = int(self.train.examples.lengths[examples].max())

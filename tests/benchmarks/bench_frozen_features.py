@@ -31,7 +31,8 @@ def seconds_of_epoch(model: Classifier, inputs: Inputs, train: ShardSet) -> floa
     model.train()
     started = time.perf_counter()
     for examples in training_batches(train.examples.lengths, BATCH_SIZE, seed=0, epoch=0):
-        logits, _ = inputs.train_logits(examples)
+        loaded, _ = inputs.load(examples)
+        logits = inputs.logits(*loaded)
         functional.cross_entropy(logits.float(), torch.from_numpy(train.targets[examples])).backward()
         optimizer.step()
         optimizer.zero_grad()

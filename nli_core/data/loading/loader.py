@@ -22,12 +22,18 @@ TOKEN_STEP = 1024  # the tokens of a packed batch are a multiple of it
 class Loader(Protocol):
     """Makes batches of a corpus."""
 
+    @property
+    def longest(self) -> int | None:
+        """A bound on the lengths in a packed batch."""
+
     def batch(self, indices: IntArray) -> Batch:
         """Load the examples with these indices; a packed batch has further ones after them."""
 
 
 class PaddedLoader:
     """Pads each batch to its longest example, or to the longest of `padded`, a length for each example."""
+
+    longest: int | None = None
 
     def __init__(self, examples: RaggedExamples, device: torch.device, padded: IntArray | None) -> None:
         self._examples, self._device = examples, device
@@ -43,7 +49,7 @@ class PackedLoader:
     def __init__(self, examples: RaggedExamples, device: torch.device) -> None:
         self._device = device
         self._lengths, self._second_type = examples.lengths, examples.second_type
-        self._longest = int(examples.lengths.max(initial=2))
+        self.longest = int(examples.lengths.max(initial=2))
         starts = np.cumsum(examples.lengths) - examples.lengths
         # One token more, since the filling's first example may have two where the corpus has but one.
         self._input_ids = torch.from_numpy(np.append(examples.input_ids, examples.pad_id).astype(np.int32)).to(device)
@@ -61,14 +67,14 @@ class PackedLoader:
         source[len(indices) :] = 0
         input_ids = self._input_ids[source[row] + position].long()
         token_type_ids = (position >= self._boundaries[index][row]).long() * self._second_type
-        return Batch(input_ids, token_type_ids, length, self._longest)
+        return Batch(input_ids, token_type_ids, length, self.longest)
 
     def _filling(self, tokens: int) -> IntArray:
         """Return lengths of examples that fill the tokens up to a multiple of the step; as many for every batch."""
-        count = (TOKEN_STEP - 1) // (self._longest - 1) + 1
-        whole, rest = divmod(-(tokens + count) % TOKEN_STEP, self._longest - 1)
+        count = (TOKEN_STEP - 1) // (self.longest - 1) + 1
+        whole, rest = divmod(-(tokens + count) % TOKEN_STEP, self.longest - 1)
         lengths = np.ones(count, np.int64)
-        lengths[:whole] += self._longest - 1
+        lengths[:whole] += self.longest - 1
         lengths[whole] += rest
         return lengths
 

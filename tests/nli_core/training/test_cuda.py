@@ -22,6 +22,7 @@ from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device, choose_device
 from nli_core.model.weights import load_encoder
+from nli_core.training import trainer
 
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
 
@@ -90,6 +91,16 @@ def test_an_interrupted_training_ends_in_the_weights_of_a_whole_one(
         run_finetune(tmp_path / "cut", precision="bf16", callbacks=stopping_at(8))
     run_finetune(tmp_path / "cut", precision="bf16")
     _assert_close_weights(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_training_by_graphs_is_that_without(
+    tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_finetune(tmp_path / "graphs", precision="bf16")
+    assert not [record for record in caplog.records if "CUDA graphs" in record.getMessage()]
+    monkeypatch.setattr(trainer, "cuda_capture", lambda _device: None)
+    run_finetune(tmp_path / "plain", precision="bf16")
+    _assert_close_weights(tmp_path / "graphs", tmp_path / "plain")
 
 
 def test_a_nan_is_named(tmp_path: Path, run_finetune: Finetune, overflowing_encoder: Path) -> None:
