@@ -155,6 +155,11 @@ class FinetuneConfig(Section):
         json_schema_extra=IN_KEY_IF_SET,
     )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device is fast at it")
+    deterministic: Literal["auto", "always"] = Field(
+        "auto",
+        description="always: every byte repeats, on a GPU by slower ways; auto: on a GPU all repeats but for rounding",
+        json_schema_extra=IN_KEY_IF_SET,
+    )
     seed: Int = Field(0, ge=0, lt=2**32, description="seed of the head, the order of examples and dropout")
     log_every: Int = Field(20, ge=1, description="steps between two points of the training curves")
     checkpoint_every: Int | None = Field(

@@ -1,6 +1,7 @@
 """Where a model computes, and with which numbers."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,18 +17,40 @@ _NO_MEMORY = ("can't allocate memory", "bad_alloc")  # torch's allocator on a CP
 
 @dataclass(frozen=True)
 class Device:
-    """A device, the precision of its matrix products, and why that was chosen."""
+    """A device, the precision of its matrix products, and why that was chosen.
+
+    `deterministic` forbids a GPU what adds up in no fixed order, such as flash attention's way back.
+    """
 
     torch: torch.device
     precision: Literal["fp32", "bf16"]
     reason: str
+    deterministic: bool = False
 
     @property
     def packs(self) -> bool:
         """Whether packed batches are faster here than padded ones: where there is flash attention."""
-        if self.torch.type != "cuda" or self.precision == "fp32":
+        if self.torch.type != "cuda" or self.precision == "fp32" or self.deterministic:
             return False
         return torch.cuda.get_device_capability(self.torch) >= _FLASH_CAPABILITY
+
+    @property
+    def repeats(self) -> Literal["every byte", "but for rounding"]:
+        """What a training repeats here: a CPU adds up in one order for one number of threads."""
+        return "every byte" if self.torch.type == "cpu" or self.deterministic else "but for rounding"
+
+    @contextlib.contextmanager
+    def repeating(self) -> Iterator[None]:
+        """Within the block, a deterministic GPU refuses what it cannot repeat."""
+        if self.torch.type == "cpu" or not self.deterministic:
+            yield
+            return
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its products refuse
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(False)
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:

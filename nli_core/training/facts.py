@@ -19,6 +19,7 @@ def model_facts(model: Classifier, device: Device, report: LoadReport) -> dict[s
         "device": str(device.torch),
         "precision": device.precision,
         "precision_reason": device.reason,
+        "repeats": device.repeats,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "parameters": sum(parameter.numel() for parameter in parameters),

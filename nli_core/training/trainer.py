@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -45,7 +46,8 @@ def train(job: Job, ranks: Ranks, callbacks: TrainingCallbacks) -> dict[str, Any
         OtherRankError: another rank failed.
     """
     trainer = ranks.together(lambda: _Trainer(job, ranks, callbacks))
-    return trainer.run()
+    with trainer.device.repeating():
+        return trainer.run()
 
 
 class _Trainer:
@@ -62,7 +64,7 @@ class _Trainer:
         self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or sys.maxsize)
         self.log_every = min(config.log_every, self.steps_per_epoch)
         self.report = TrainingReport(callbacks.progress, config.epochs, self.total_steps)
-        self.device = choose_device(config.precision)
+        self.device = replace(choose_device(config.precision), deterministic=config.deterministic == "always")
         torch.manual_seed(config.seed)
         pretrained, self.load_report = load_encoder(job.encoder)
         self.model = Classifier(

@@ -29,7 +29,7 @@ def test_every_deployment_fits_its_flow(project: Path) -> None:
     ("text", "message"),
     [
         ("a: 1\nb: {c: 1, c: 2}", r"is not valid YAML \(line 2: c is there twice\)"),
-        ("a: 1\n\tb: 2", r"is not valid YAML \(line 2: found character"),
+        ("a: 1\n\tb: 2", r"is not valid YAML \(line 2: found a tab character"),
         ("deployments: [" + ", ".join([WHOLE.format(name="a")] * 2) + "]", "has two deployments named a; rename one"),
         ("deployments: [" + WHOLE.format(name="null") + "]", "deployment 1: its name should be text, got None"),
         *((text, "has no list of deployments") for text in ("", "[]", "name: x", "deployments:")),

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from nli_core.model.device import choose_device
+from nli_core.model.device import Device, choose_device
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is chosen before any CPU")
 
@@ -24,6 +26,19 @@ def test_auto_is_what_the_cpu_is_fast_at(
     assert device.precision == precision
     assert reason in device.reason
     assert not device.packs
+
+
+def test_a_deterministic_gpu_pads_and_refuses_what_it_cannot_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    gpu = Device(torch.device("cuda"), "bf16", "a test")
+    assert gpu.repeats == "but for rounding"
+    always = replace(gpu, deterministic=True)
+    assert always.repeats == "every byte"
+    assert not always.packs
+    for device, refuses in ((gpu, False), (always, True), (choose_device("fp32"), False)):
+        with device.repeating():
+            assert torch.are_deterministic_algorithms_enabled() == refuses
+        assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

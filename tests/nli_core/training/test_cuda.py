@@ -103,6 +103,14 @@ def test_a_training_by_graphs_is_that_without(
     _assert_close_weights(tmp_path / "graphs", tmp_path / "plain")
 
 
+def test_a_deterministic_training_repeats_every_byte(tmp_path: Path, run_finetune: Finetune) -> None:
+    for name in ("one", "two"):
+        facts = run_finetune(tmp_path / name, precision="bf16", deterministic="always")
+        assert facts["repeats"] == "every byte"
+    one, two = ((tmp_path / name / MODEL / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
 def test_a_nan_is_named(tmp_path: Path, run_finetune: Finetune, overflowing_encoder: Path) -> None:
     with pytest.raises(UserError, match=r"the loss became nan in step 1, whose batch has the train rows"):
         run_finetune(tmp_path, precision="bf16", encoder=overflowing_encoder)
