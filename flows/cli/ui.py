@@ -4,7 +4,6 @@ import signal
 import time
 from typing import Annotated
 
-import httpx
 import typer
 
 from flows.cli.output import echo
@@ -29,6 +28,8 @@ def ui(
 
 def _page_of_runs(mlflow: str) -> str:
     """Return the page of our runs in the saved view; of all experiments before the first run."""
+    import httpx
+
     address = f"{mlflow}/api/2.0/mlflow/experiments/get-by-name"
     try:
         found = httpx.get(address, params={"experiment_name": EXPERIMENT}, timeout=30).raise_for_status()
