@@ -49,12 +49,12 @@ class Server:
         raise UserError(f"{self.name} did not start at {self.address}; start it by hand (`{by_hand}`) to see why")
 
     def stop(self) -> None:
-        """Stop the server and its own children, which live in a session of their own."""
+        """Stop the server and its own children, which live in a session of their own. Ctrl-C meanwhile kills them."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
         try:
             self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 

@@ -114,10 +114,6 @@ class Padded:
             self._biases[window] = bias.masked_fill(~seen, float("-inf"))[:, None]
         return self._biases[window][:, :, :queries]
 
-    def gather(self, states: Tensor) -> Tensor:
-        """Gather the states of the tokens that count, packed: [B, L, A] to [T, A]."""
-        return states[self._inside]
-
 
 class Packed:
     """Tokens [T], the examples' one after the other; their `lengths` [B] are at least 1 and sum to T."""
@@ -134,7 +130,7 @@ class Packed:
         self.positions = torch.arange(tokens, device=lengths.device) - self._starts[self._example_of]
 
     def rows_of_positions(self, table: Tensor) -> Tensor:
-        return functional.embedding(self.positions, table)  # whose way back need not sort, as that of an index does
+        return functional.embedding(self.positions, table)
 
     def running_count(self, marked: Tensor) -> Tensor:
         counts = marked.long().cumsum(dim=0)
@@ -159,7 +155,7 @@ class Packed:
             indices = indices.clamp(max=len(key) - 1)
             asking = query if first_only else query[indices]
             states = padded.attend(asking, key[indices], value[indices], rate=rate, window=window)
-            return states if first_only else padded.gather(states)
+            return states if first_only else states.flatten(0, 1)[self._example_of * self.longest + self.positions]
         each = torch.arange(len(self._cu_seqlens), dtype=torch.int32, device=query.device)
         from torch.nn.attention.varlen import varlen_attn  # imports torch's compiler, which takes seconds
 

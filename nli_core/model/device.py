@@ -8,10 +8,11 @@ from typing import Literal
 
 import torch
 
-from nli_core.errors import UserError
+from nli_core.errors import UserError, reason_of
 
 Precision = Literal["auto", "fp32", "bf16"]
 _FLASH_CAPABILITY = (8, 0)  # Ampere
+_NOT_REPEATABLE = ("deterministic implementation", "CUBLAS_WORKSPACE_CONFIG")
 _NO_MEMORY = ("can't allocate memory", "bad_alloc")  # torch's allocator on a CPU, and C++
 
 
@@ -41,14 +42,23 @@ class Device:
 
     @contextlib.contextmanager
     def repeating(self) -> Iterator[None]:
-        """Within the block, a deterministic GPU refuses what it cannot repeat."""
+        """Within the block, a deterministic GPU refuses what it cannot repeat.
+
+        Raises:
+            UserError: it refused something.
+        """
         if self.torch.type == "cpu" or not self.deterministic:
             yield
             return
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its products refuse
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its products are refused
         torch.use_deterministic_algorithms(True)
         try:
             yield
+        except RuntimeError as error:
+            if any(sign in str(error) for sign in _NOT_REPEATABLE):
+                refused = f"finetune.deterministic: torch cannot repeat this ({reason_of(error)})"
+                raise UserError(f"{refused}; set auto, or unset CUBLAS_WORKSPACE_CONFIG") from error
+            raise
         finally:
             torch.use_deterministic_algorithms(False)
 

@@ -77,9 +77,13 @@ def cuda_capture(device: torch.device) -> Capture | None:
     pool = torch.cuda.graph_pool_handle()
 
     def capture(compute: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            result = compute()
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # Other threads, such as NCCL's, may use the GPU meanwhile.
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                result = compute()
+        finally:
+            torch.cuda.set_stream(before)  # which torch leaves to a capture that fails
         return graph.replay, result
 
     return capture

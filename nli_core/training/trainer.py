@@ -19,6 +19,7 @@ from nli_core.errors import UserError
 from nli_core.log import LOGGER
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device, memory_for
+from nli_core.model.encoder import LayeredEncoder
 from nli_core.model.families.registry import family_of
 from nli_core.model.weights import load_encoder
 from nli_core.training.average import AveragedWeights
@@ -80,7 +81,9 @@ class _Trainer:
         self.targets = torch.from_numpy(self.train.row_targets).to(self.device.torch)
         self.loss = make_loss(config, self.train.labels, self.train.row_targets, self.device.torch)
         self.average = AveragedWeights(self.model, config.ema)
-        capture = cuda_capture(self.device.torch) if self.device.packs else None
+        # Code of others may wait for the GPU, which a capture cannot.
+        ours = isinstance(pretrained, LayeredEncoder)
+        capture = cuda_capture(self.device.torch) if self.device.packs and ours else None
         self.gradients = Gradients(self.model, ranks, stay=capture is not None)
         self.graphs = Graphs(capture)
         self.output = TrainingOutput(job, self.train, self.model, self.optimizer, self.average, ranks, callbacks)

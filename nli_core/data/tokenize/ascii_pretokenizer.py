@@ -49,8 +49,13 @@ def ascii_rules(tokenizer: tokenizers.Tokenizer) -> AsciiRules | None:
     if lowers:
         becomes[ord("A") : ord("Z") + 1] += ord("a") - ord("A")
     for token in described["added_tokens"]:
-        first = token["content"][:1]
-        classes[[byte for letter in (first.lower(), first.upper()) for byte in letter.encode()]] = HARD
+        contents = {token["content"]}
+        if token["normalized"]:  # the package then looks for it in normalised text
+            contents.add(tokenizer.normalizer.normalize_str(token["content"]))
+        for first in (content[:1] for content in contents):
+            if not first.strip():
+                return None
+            classes[[byte for letter in (first.lower(), first.upper()) for byte in letter.encode()]] = HARD
     return AsciiRules(classes, becomes)
 
 

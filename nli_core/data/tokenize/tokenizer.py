@@ -160,7 +160,10 @@ def _padding_id(folder: Path, tokenizer: tokenizers.Tokenizer) -> int:
 
 def _settings(folder: Path) -> dict[str, Any]:
     path = folder / _SETTINGS
-    settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({reason_of(error)}); fetch it again") from None
     return settings if isinstance(settings, dict) else {}
 
 
@@ -175,12 +178,19 @@ def _load(folder: Path) -> tokenizers.Tokenizer:
     if not vocabulary.exists():
         raise UserError(f"{folder}: has neither {_WHOLE} nor {_VOCABULARY}")
     settings = _settings(folder)
-    built = tokenizers.Tokenizer(WordPiece.from_file(str(vocabulary), unk_token="[UNK]"))
+    try:
+        model = WordPiece.from_file(str(vocabulary), unk_token="[UNK]")
+    except Exception as error:  # as above
+        raise UserError(f"{vocabulary}: is not a vocabulary ({reason_of(error)}); fetch it again") from None
+    built = tokenizers.Tokenizer(model)
     built.add_special_tokens([token for token in _SPECIAL_TOKENS if built.token_to_id(token) is not None])
-    built.normalizer = BertNormalizer(
-        lowercase=settings.get("do_lower_case", True),
-        strip_accents=settings.get("strip_accents"),
-        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
-    )
+    try:
+        built.normalizer = BertNormalizer(
+            lowercase=settings.get("do_lower_case", True),
+            strip_accents=settings.get("strip_accents"),
+            handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+        )
+    except TypeError as error:
+        raise UserError(f"{folder / _SETTINGS}: {reason_of(error)}; write true or false") from None
     built.pre_tokenizer = BertPreTokenizer()
     return built

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from nli_core.errors import UserError
 from nli_core.model.device import Device, choose_device
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is chosen before any CPU")
@@ -39,6 +40,24 @@ def test_a_deterministic_gpu_pads_and_refuses_what_it_cannot_repeat(monkeypatch:
         with device.repeating():
             assert torch.are_deterministic_algorithms_enabled() == refuses
         assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("cumsum_cuda_kernel does not have a deterministic implementation, but you set ..", UserError),
+        ("Deterministic behavior was enabled, but .. set CUBLAS_WORKSPACE_CONFIG=:4096:8", UserError),
+        ("CUDA error: device-side assert triggered", RuntimeError),
+    ],
+)
+def test_what_cannot_be_repeated_is_a_users_error(
+    monkeypatch: pytest.MonkeyPatch, message: str, error: type[Exception]
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    gpu = Device(torch.device("cuda"), "bf16", "a test", deterministic=True)
+    expected = r"finetune\.deterministic: .*set auto" if error is UserError else message
+    with pytest.raises(error, match=expected), gpu.repeating():
+        raise RuntimeError(message)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

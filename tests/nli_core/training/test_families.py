@@ -18,8 +18,10 @@ from nli_core.download.corpora.sample import SampleCorpus
 from nli_core.download.fetch import Fetcher
 from nli_core.filenames import MODEL
 from nli_core.inference.predictor import Predictor
+from nli_core.model.classifier import Classifier
 from nli_core.model.export import export_model
 from nli_core.model.families.registry import read_architecture
+from nli_core.model.weights import load_encoder
 
 FAMILIES = (
     "roberta",
@@ -119,3 +121,12 @@ def test_exports_compute_the_same(trained: Path, tmp_path: Path) -> None:
 def test_shards_hold_no_padding(family_shards: Path) -> None:
     shards = ShardSet(family_shards, "dev")
     assert not (shards.examples.input_ids == shards.examples.pad_id).any()
+
+
+def test_a_loss_reaches_every_weight(encoder: Path, family_shards: Path) -> None:
+    """So that it does not matter whether a weight without a gradient counts as one of 0, which AdamW decays."""
+    train = ShardSet(family_shards, "train")
+    model = Classifier(load_encoder(encoder)[0], train.labels)
+    batch = train.examples.batch(np.arange(4))
+    torch.autograd.backward(model(batch.input_ids, batch.token_type_ids, batch.lengths).sum())
+    assert [name for name, part in model.named_parameters() if part.grad is None] == []

@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import tokenizers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from nli_core.config import PackConfig
 from nli_core.data.examples.encode import Texts, encode_texts
@@ -25,6 +29,7 @@ HOSTILE = st.text(
     ),
     max_size=40,
 )
+BERT_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 TEXTS = st.lists(
     st.one_of(HOSTILE, st.sampled_from(["", " ", "a" * 150, "[SEP] a [MASK]", "it's 3,000.50"])), max_size=8
 )
@@ -116,3 +121,17 @@ def test_many_words_on_many_threads(tiny_encoder: Path) -> None:
         thread.join()
     expected = [[values.tolist() for values in plain.encode(column)] for column in columns]
     assert all(found[place] == expected[place % 4] for place in range(8))
+
+
+@pytest.mark.parametrize("added", ["École", "über", " c", "\x00ab", "\x01"])
+def test_tokens_that_were_added_are_found_as_the_package_finds_them(tmp_path: Path, added: str) -> None:
+    """The package looks for them in normalised text, where they may begin with another byte."""
+    pieces = [*BERT_SPECIALS, "e", "##cole", "u", "##ber", "the", "9", "c", "##1", "##a", "a", "b", "##b"]
+    tokenizer = tokenizers.Tokenizer(WordPiece({piece: id_ for id_, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = BertNormalizer(lowercase=True), BertPreTokenizer()
+    tokenizer.add_tokens([added])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    texts = pa.array(["the ecole", "UBER", "École", "9\tc1a", "9 c1", "\x00ab ab", "a"], pa.large_string())
+    fast, plain = FastTokenizer(tmp_path), Tokenizer(tmp_path)
+    for found, expected in zip(fast.encode(texts), plain.encode(texts), strict=True):
+        assert found.tolist() == expected.tolist()

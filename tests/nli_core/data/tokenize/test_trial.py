@@ -75,3 +75,22 @@ def test_another_padding_than_the_encoders_is_refused(tokenizer_folder: Callable
     try_tokenizer(tokenizer_folder("roberta"), None, padding_id=1)
     with pytest.raises(UserError, match=r"padding has the id 0, the encoder's pad_token_id is 1; they do not fit"):
         try_tokenizer(tokenizer_folder("bert"), None, padding_id=1)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "settings", "message"),
+    [
+        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\né".encode("latin-1"), b"{}", r"vocab\.txt: is not a vocabulary"),
+        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n".encode("utf-16"), b"{}", r"vocab\.txt: is not a vocabulary"),
+        (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n", b"{bad", r"tokenizer_config\.json: cannot be read as JSON"),
+        (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n", b'{"strip_accents": "yes"}', r"tokenizer_config\.json: .*true or false"),
+        (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n", b'{"do_lower_case": null}', r"tokenizer_config\.json: .*true or false"),
+    ],
+)
+def test_damaged_files_of_a_vocabulary_are_named(
+    tmp_path: Path, vocabulary: bytes, settings: bytes, message: str
+) -> None:
+    (tmp_path / "vocab.txt").write_bytes(vocabulary)
+    (tmp_path / "tokenizer_config.json").write_bytes(settings)
+    with pytest.raises(UserError, match=message):
+        try_tokenizer(tmp_path, None)
