@@ -94,9 +94,9 @@ def mapped(text: Path, rows: int, cores: int) -> float:
 
 def plain(text: Path, rows: int, cores: int) -> float:
     """The fast tokenizer alone, on threads of its own: token ids in memory."""
-    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertTokenizerFast
 
-    tokenizer = BertWordPieceTokenizer(str(TOKENIZER / "vocab.txt"))
+    tokenizer = BertTokenizerFast(vocab=str(TOKENIZER / "vocab.txt")).backend_tokenizer
     tokenizer.enable_truncation(MAX_LENGTH)
     frame = pl.read_ipc(text, n_rows=rows)
     pairs = list(zip(frame["premise"].to_list(), frame["hypothesis"].to_list(), strict=True))
