@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.runtime import flow_run
 
 from nli_core.config import OutputKind, RequirementsConfig
@@ -16,7 +17,7 @@ from tasks.runtime.progress import alone, artifact_key
 from tasks.settings import Settings
 from tasks.stages.base import StageResult
 
-MLFLOW_RUN_LABEL = "nli.mlflow_run_id"  # of a flow run that completed, for programs that wait for it
+_MLFLOW_RUN = "mlflow_run_id"  # in the metadata of a summary's artifact
 Results = Mapping[OutputKind, StageResult]
 
 
@@ -63,15 +64,13 @@ def summarize(
     """Summarize the stages of a run, and leave the summary in Prefect too."""
     measured: dict[str, Any] = results["evaluate"].output.facts["metrics"] if "evaluate" in results else {}
     missed = missed_requirements(requirements, measured) if measured and not requirements.is_empty else None
-    _leave_artifact(recipe, results, promotion, missed)
     runs = [result.mlflow_run_id for result in results.values() if result.mlflow_run_id]
-    if runs:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run_labels(UUID(str(flow_run.id)), {MLFLOW_RUN_LABEL: runs[-1]})
+    mlflow_run_id = runs[-1] if runs else None
+    _leave_artifact(recipe, _markdown(recipe, results, promotion, missed), mlflow_run_id)
     return RunSummary(
         recipe=recipe,
         flow_run_id=str(flow_run.id),
-        mlflow_run_id=runs[-1] if runs else None,
+        mlflow_run_id=mlflow_run_id,
         tracking_uri=Settings.from_environment().shown_tracking_uri,
         outputs=dict(results),
         metrics=measured,
@@ -80,7 +79,30 @@ def summarize(
     )
 
 
-def _leave_artifact(recipe: str, results: Results, promotion: str | None, missed: list[str] | None) -> None:
+def _leave_artifact(recipe: str, text: str, mlflow_run_id: str | None) -> None:
+    # Why the MLflow run is no label of the flow run: a server with SQLite often refuses labels while it stores events,
+    # and Prefect's client then waits two seconds.
+    summary = ArtifactCreate(
+        key=artifact_key(recipe, *alone(str(flow_run.flow_name)), "run"),
+        type="markdown",
+        description=f"{recipe}: summary",
+        data=text,
+        metadata_={_MLFLOW_RUN: mlflow_run_id} if mlflow_run_id else None,
+        flow_run_id=UUID(str(flow_run.id)),
+    )
+    with get_client(sync_client=True) as client:
+        client.create_artifact(summary)
+
+
+def read_mlflow_run(flow_run_id: UUID) -> str:
+    """Return the MLflow run of a flow run of the pipeline that has completed."""
+    of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(artifact_filter=of_run)
+    return next(found for artifact in artifacts if (found := (artifact.metadata_ or {}).get(_MLFLOW_RUN)))
+
+
+def _markdown(recipe: str, results: Results, promotion: str | None, missed: list[str] | None) -> str:
     """Show which stages ran, which were cached, where their outputs are, and how the run compares to the champion.
 
     `promotion` replaces the comparison for a run that was to become champion.
@@ -102,8 +124,7 @@ def _leave_artifact(recipe: str, results: Results, promotion: str | None, missed
             lines.append(f"- MLflow run {evaluated.run.markdown}")
         if promotion or not evaluated.is_reused:
             lines.append(f"- {promotion or _against_champion(evaluated)}")
-    key = artifact_key(recipe, *alone(str(flow_run.flow_name)), "run")
-    create_markdown_artifact("\n".join(lines), key=key, description=f"{recipe}: summary")
+    return "\n".join(lines)
 
 
 def _against_champion(evaluated: StageResult) -> str:

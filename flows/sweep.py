@@ -20,7 +20,6 @@ from flows.hooks import reason_of_end
 from flows.lifecycle import cancelled, ends, lifetime
 from flows.local.devices import allocate_devices
 from flows.local.trial_process import local_process
-from flows.summary import MLFLOW_RUN_LABEL
 from flows.trial_runner import Start, TrialRunner
 from flows.trials import PendingRun, TrialQueue
 from nli_core.callbacks import StoppedError
@@ -182,7 +181,7 @@ class _Driver:
         elif not state.is_completed():
             self.queue.fail(run, reason_of_end(state))
         else:
-            run_id = str(ended.labels[MLFLOW_RUN_LABEL])
+            run_id = self.runner.read_mlflow_run(ended)
             try:
                 dev, accuracies = self.trainings.read(run_id)
             except UserError as error:

@@ -1,7 +1,7 @@
 """One run of a trial: a flow run below the sweep's, in a process of its own, here or on another machine.
 
 The runs are concurrent, and a dead one does not stop the others. A stop is set in Prefect for the flow run, which sees
-it on any machine; its state and labels say how it ended.
+it on any machine; its state says how it ended.
 """
 
 import threading
@@ -21,6 +21,7 @@ from prefect.states import Cancelling, Pending
 
 from flows.lifecycle import mark_dead
 from flows.pipeline import pipeline
+from flows.summary import read_mlflow_run
 from nli_core.errors import reason_of
 from nli_core.log import LOGGER
 from nli_core.run.config import RunConfig
@@ -92,6 +93,10 @@ class TrialRunner:
             reason = f"{process.fate}; rerun the command to resume"
             self._answered(lambda: mark_ended(self._settings, str(run_id), mark_dead, reason))
             return self._answered(lambda: _read(run_id))
+
+    def read_mlflow_run(self, ended: FlowRun) -> str:
+        """Return the MLflow run of a flow run that completed."""
+        return self._answered(lambda: read_mlflow_run(ended.id))
 
     def _create(self, name: str, config: RunConfig) -> FlowRun:
         """Create the flow run, as Prefect does for a flow that is called within a flow of the same process."""
