@@ -1,4 +1,4 @@
-"""Every family of encoders: packing by its tokenizer, and training against `transformers.Trainer` in bf16.
+"""Every family of encoders: packing by its tokenizer, and training against `transformers.Trainer`.
 
 All encoders have the same sizes, random weights, and tokenizers of their kind, learned from the same text. Every
 measurement is a process of its own; only packing itself and optimiser steps are timed.
@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 import torch
+from bounds import PRECISION
 from one_epoch import train_one_epoch
 from peers import trainer_epoch
 from reporting import DATA, measure, table, write_page
@@ -83,7 +84,7 @@ def ours(folder: Path, encoder: Path) -> float:
 
 
 def trainer(folder: Path, encoder: Path) -> float:
-    """Seconds of an epoch of the trainer: bf16, dynamic padding, grouped by length."""
+    """Seconds of an epoch of the trainer: dynamic padding, grouped by length."""
     import transformers
 
     examples = ShardSet(folder / f"shards-{encoder.name}", "train")
@@ -150,9 +151,10 @@ def main() -> None:
         "encoders",
         "Families of encoders",
         f"Random weights, 4 layers of 256, a vocabulary of at most 16,000, SNLI-like pairs; {CORES} threads; batches "
-        f"of {BATCH}; medians of {REPEATS} alternating runs. The trainer: bf16, dynamic padding, grouped by length, "
-        "fused AdamW. Ours: its defaults. A `deberta-v2` is computed by transformers in both columns. WordPiece has a "
-        "compiled path (`bert`, `distilbert`, `electra`); the others are packed by the package tokenizers.",
+        f"of {BATCH}; medians of {REPEATS} alternating runs. The trainer: {PRECISION}, dynamic padding, grouped by "
+        "length, fused AdamW. Ours: its defaults. A `deberta-v2` is computed by transformers in both columns. "
+        "WordPiece has a compiled path (`bert`, `distilbert`, `electra`); the others are packed by the package "
+        "tokenizers.",
         table(header, rows),
     )
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from bench_training import SHAPES, prepare
-from bounds import arithmetic_bound, floating_point_operations, machine_note
+from bounds import PRECISION, arithmetic_bound, floating_point_operations, machine_note
 from reporting import DATA, measure, ratio, spread, table, write_page
 from snli_text import snli_text
 
@@ -46,15 +46,14 @@ def ours(model: Path, premises: list[str], hypotheses: list[str]) -> float:
 
 
 def pipeline(model: Path, premises: list[str], hypotheses: list[str]) -> float:
-    """`transformers.pipeline` over all pairs at once, in batches; bf16 where the CPU has it."""
+    """`transformers.pipeline` over all pairs at once, in batches."""
     import transformers
 
-    bf16 = torch.cpu.get_capabilities().get("avx512_bf16", False)
     classify = transformers.pipeline(
         "text-classification",
         str(model),
         tokenizer=transformers.BertTokenizerFast(vocab=str(model / "vocab.txt")),
-        dtype=torch.bfloat16 if bf16 else torch.float32,
+        dtype=torch.bfloat16 if PRECISION == "bf16" else torch.float32,
         device="cpu",
     )
 
@@ -82,7 +81,7 @@ def onnx(model: Path, premises: list[str], hypotheses: list[str], *, quantized: 
 
 
 def openvino(model: Path, premises: list[str], hypotheses: list[str], *, quantized: bool = False) -> float:
-    """OpenVINO on batches of similar length, a stream for each thread; what is not int8 is bf16."""
+    """OpenVINO on batches of similar length, a stream for each thread."""
     import openvino as ov
 
     threads, core = torch.get_num_threads(), ov.Core()
@@ -91,7 +90,7 @@ def openvino(model: Path, premises: list[str], hypotheses: list[str], *, quantiz
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": threads,
-        "INFERENCE_PRECISION_HINT": "bf16",
+        "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[PRECISION],
     }
     queue = ov.AsyncInferQueue(core.compile_model(core.read_model(path), "CPU", settings), threads)
 
@@ -190,9 +189,9 @@ WAYS: Ways = {
 }
 NAMES = {
     "ours": "this project",
-    "pipeline": "`transformers.pipeline`, bf16",
+    "pipeline": f"`transformers.pipeline`, {PRECISION}",
     "onnx": "onnxruntime, fp32",
-    "openvino": "OpenVINO, bf16",
+    "openvino": f"OpenVINO, {PRECISION}",
     "onnx-int8": "onnxruntime, int8",
     "openvino-int8": "OpenVINO, int8",
 }
@@ -250,8 +249,8 @@ def main() -> None:
         f"runs [least, largest], each the second pass of a process. The peers get batches of {PEER_BATCH} "
         f"({OPENVINO_BATCH} for OpenVINO), sorted by length but for the pipeline's; ours chooses for itself.",
         " ".join(machine_note(cores) for cores in threads_of("ours"))
-        + " *Arithmetic* is the part of the time that our matrix products alone would take at that rate in bf16. The "
-        "bytes bound nothing here: the weights of a batch and its activations stay in the caches.",
+        + " *Arithmetic* is the part of the time that our matrix products alone would take at that rate in "
+        f"{PRECISION}. The bytes bound nothing here: the weights of a batch and its activations stay in the caches.",
         table(("architecture", "threads", "way", "examples/s", "arithmetic", "ours is faster by"), rows),
     )
 

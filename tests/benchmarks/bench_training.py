@@ -1,4 +1,4 @@
-"""Fine-tuning, against the book's loop (fp32, padded to 128) and the trainer way (bf16, dynamic padding, by length).
+"""Fine-tuning, against the book's loop (fp32, padded to 128) and the trainer way (dynamic padding, by length).
 
 All train the same architecture from random weights on the same packed examples, whole epochs of them, so that it does
 not matter which batches come first. Every measurement is the second pass of a process; only optimiser steps are timed.
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bounds import arithmetic_bound, bytes_a_second, bytes_moved, floating_point_operations, machine_note
+from bounds import PRECISION, arithmetic_bound, bytes_a_second, bytes_moved, floating_point_operations, machine_note
 from one_epoch import BERT_SMALL, MINILM, VOCABULARY, train_one_epoch
 from peers import trainer_epoch
 from reporting import DATA, measure, ratio, spread, table, write_page
@@ -182,8 +182,8 @@ def main() -> None:
         "training",
         "Fine-tuning",
         f"Random weights, a vocabulary of {VOCABULARY:,}, SNLI-like pairs; {CORES} threads; medians of {REPEATS} "
-        "alternating runs [least, largest], each the second pass of a process. The trainer: bf16, dynamic padding, "
-        "grouped by length, fused AdamW. The book: fp32, padded to 128. Ours: its defaults.",
+        f"alternating runs [least, largest], each the second pass of a process. The trainer: {PRECISION}, dynamic "
+        "padding, grouped by length, fused AdamW. The book: fp32, padded to 128. Ours: its defaults.",
         f"{machine_note(CORES)} *Arithmetic* is the part of the time that our matrix products alone would take at that "
         "rate, *bytes* the part in which what training must read and write would be moved (`bounds.py`).",
         table((*header, "ours is faster by (tokens/s)"), rows),

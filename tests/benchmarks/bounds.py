@@ -9,9 +9,14 @@ from functools import lru_cache
 
 import torch
 
+from nli_core.model.device import choose_device
+
+PRECISION = choose_device("auto").precision  # what this machine multiplies fast, for us and for the peers
+
 _SIDE = 2048
 _COPIED = 1 << 28
 _SECONDS = 2.0
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def floating_point_operations(sizes: dict[str, int], tokens: float, examples: float, *, training: bool) -> float:
@@ -31,11 +36,12 @@ def bytes_moved(sizes: dict[str, int], parameters: int, tokens: float, steps: in
     """What training must read and write.
 
     A step of AdamW reads weight, gradient and two moments and writes all but the gradient, in fp32. The outputs of the
-    linear layers, in bf16, are written once and read once on the way forward, read again on the way back, and their
-    gradients written and read.
+    linear layers, in the machine's fast precision, are written once and read once on the way forward, read again on the
+    way back, and their gradients written and read.
     """
     outputs = sizes["num_hidden_layers"] * (5 * sizes["hidden_size"] + sizes["intermediate_size"])
-    return 7 * 4.0 * parameters * steps + 5 * 2.0 * outputs * tokens
+    size = torch.finfo(_DTYPES[PRECISION]).bits / 8
+    return 7 * 4.0 * parameters * steps + 5 * size * outputs * tokens
 
 
 @lru_cache
@@ -53,16 +59,13 @@ def bytes_a_second(threads: int) -> float:
 
 
 def arithmetic_bound(operations: float, threads: int) -> float:
-    """Seconds that so many operations take in bf16, where the CPU is fast at it, or else in fp32."""
-    fast = torch.cpu.get_capabilities().get("avx512_bf16", False)
-    return operations / products_a_second(torch.bfloat16 if fast else torch.float32, threads)
+    """Seconds that so many operations take in the machine's fast precision."""
+    return operations / products_a_second(_DTYPES[PRECISION], threads)
 
 
 def machine_note(threads: int) -> str:
     """The rates behind the bounds, for a page."""
-    rates = {
-        name: products_a_second(dtype, threads) for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float))
-    }
+    rates = {name: products_a_second(_DTYPES[name], threads) for name in dict.fromkeys((PRECISION, "fp32"))}
     products = ", ".join(f"{rate / 1e9:,.0f} GFLOP/s in {name}" for name, rate in rates.items())
     return (
         f"Large products reach {products} on {threads} threads, large copies {bytes_a_second(threads) / 1e9:,.1f} GB/s."

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+from bounds import PRECISION
 
 
 def trainer_epoch(encoder: Path, tokenizer: Any, rows: Sequence[Mapping[str, Any]], batch_size: int) -> float:
     """Seconds of one epoch, as its documentation recommends it for texts of different lengths.
 
-    That is in bf16, padded to the longest of a batch, and grouped by the rows' `length`.
+    That is in the machine's fast precision, padded to the longest of a batch, and grouped by the rows' `length`.
     """
     import transformers
     from datasets import Dataset
@@ -24,7 +24,7 @@ def trainer_epoch(encoder: Path, tokenizer: Any, rows: Sequence[Mapping[str, Any
             num_train_epochs=1,
             per_device_train_batch_size=batch_size,
             train_sampling_strategy="group_by_length",
-            bf16=torch.cpu.get_capabilities().get("avx512_bf16", False),
+            bf16=PRECISION == "bf16",
             use_cpu=True,
             optim="adamw_torch_fused",
             report_to="none",
