@@ -29,6 +29,8 @@ from tasks.settings import Settings
 from tasks.tracking.tags import RunLink
 
 StateName = Literal["Completed", "Cached", "Pulled"]
+Publish = Callable[[Settings, Output], RunLink]
+"""Brings an output to the MLflow run of its training."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ def run_stage(
     kind: OutputKind,
     request: StageRequest,
     work: Callable[[Claim, Settings], Mapping[str, Any]],
-    publish: Callable[[Settings, Output], RunLink] | None = None,
+    publish: Publish | None = None,
 ) -> State[StageResult]:
     """Reuse the output with this request's key, or let `work` fill the claim's partial folder and return the facts.
 
-    `publish` brings the output to MLflow. The state is named `Cached` for a reused output, `Pulled` for one from the
-    bucket, and is Cancelled when the work was asked to stop.
+    The state is named `Cached` for a reused output, `Pulled` for one from the bucket, and is Cancelled when the work
+    was asked to stop.
     """
     settings, started = Settings.from_environment(), time.monotonic()
     try:
@@ -73,9 +75,9 @@ def run_stage(
             register_use(settings, str(flow_run.id), [claim.key, *(each.key for each in request.upstream.values())])
             output, state = _obtain(kind, request, claim, work, settings)
             seconds = round(time.monotonic() - started, 3)
+        run = _published(kind, request, output, settings, publish) if publish else None
     except StoppedError as stopped:
         return Cancelled(message=str(stopped))
-    run = publish(settings, output) if publish else None
     result = StageResult(kind, output, state, seconds, run)
     LOGGER.info("%s: %s in %.1f s (%s)", kind, result.state_name, seconds, output.key[:12])
     return Completed(name=result.state_name, message=str(output.folder), data=result)
@@ -99,6 +101,18 @@ def _obtain(
     output = claim.complete(work(claim, settings), _made_with(kind, request))
     with CancellationToken() as stop:
         return push_output(settings, claim, output, stop, replace=request.rerun), "Completed"
+
+
+def _published(
+    kind: OutputKind, request: StageRequest, output: Output, settings: Settings, publish: Publish
+) -> RunLink:
+    """Publish alone: MLflow refuses a tag that two processes give a run at the same moment."""
+    trained = request.upstream.get("finetune", output)
+    waiting = f"{kind}: waiting for another run that writes to the same MLflow run"
+    with ExitStack() as stack:
+        with CancellationToken() as stop:
+            stack.enter_context(settings.store.lock(f"mlflow-{trained.key}", waiting, stop))
+        return publish(settings, output)
 
 
 def _made_with(kind: OutputKind, request: StageRequest) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from nli_core.data.arrow import strings, to_numpy
 from nli_core.data.corpus.labels import count_labels, is_dropped, label_numbers, labels_of
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.locate import Source, position_of
-from nli_core.data.corpus.reading import read_parts
+from nli_core.data.corpus.reading import read_parts, read_parts_ahead
 from nli_core.errors import UserError, did_you_mean
 from nli_core.log import LOGGER
 
@@ -165,13 +165,14 @@ def _clean(layout: CorpusLayout, source: Source, target: Path, empty_text: str) 
     empty = pl.any_horizontal(_is_empty(pl.col(name)) for name in checked)
     total = dropped_labels = empties = 0
     with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for part in read_parts(source, layout.table):
+        for part in read_parts_ahead(source, layout.table):
             rows = part.select(labels_of(part, layout).alias("label"), *columns).with_row_index("id", offset=total)
             labelled = rows.filter(~is_dropped(layout))
             numbers = _refuse_unknown(labelled, source, layout)
-            for row in labelled.filter(empty).head(1).iter_rows(named=True) if empty_text == "error" else ():
+            is_empty = labelled.select(empty).to_series()
+            for row in labelled.filter(is_empty).head(1).iter_rows(named=True) if empty_text == "error" else ():
                 raise _fault(source, layout, row["id"], _empty_fault(row, texts))
-            kept = labelled.with_columns(label=numbers).filter(~empty)
+            kept = labelled.with_columns(label=numbers).filter(~is_empty)
             writer.write_table(kept.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema))
             total += rows.height
             dropped_labels += rows.height - labelled.height

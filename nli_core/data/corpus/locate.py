@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from nli_core.data.corpus.layout import Table, TableFormat
 from nli_core.errors import UserError
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16  # few enough that most are plain ASCII, which is known fast
 _LONGEST_FIELD = 1 << 27  # characters; the csv module has 131,072
 DELIMITERS: dict[TableFormat, str] = {"csv": ",", "tsv": "\t", "raw_tsv": "\t"}
 
@@ -30,21 +30,28 @@ def check_utf8(source: Source) -> None:
     with source.path.open("rb") as file:
         if file.read(2) == b"\x1f\x8b":
             raise UserError(f"{source.name}: is compressed with gzip; let its name end in .gz")
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    lines = 1
+    decoder, waiting, done = codecs.getincrementaldecoder("utf-8")(), b"", 0
     with source.path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                line = lines + error.object[: error.start].count(b"\n")
-                byte = error.object[error.start]
-                raise UserError(
-                    f"{source.name}, line {line}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8"
-                ) from None
-            lines += chunk.count(b"\n")
-    if decoder.getstate()[0]:
-        raise UserError(f"{source.name}, line {lines}: the file ends within a UTF-8 character; save it as UTF-8")
+            if waiting or not chunk.isascii():
+                try:
+                    decoder.decode(chunk)
+                except UnicodeDecodeError as error:
+                    line, byte = _line_of(source, done - len(waiting) + error.start), error.object[error.start]
+                    raise UserError(
+                        f"{source.name}, line {line}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8"
+                    ) from None
+                waiting = decoder.getstate()[0]
+            done += len(chunk)
+    if waiting:
+        line = _line_of(source, done)
+        raise UserError(f"{source.name}, line {line}: the file ends within a UTF-8 character; save it as UTF-8")
+
+
+def _line_of(source: Source, place: int) -> int:
+    """Return the line of a byte of a file."""
+    with source.path.open("rb") as file:
+        return 1 + sum(file.read(min(_CHUNK_BYTES, place - at)).count(b"\n") for at in range(0, place, _CHUNK_BYTES))
 
 
 def position_of(source: Source, table: Table, row: int) -> str:

@@ -4,6 +4,7 @@ Arrow's streaming reader splits delimited text into records, with the quoting ru
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 import polars as pl
@@ -43,6 +44,16 @@ def read_parts(source: Source, table: Table) -> Iterator[pl.DataFrame]:
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         of_system = isinstance(error, OSError) and error.errno is not None
         raise UserError((not of_system and first_malformed(source, table)) or _unreadable(source, error)) from None
+
+
+def read_parts_ahead(source: Source, table: Table) -> Iterator[pl.DataFrame]:
+    """Yield as `read_parts` does; a thread reads the next part while the caller works on one."""
+    parts = read_parts(source, table)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, parts, None)
+        while (part := coming.result()) is not None:
+            coming = thread.submit(next, parts, None)
+            yield part
 
 
 def _unreadable(source: Source, error: Exception) -> str:
