@@ -138,6 +138,7 @@ def test_a_bad_trial_is_stopped_early_and_a_longer_search_resumes_it(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.faults("faults injected")
 def test_a_killed_search_ends_as_an_undisturbed_one(
     nli: Callable[..., Any], prefect_server: str, tiny_settings: list[str], client: MlflowClient, workplace: Path
@@ -184,6 +185,7 @@ def test_a_killed_search_ends_as_an_undisturbed_one(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.faults("faults injected")
 def test_a_failed_trial_does_not_stop_the_others(
     prefect_server: str,

@@ -23,7 +23,7 @@ from tasks.settings import RAY, REMOTE, REMOTE_MINUTES
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.fixtures.ray_nodes import Cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.faults("faults injected")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.faults("faults injected")]
 pytest.importorskip("ray", reason="no Ray: pip install -e '.[ray]'")
 
 Nli = Callable[..., "subprocess.CompletedProcess[str]"]

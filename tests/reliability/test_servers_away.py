@@ -162,7 +162,7 @@ def test_a_training_that_ends_without_mlflow_is_marked_later(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(500 + 2 * AWAY_SECONDS)
+@pytest.mark.timeout(1000 + 2 * AWAY_SECONDS)
 def test_training_continues_without_prefect(
     workplace: Path, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +180,7 @@ def test_training_continues_without_prefect(
         time.sleep(AWAY_SECONDS)
         with prefect_server(pages=False, port=port) as server:
             server.wait_until_healthy()
-            told, complaints = running.communicate(timeout=400)
+            told, complaints = running.communicate(timeout=900)
             assert running.returncode == 0, complaints
             flow_run = json.loads(told.splitlines()[-1])["flow_run_id"]
             state = requests.get(f"{server.address}/api/flow_runs/{flow_run}", timeout=30).json()["state"]["type"]
