@@ -1,9 +1,11 @@
 """Loops that numba compiles."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TypeVar, cast
 
 from numba import njit
+from numba.np import linalg
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -18,3 +20,18 @@ def compiled(function: Function) -> Function:
         return cast(Function, njit(nogil=True, cache=True)(function))
     except RuntimeError:  # numba: no locator available
         return cast(Function, njit(nogil=True)(function))
+
+
+def _import_without_scipy() -> None:
+    """Import numba's functions of arrays without SciPy, whose import takes as long as numba's own.
+
+    On the way numba asks whether SciPy has BLAS. What multiplies matrices asks once more when it is compiled.
+    """
+    ask, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = ask
+
+
+_import_without_scipy()

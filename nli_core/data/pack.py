@@ -101,7 +101,7 @@ def pack(
     with ThreadPoolExecutor(1) as aside:
         aside.submit(_load_loops, encoder, config)
         tables, labels = split_tables(layout, corpus, out / _SCRATCH, empty_text=config.empty_text, names=names)
-    shared = shared_examples(tables)
+        shared = shared_examples(tables)
     for split, count in shared.items():
         if count and config.shared_examples == "error":
             raise UserError(

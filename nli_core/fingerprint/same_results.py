@@ -18,16 +18,16 @@ _REPEATED = {
         "63c91051c4676736b1c57905ec2771d52e8df47d096e74df6d783eee454fa80a",  # corpus ag_news
     ],
     "2317d6d7ea057ddde734fb4b2da3d2f654bcc50b0a922cb04b13f57a2e52951e": [
-        "fb3c8ff9591ceb3cf055ff9c2b7b1494210bac8ec57c977fe40698e0dad49fa9",  # corpus files
+        "02db7a7821131bad1e5dc451a56da2c8cac605c523d9ea383e9fda899acc9347",  # corpus files
     ],
     "15e2b16189177d6d0a3f2f190e3b64a9208f22c47861114cdfa1f061569a0dab": [
-        "015c9c9bcfec8931a8fda610585eac39f1b59897fb770b115cb27a61aa0eb9fb",  # pack
+        "473aa0db5d80e0d49db92febb8b78b63d262760da8eaea5f44a10c5e44027277",  # pack
     ],
     "42d8386ce647d45594a8079a7b5391dbe50338a5c2e35b288f8b005e963ef013": [
-        "d21278957128673c6832fe200f4da0e9debf1a5c648ce6448e1769521b54a9a1",  # challenge_shards
+        "8b4152fcdc03ee8ffdab838c18b55a667c4c0f52be34067d2783e27b441ad495",  # challenge_shards
     ],
     "add6ea8a492d3975f5cc6eb22edb3d27f50ba517d2c5e76d1bae31e5e3009961": [
-        "836dd4d3ea2156cb07e1361099869e9fe2decbcc551024abb8c19cb71ef2c1fd",  # audit
+        "3077bb2db09817f98330b517ab01843148196a99f28efbb5ce13e25839757ed7",  # audit
     ],
     "0afffa2bb5cd95ca9316d50f26eac813ef407369cc041b1d7e1b7c6360e4f411": [
         "32e7d32e438f5383f17a7d148c0360e659add0894a771fa775eabdeb50e70a91",  # finetune bert
@@ -60,34 +60,34 @@ _REPEATED = {
         "50a7ee65c1ac7cd6284ecaa0cc31915e7d3da4c414c04e91bf3025036d0f1f1c",  # finetune xlm_roberta
     ],
     "74d36d97b45ed9b2fb0052cf8066d12d8592c774e2b6fb613c0a45d62c07d668": [
-        "c0d00975601270edcaa0b5f0c4cb632d29882ecb029bcede786cf47ee09f7233",  # evaluate bert
+        "dd64eb8713ff5d235add4d784fbfe208bbe1343b2c428344758ce53cf20b7ab6",  # evaluate bert
     ],
     "e5e6bb8f4a4a17f0663c81ddbef11da4a570d59ddd7e9bfd727da61677db5d0b": [
-        "86f377b771a6f4dd0114605eb003f2b9104fadb400e0a2af6b6df3f9206961e0",  # evaluate camembert
+        "440f7cfec4771bb10eea3f40e6603268ee787d9baf5ae41108649bb47ae3ca7c",  # evaluate camembert
     ],
     "2f3be56d6773c7a39c20d32c49592c555ab74a21fef602867f58c7350977956b": [
-        "6de56162b527f7bd9c337a50d1fbabd814e62d3a53cf523516d32452831be88c",  # evaluate d2l
+        "0a2808e4658384ce21ed210f8dc6d09c765537d97c04882e99523910f2cca15b",  # evaluate d2l
     ],
     "1804a212315a81111aff6e5fc6716d75955aeb1d08e94603e5de251f7b3a2132": [
-        "8a9f7372a8ea5e88dcc96583bb0746076e733835918da2a840fa3a36e9c195b0",  # evaluate distilbert
+        "dc36132979733986b24a063be8b337cda3baab2ebdb8dad3a547017e92f42eb8",  # evaluate distilbert
     ],
     "dd7ed3ba679e708839b016c92ef8d991d2c68a12825c36fb037979a5b5d86b9d": [
-        "93daa82d45717244ff263005c7923d118349403eb740acd1a225e506b184620a",  # evaluate electra
+        "2dc8fe58fb2b83fc103ae7b1dfee35fa93e39e90259b800c8c52e643d9cbe69b",  # evaluate electra
     ],
     "1d29f94df2a3aaad40d28a0d4b1377ed0991f43eb4d4d3fb5f16df471101842e": [
-        "69abbe7de653729abde3876bd31e5ef37b0ce789a4a6f2efcc66aca85a7fdbfb",  # evaluate modernbert
+        "a9b97628fbdbe9aad0a90bcfbe10ff3e3ab06e741ea3306ee97af7ac1f254214",  # evaluate modernbert
     ],
     "3acd417f23cd1b85d839cf4d674f01c15a277e2d12b2019a2e6900863a34bf2d": [
-        "cd8ad78200a8691bc35f2d47e5e9db8a0b96e729f7d23a356f9ecc60d670e274",  # evaluate other
+        "e5ac67db01cb39b40cca7f140df10b0a30f93ab9e1ad9edac077ce5dd0f31995",  # evaluate other
     ],
     "5a8cc03a3554d9a5e07974d8743ff9fd9b60eadd3a1d1faae72c1d83a4da13a6": [
-        "17cdcfebcfc1253f5d1a5760daf14b9e4bc6e1231f50e0a3ff193878d30335d6",  # evaluate roberta
+        "9dfc04784fe3407a8da6a0b25061ff0bd8623dec2c20d058884a25222084b8cb",  # evaluate roberta
     ],
     "9e940156249618055a1236437a344214f30811c54ad836671b99123cff4a3c86": [
-        "62a40c5395851ad1539ad51a5c24fe78e7150c7f9898009451f3bca2caf0d8df",  # evaluate transformer
+        "3295009ccc2bb958e8ef5c084b959bc5ccabd94f61e8fd7b69161493716a6384",  # evaluate transformer
     ],
     "e7e11f832c32f8abb58c7bceb3acd25ec06794498a0625a0ecb81dd83a3cf87a": [
-        "b4089b03f538c1efdf69e01b0fc7535e88ef39cba2d3232d3bb92cd9c520189f",  # evaluate xlm_roberta
+        "735bc6977b1c07b090d12219eb2476bb3388b1a7f713ca82bc9d2fd2a0b763cc",  # evaluate xlm_roberta
     ],
 }
 SAME_RESULTS: Mapping[str, str] = {code: earlier for earlier, codes in _REPEATED.items() for code in codes}
