@@ -94,12 +94,13 @@ def _leave_artifact(recipe: str, text: str, mlflow_run_id: str | None) -> None:
         client.create_artifact(summary)
 
 
-def read_mlflow_run(flow_run_id: UUID) -> str:
-    """Return the MLflow run of a flow run of the pipeline that has completed."""
+def read_mlflow_run(flow_run_id: UUID) -> str | None:
+    """Return the MLflow run of a flow run of the pipeline, if it left a summary."""
     of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
     with get_client(sync_client=True) as client:
         artifacts = client.read_artifacts(artifact_filter=of_run)
-    return next(found for artifact in artifacts if (found := (artifact.metadata_ or {}).get(_MLFLOW_RUN)))
+    named = (artifact.metadata_ for artifact in artifacts if artifact.metadata_)
+    return next((metadata[_MLFLOW_RUN] for metadata in named if _MLFLOW_RUN in metadata), None)
 
 
 def _markdown(recipe: str, results: Results, promotion: str | None, missed: list[str] | None) -> str:

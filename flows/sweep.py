@@ -182,6 +182,9 @@ class _Driver:
             self.queue.fail(run, reason_of_end(state))
         else:
             run_id = self.runner.read_mlflow_run(ended)
+            if run_id is None:
+                self.queue.fail(run, "it left no summary in Prefect; rerun the command")
+                return
             try:
                 dev, accuracies = self.trainings.read(run_id)
             except UserError as error:

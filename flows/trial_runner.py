@@ -94,8 +94,8 @@ class TrialRunner:
             self._answered(lambda: mark_ended(self._settings, str(run_id), mark_dead, reason))
             return self._answered(lambda: _read(run_id))
 
-    def read_mlflow_run(self, ended: FlowRun) -> str:
-        """Return the MLflow run of a flow run that completed."""
+    def read_mlflow_run(self, ended: FlowRun) -> str | None:
+        """Return the MLflow run of a flow run, if it left a summary."""
         return self._answered(lambda: read_mlflow_run(ended.id))
 
     def _create(self, name: str, config: RunConfig) -> FlowRun:

@@ -1,11 +1,11 @@
 """Loops that numba compiles."""
 
+import contextlib
 from collections.abc import Callable
 from importlib import import_module
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from numba import njit
-from numba.np import linalg
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -22,11 +22,13 @@ def compiled(function: Function) -> Function:
         return cast(Function, njit(nogil=True)(function))
 
 
-def _import_without_scipy() -> None:
-    """Import numba's functions of arrays without SciPy, whose import takes as long as numba's own.
+def _import_without_blas() -> None:
+    """Import numba's functions of arrays without those of SciPy, whose import takes as long as numba's own.
 
-    On the way numba asks whether SciPy has BLAS. What multiplies matrices asks once more when it is compiled.
+    On the way numba asks whether SciPy has BLAS, and now hears yes. What multiplies matrices asks once more when it is
+    compiled.
     """
+    linalg: Any = import_module("numba.np.linalg")
     ask, linalg.ensure_blas = linalg.ensure_blas, lambda: None
     try:
         import_module("numba.np.arraymath")
@@ -34,4 +36,5 @@ def _import_without_scipy() -> None:
         linalg.ensure_blas = ask
 
 
-_import_without_scipy()
+with contextlib.suppress(ImportError, AttributeError):  # of another version of numba, which then takes its time
+    _import_without_blas()

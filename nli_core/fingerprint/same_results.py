@@ -21,10 +21,10 @@ _REPEATED = {
         "02db7a7821131bad1e5dc451a56da2c8cac605c523d9ea383e9fda899acc9347",  # corpus files
     ],
     "15e2b16189177d6d0a3f2f190e3b64a9208f22c47861114cdfa1f061569a0dab": [
-        "473aa0db5d80e0d49db92febb8b78b63d262760da8eaea5f44a10c5e44027277",  # pack
+        "7e05e181bd21224e7d8b03240b563d24b4efa4460548506b866daa1993372d1f",  # pack
     ],
     "42d8386ce647d45594a8079a7b5391dbe50338a5c2e35b288f8b005e963ef013": [
-        "8b4152fcdc03ee8ffdab838c18b55a667c4c0f52be34067d2783e27b441ad495",  # challenge_shards
+        "d5ea71a4bbca90e73d68befeedb01f48b6efd71fe6b760aa8587d479619b1688",  # challenge_shards
     ],
     "add6ea8a492d3975f5cc6eb22edb3d27f50ba517d2c5e76d1bae31e5e3009961": [
         "3077bb2db09817f98330b517ab01843148196a99f28efbb5ce13e25839757ed7",  # audit
@@ -60,34 +60,34 @@ _REPEATED = {
         "50a7ee65c1ac7cd6284ecaa0cc31915e7d3da4c414c04e91bf3025036d0f1f1c",  # finetune xlm_roberta
     ],
     "74d36d97b45ed9b2fb0052cf8066d12d8592c774e2b6fb613c0a45d62c07d668": [
-        "dd64eb8713ff5d235add4d784fbfe208bbe1343b2c428344758ce53cf20b7ab6",  # evaluate bert
+        "c28c28364a3bfa01baa04bffc8bd7d0c3e5534a4b6bc20f8affec4063dde1298",  # evaluate bert
     ],
     "e5e6bb8f4a4a17f0663c81ddbef11da4a570d59ddd7e9bfd727da61677db5d0b": [
-        "440f7cfec4771bb10eea3f40e6603268ee787d9baf5ae41108649bb47ae3ca7c",  # evaluate camembert
+        "df9e898e15c1e4191f0cbc10ef39fe7539f23fc60e24c67bdd1db642912ebc14",  # evaluate camembert
     ],
     "2f3be56d6773c7a39c20d32c49592c555ab74a21fef602867f58c7350977956b": [
-        "0a2808e4658384ce21ed210f8dc6d09c765537d97c04882e99523910f2cca15b",  # evaluate d2l
+        "1da5e1cdc00b85a363855383efae16a97de71e50da33b18cea98798968bdffca",  # evaluate d2l
     ],
     "1804a212315a81111aff6e5fc6716d75955aeb1d08e94603e5de251f7b3a2132": [
-        "dc36132979733986b24a063be8b337cda3baab2ebdb8dad3a547017e92f42eb8",  # evaluate distilbert
+        "8a21ab36d7cbffdf57f1f86a84cd55b5a4591f1bef566c4c861bb58faf004c87",  # evaluate distilbert
     ],
     "dd7ed3ba679e708839b016c92ef8d991d2c68a12825c36fb037979a5b5d86b9d": [
-        "2dc8fe58fb2b83fc103ae7b1dfee35fa93e39e90259b800c8c52e643d9cbe69b",  # evaluate electra
+        "81bd614430885938a1817c020cce38f972a92b81b5d7a94aecd3a7885d42f3a6",  # evaluate electra
     ],
     "1d29f94df2a3aaad40d28a0d4b1377ed0991f43eb4d4d3fb5f16df471101842e": [
-        "a9b97628fbdbe9aad0a90bcfbe10ff3e3ab06e741ea3306ee97af7ac1f254214",  # evaluate modernbert
+        "bea168b37af868bee4640da8810b8f9f808de9f7fca424934d9b186cca14600a",  # evaluate modernbert
     ],
     "3acd417f23cd1b85d839cf4d674f01c15a277e2d12b2019a2e6900863a34bf2d": [
-        "e5ac67db01cb39b40cca7f140df10b0a30f93ab9e1ad9edac077ce5dd0f31995",  # evaluate other
+        "e1f57efb982bbf62c855f32d41591a109c42bfd4ff04e4906fb42d28a7a7e06a",  # evaluate other
     ],
     "5a8cc03a3554d9a5e07974d8743ff9fd9b60eadd3a1d1faae72c1d83a4da13a6": [
-        "9dfc04784fe3407a8da6a0b25061ff0bd8623dec2c20d058884a25222084b8cb",  # evaluate roberta
+        "58f19e41f05bd5d932eb6615cc2d551fc82cecd1a2d41b71ebd716e1f8fc0ae5",  # evaluate roberta
     ],
     "9e940156249618055a1236437a344214f30811c54ad836671b99123cff4a3c86": [
-        "3295009ccc2bb958e8ef5c084b959bc5ccabd94f61e8fd7b69161493716a6384",  # evaluate transformer
+        "022d5eb0a7d239150141bd81f3f46c9a5e15b5cb55c65e85d94286458644f975",  # evaluate transformer
     ],
     "e7e11f832c32f8abb58c7bceb3acd25ec06794498a0625a0ecb81dd83a3cf87a": [
-        "735bc6977b1c07b090d12219eb2476bb3388b1a7f713ca82bc9d2fd2a0b763cc",  # evaluate xlm_roberta
+        "a4116c79a6be5b42346719574b112ffd58a34f67b7535414660d85cdc578b9b4",  # evaluate xlm_roberta
     ],
 }
 SAME_RESULTS: Mapping[str, str] = {code: earlier for earlier, codes in _REPEATED.items() for code in codes}

@@ -2,7 +2,7 @@
 
     <store>/<kind>/<key>/              a finished output, with its manifest.json
     <store>/<kind>/<key>.partial/      an unfinished output; a killed stage resumes in it
-    <store>/locks/<kind>-<key>.lock    locked (flock) by the process that works on the key
+    <store>/locks/<kind>-<key>.lock    locked (flock) by the process that works on the key; other locks are beside it
 
 The key is the SHA-256 of the canonical JSON of the output's kind and its key inputs: the config fields that change the
 result, the digests of the files that the stage reads, and a digest of the code that it runs. The manifest is written
@@ -98,7 +98,7 @@ class Store:
         key = output_key(kind, inputs)
         folder = self.folder(kind, key)
         waiting = f"{kind}: waiting for another run that does the same work"
-        with explained_refusals(_SHARE, below=self.root), self.lock(f"{kind}-{key}", waiting, should_stop):
+        with self.lock(f"{kind}-{key}", waiting, should_stop):
             folder.parent.mkdir(exist_ok=True)
             if folder.is_symlink() and not folder.exists():
                 raise UserError(f"{folder}: is a link that leads nowhere; delete it, then rerun")
@@ -148,8 +148,9 @@ class Store:
 
         Raises:
             StoppedError: `should_stop` returned true while the other process held it.
+            UserError: the lock, or a file of the store that the block opens, belongs to somebody else.
         """
-        with FileLock(self._lock_path(name)) as lock:
+        with explained_refusals(_SHARE, below=self.root), FileLock(self._lock_path(name)) as lock:
             if not lock.try_acquire():
                 LOGGER.info(waiting)
             while not lock.try_acquire():

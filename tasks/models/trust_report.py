@@ -21,7 +21,7 @@ from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client
 from tasks.tracking.log_model import log_to_model
 from tasks.tracking.runs import REPEAT
-from tasks.tracking.tags import REPORTED_TAG, STANDING_TAG, VERDICT_TAG
+from tasks.tracking.tags import REPORTED_TAG, STANDING_TAG, VERDICT_TAG, set_tags
 
 _NEEDED = (METRICS, DETAILS, AUDIT, "data.json", "training.json", REPEAT)
 _SOURCES = {
@@ -44,7 +44,7 @@ def publish_trust_report(settings: Settings, run_id: str, key: str) -> str:
         run = client.get_run(run_id)
         group = Group(run, [run])
         sentence = _standing_of(settings, group)
-        client.set_tag(run_id, STANDING_TAG, sentence)
+        set_tags(client, run_id, {STANDING_TAG: sentence})
         record = _record(client, group, sentence)
         client.log_text(run_id, report_html([record]), REPORT)
         card = model_card(record)
@@ -53,7 +53,7 @@ def publish_trust_report(settings: Settings, run_id: str, key: str) -> str:
             path = Path(scratch) / CARD
             path.write_text(card, encoding="utf-8")
             log_to_model(client, run_id, path)
-        client.set_tag(run_id, REPORTED_TAG, key)
+        set_tags(client, run_id, {REPORTED_TAG: key})
     return report_markdown(record)
 
 

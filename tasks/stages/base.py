@@ -106,7 +106,7 @@ def _obtain(
 def _published(
     kind: OutputKind, request: StageRequest, output: Output, settings: Settings, publish: Publish
 ) -> RunLink:
-    """Publish alone: MLflow refuses a tag that two processes give a run at the same moment."""
+    """Publish while no other run of this store does, which then finds the work done."""
     trained = request.upstream.get("finetune", output)
     waiting = f"{kind}: waiting for another run that writes to the same MLflow run"
     with ExitStack() as stack:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, RunTag
+from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
 from nli_core.config import OutputKind
@@ -19,7 +19,16 @@ from tasks.settings import Settings
 from tasks.tracking.metric_names import metric_names
 from tasks.tracking.run_contents import data_tags, datasets, is_charted, measured_tags
 from tasks.tracking.runs import create_run, run_link, runs_of
-from tasks.tracking.tags import EVALUATED_TAG, GATE_TAG, MOST_METRICS, PUBLISHED_TAG, RUN_ID_FACT, VERDICT_TAG, RunLink
+from tasks.tracking.tags import (
+    EVALUATED_TAG,
+    GATE_TAG,
+    MOST_METRICS,
+    PUBLISHED_TAG,
+    RUN_ID_FACT,
+    VERDICT_TAG,
+    RunLink,
+    set_tags,
+)
 from tasks.tracking.training_run import TrainingRun
 
 _MEASURED_WITH: set[OutputKind] = {"audit", "challenges", "challenge_shards"}
@@ -44,7 +53,7 @@ def publish_training(client: MlflowClient, settings: Settings, output: Output, r
     client.log_dict(run_id, output.facts, "training.json")
     _log_data(client, run_id, request)
     tags = {f"nli.{name}": str(output.facts[name]) for name in _SHOWN_FACTS} | {PUBLISHED_TAG: output.manifest.created}
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+    set_tags(client, run_id, tags)
     client.set_terminated(run_id, "FINISHED")
     return run_link(settings, client.get_run(run_id))
 
@@ -66,13 +75,13 @@ def publish_evaluation(
     run_id = run.info.run_id
     if run.data.tags.get(EVALUATED_TAG) != output.key:
         if data_tags(request).items() - run.data.tags.items():  # a new test set does not retrain
-            client.log_batch(run_id, tags=[RunTag(name, value) for name, value in data_tags(request).items()])
+            set_tags(client, run_id, data_tags(request))
             client.log_inputs(run_id, datasets(request))
             _log_data(client, run_id, request)
-        for kind in _MEASURED_WITH & request.upstream.keys():
-            client.set_tag(run_id, f"nli.key.{kind}", request.upstream[kind].key)
         measured = output.facts["metrics"]
-        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in measured_tags(measured).items()])
+        kinds = _MEASURED_WITH & request.upstream.keys()
+        keys = {f"nli.key.{kind}": request.upstream[kind].key for kind in kinds}
+        set_tags(client, run_id, keys | measured_tags(measured))
         now = int(time.time() * 1000)
         step = int(trained.facts["steps"])
         names = metric_names(filter(is_charted, measured))
@@ -89,11 +98,10 @@ def publish_evaluation(
         for path in sorted(output.folder.glob("*.parquet")):
             client.log_artifact(run_id, str(path), "predictions")
         headline = headline_markdown(request.recipe, measured, trained.facts)
-        client.set_tag(run_id, "mlflow.note.content", headline)
-        client.set_tag(run_id, GATE_TAG, str(output.facts["gate_examples"]))
-        client.set_tag(run_id, EVALUATED_TAG, output.key)
+        set_tags(client, run_id, {"mlflow.note.content": headline, GATE_TAG: str(output.facts["gate_examples"])})
+        set_tags(client, run_id, {EVALUATED_TAG: output.key})  # last: all else is there
     if verdict is not None:
-        client.set_tag(run_id, VERDICT_TAG, verdict)
+        set_tags(client, run_id, {VERDICT_TAG: verdict})
     elif VERDICT_TAG in run.data.tags:
         client.delete_tag(run_id, VERDICT_TAG)
     return run_link(settings, run)

@@ -22,7 +22,7 @@ from tasks.runtime.study import FinishedRun, Study
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.runs import experiment_id
-from tasks.tracking.tags import FLOW_RUN_TAG, SWEEP_TAG
+from tasks.tracking.tags import FLOW_RUN_TAG, SWEEP_TAG, set_tags
 
 _PARENT_TAG = "mlflow.parentRunId"
 RESULT = "sweep.json"
@@ -78,7 +78,7 @@ class SweepTrainings:
     def _adopt(self, client: MlflowClient, run: Run) -> None:
         """Make a run the parent's child; one that has a parent stays as it is."""
         if _PARENT_TAG not in run.data.tags:
-            client.set_tag(run.info.run_id, _PARENT_TAG, self._parent)
+            set_tags(client, run.info.run_id, {_PARENT_TAG: self._parent})
 
 
 def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -> SweepResult:

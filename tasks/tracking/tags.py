@@ -1,6 +1,11 @@
 """Names in MLflow: the experiment, the tags by which runs are found, and the link to a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 EXPERIMENT = "nli"
 KEY_TAG = "nli.key.finetune"
@@ -17,6 +22,13 @@ RUN_ID_FACT = "mlflow_run_id"
 VIEW = "nli"  # the saved view of runs
 PAGES = "?workflowType=machine_learning"  # without it MLflow shows pages for language models and their prompts
 MOST_METRICS = 500  # in one request; MLflow takes 1,000
+
+
+def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> None:
+    """Give a run tags, which another process may give it at the same moment: MLflow's `set_tag` refuses that."""
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
 @dataclass(frozen=True)

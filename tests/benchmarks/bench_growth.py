@@ -1,7 +1,7 @@
 """How cost grows: pack and audit with the rows, training with the size of a batch and the length of its examples.
 
 Packing is the whole stage, from files to shards: cleaning, tokenizing, writing, the facts. Every measurement is a
-process of its own. Figures go to `results/growth`.
+process of its own. Figures go to `growth` beside the page.
 """
 
 import json
@@ -18,7 +18,7 @@ from bench_training import SHAPES, prepare
 from bounds import bytes_a_second
 from matplotlib.figure import Figure
 from one_epoch import VOCABULARY
-from reporting import DATA, RESULTS, measure, table, write_page
+from reporting import DATA, measure, results, table, write_page
 from snli_text import pairs_layout, snli_text
 
 from nli_core.data.corpus.layout import SPLITS
@@ -121,7 +121,7 @@ def plot(name: str, panels: Sequence[tuple[str, str, Sequence[tuple[str, Sequenc
         axes.grid(alpha=0.3)
         if len(lines) > 1:
             axes.legend()
-    folder = RESULTS / "growth"
+    folder = results() / "growth"
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.png", dpi=110)
     return f"![{name}](growth/{name}.png)"

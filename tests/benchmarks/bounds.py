@@ -9,9 +9,8 @@ from functools import lru_cache
 
 import torch
 
-from nli_core.model.device import choose_device
-
-PRECISION = choose_device("auto").precision  # what this machine multiplies fast, for us and for the peers
+_FAST = any(torch.cpu.get_capabilities().get(feature) for feature in ("amx_bf16", "avx512_bf16"))
+PRECISION = "bf16" if _FAST else "fp32"  # what this CPU multiplies fast, for us and for the peers
 
 _SIDE = 2048
 _COPIED = 1 << 28

@@ -14,12 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bounds import PRECISION
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("NLI_TEST_DATA", PROJECT.parent / "shared" / "data"))
-RESULTS = Path(__file__).with_name("results") / ("" if PRECISION == "bf16" else "fp32")
-"""Of machines that are fast at bf16; those of the others are in a folder of their own."""
+
+
+def results() -> Path:
+    """The folder of pages of this kind of CPU: those that are not fast at bf16 have one of their own."""
+    from bounds import PRECISION  # imports torch, which a benchmark of imports does itself
+
+    folder = Path(__file__).with_name("results") / ("" if PRECISION == "bf16" else PRECISION)
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def run_recipe(recipe: str, settings: Mapping[str, object]) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def write_page(name: str, title: str, *parts: str) -> None:
-    """Print the page and keep it in `RESULTS`, with hardware, versions and date."""
+    """Print the page and keep it in `results()`, with hardware, versions and date."""
     packages = ", ".join(f"{package} {version(package)}" for package in ("torch", "tokenizers", "prefect", "mlflow"))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True)
     measured = (
@@ -92,8 +98,7 @@ def write_page(name: str, title: str, *parts: str) -> None:
         f"{os.cpu_count()} cores; Python {platform.python_version()}, {packages}."
     )
     page = "\n\n".join([f"# {title}", measured, *parts]) + "\n"
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
+    (results() / f"{name}.md").write_text(page, encoding="utf-8")
     print(page)
 
 

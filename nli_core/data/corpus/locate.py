@@ -1,4 +1,7 @@
-"""Finding the line of a fault in a text table, for the error message. Slow, and run only when something is wrong."""
+"""Finding the line of a fault in a text table, for the error message.
+
+It is slow where something is wrong; `check_utf8` reads every table, and is fast.
+"""
 
 import codecs
 import csv
