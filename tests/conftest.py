@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from nli_core.locks import FileLock
 from nli_core.log import LOGGER
@@ -30,9 +31,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def pytest_configure() -> None:
-    """One thread a process: the models are tiny, and tests that run beside each other share the cores."""
+    """One thread a process, since tests run beside each other with tiny models; and no test fails for its speed."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+    settings.register_profile("any speed", deadline=None)
+    settings.load_profile("any speed")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,5 @@
 import _thread
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ def test_a_port_that_is_taken_meanwhile_is_named() -> None:
 
 def test_ctrl_c_while_a_server_stops_kills_it() -> None:
     """The command has ended by then, and its result stays."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests themselves may ignore it
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout
@@ -33,5 +35,6 @@ def test_ctrl_c_while_a_server_stops_kills_it() -> None:
         started = time.monotonic()
         Server("Prefect", "http://127.0.0.1:1", "/", process).stop()
     timer.join()
+    signal.signal(signal.SIGINT, before)
     assert process.returncode == -9
     assert time.monotonic() - started < 8

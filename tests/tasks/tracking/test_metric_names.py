@@ -21,7 +21,7 @@ def test_names_that_mlflow_takes_stay() -> None:
 
 
 @given(names=st.sets(st.text(st.sampled_from("ab+*/. :\n\\é$_2"), max_size=8).map("test/f1/{}".format), max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_names_are_never_alike_and_always_taken(names: set[str]) -> None:
     found = metric_names(names)
     assert found.keys() == names

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nli_core.data.corpus.cleaning import CleanTable, clean_tables, count_labels
@@ -323,7 +323,6 @@ FIELDS = st.text(st.sampled_from('ab ,"\n\u00e9'), max_size=6).map(lambda text: 
     rows=st.lists(st.tuples(FIELDS, FIELDS, st.sampled_from(["yes", "no"])), min_size=1, max_size=8),
     ragged=st.none() | st.tuples(st.integers(0, 7), st.sampled_from([1, 2, 4, 5])),
 )
-@settings(deadline=None)
 def test_a_row_of_another_width_is_named_and_never_shifted(
     rows: list[tuple[str, str, str]], ragged: tuple[int, int] | None
 ) -> None:

@@ -63,7 +63,7 @@ def _expected(line: str) -> dict[str, str | None] | None:
 @example(lines=['{"a": "x", "a": "y"}'], part=9)
 @example(lines=['{"a": "x", "ä b": "x", "ä b": "x"}'], part=52)  # while the first line lacks the key
 @example(lines=['{"a": "x"}', '{"other": 1, "\\u0061": 1, "a": 2}'], part=60)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_rows_are_those_of_the_json_module_or_refused(lines: list[str], part: int) -> None:
     expected = [_expected(line) for line in lines]
     with TemporaryDirectory() as folder:

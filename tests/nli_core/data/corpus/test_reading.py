@@ -63,7 +63,7 @@ def _read(path: Path, layout: CorpusLayout, part: int) -> list[pl.DataFrame]:
 
 @pytest.mark.parametrize("format_", ["csv", "tsv", "jsonl", "parquet"])
 @given(texts=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=12), part=st.integers(2, 80))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_parts_hold_every_row_once_and_in_order(format_: TableFormat, texts: list[tuple[str, str]], part: int) -> None:
     rows = [{"premise": first, "other": "x", "hypothesis": second, "label": "a"} for first, second in texts]
     with TemporaryDirectory() as folder:
@@ -100,7 +100,7 @@ ANY_QUOTING = st.text(st.sampled_from('x",\n \r'), min_size=1, max_size=40)
 @given(body=st.lists(ANY_QUOTING, min_size=1, max_size=6).map("".join), part=st.integers(2, 64))
 @example(body=SILENT_MERGE.partition("\n")[2], part=1 << 20)
 @example(body='a,"b""c",d\n', part=4)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_rows_are_those_of_the_csv_module_or_refused(body: str, part: int) -> None:
     text = "label,premise,hypothesis\n" + body
     rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row][1:]

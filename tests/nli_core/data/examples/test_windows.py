@@ -23,7 +23,6 @@ _WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "h"]), max
 _TEXTS = st.lists(st.tuples(_WORDS, _WORDS.filter(bool)), min_size=1, max_size=6)
 
 
-@settings(deadline=None)
 @given(lengths=st.lists(st.integers(0, 300), min_size=1, max_size=20), room=st.integers(1, 60))
 def test_windows_cover_a_text_and_are_full(lengths: list[int], room: int) -> None:
     windows = cut_windows(np.array(lengths), np.full(len(lengths), room))
@@ -47,7 +46,7 @@ def _rows(examples: RaggedExamples) -> list[tuple[list[int], int]]:
     return list(zip(texts, examples.boundaries.tolist(), strict=True))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(texts=_TEXTS, pairs=st.booleans(), family=st.sampled_from(["bert", "roberta"]))
 def test_windows_are_parts_of_the_whole_example(
     tokenizer_folder: FolderOf, texts: list[tuple[list[str], list[str]]], pairs: bool, family: str

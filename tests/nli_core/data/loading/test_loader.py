@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nli_core.data.examples.ragged import RaggedExamples
@@ -33,7 +33,6 @@ def test_a_packed_batch_has_the_tokens_of_the_padded_one(longest: int) -> None:
 
 
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=60), st.data())
-@settings(deadline=None)
 def test_every_token_of_a_packed_batch_is_of_an_example(lengths: list[int], data: st.DataObject) -> None:
     """Flash attention leaves what lies beyond the last example undefined (pytorch 176793)."""
     corpus = RaggedExamples(np.ones(sum(lengths), np.int64), np.array(lengths), np.array(lengths), pad_id=0)

@@ -52,7 +52,7 @@ def _rows(encoded: EncodedTexts) -> list[tuple[list[int], list[int]]]:
     return rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(st.tuples(_TEXT, _TEXT), min_size=1, max_size=4))
 def test_examples_are_what_transformers_makes(folder: Path, texts: list[tuple[str, str]]) -> None:
     """Ids and token types, truncated and not, by the plain tokenizer and by the one for whole corpora."""

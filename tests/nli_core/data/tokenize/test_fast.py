@@ -51,7 +51,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @given(texts=TEXTS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_ids_are_those_of_the_plain_tokenizer(folder: Path, texts: list[str]) -> None:
     fast, plain = FastTokenizer(folder), Tokenizer(folder)
     column = pa.array(texts, pa.large_string())
@@ -70,7 +70,7 @@ def test_ids_are_those_of_the_plain_tokenizer(folder: Path, texts: list[str]) ->
     truncation=st.sampled_from(["longest_first", "transformers", "ratio", "hypothesis_first", "premise_first"]),
     fill=st.booleans(),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_examples_are_those_of_the_plain_way(
     tiny_encoder: Path, pairs: list[tuple[str, str]], max_length: int, truncation: str, fill: bool
 ) -> None:

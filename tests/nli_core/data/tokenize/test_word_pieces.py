@@ -18,7 +18,7 @@ _PARTS = st.text("ab#", min_size=1, max_size=4)
     words=st.lists(st.text("abc#", min_size=1, max_size=14), max_size=20),
     data=st.data(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_ids_are_those_of_the_package(
     parts: set[str], prefix: str, longest: int, words: list[str], data: st.DataObject
 ) -> None:
