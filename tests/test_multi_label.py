@@ -48,6 +48,7 @@ def _sets(answers: pl.Series) -> "np.ndarray[Any, Any]":
     return np.array([[label in answer.split("|") for label in LABELS] for answer in answers])
 
 
+@pytest.mark.slow
 def test_the_recipe_of_several_labels_runs(
     run_recipe: Callable[..., RunSummary],
     articles: Path,

@@ -35,6 +35,7 @@ def _completed(summary: RunSummary) -> list[str]:
     return [kind for kind, result in summary.outputs.items() if result.state_name == "Completed"]
 
 
+@pytest.mark.slow
 def test_a_challenge_set_is_measured_and_neither_repacks_nor_retrains(
     run_pipeline: Run, write_rows: WriteRows, workplace: Path
 ) -> None:

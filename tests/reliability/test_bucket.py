@@ -135,6 +135,7 @@ def test_a_damaged_output_is_pulled_again(
     assert Store(workplace / "store").damages() == []
 
 
+@pytest.mark.slow
 def test_a_damaged_bucket_is_mended_by_the_next_run(
     finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], nli_here: Nli, bucket: Bucket, machine: Machine
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_damaged_bucket_is_mended_by_the_next_run(
     assert _states(run_pipeline()) == ["Pulled"] * 6
 
 
+@pytest.mark.slow
 def test_the_loser_of_a_race_takes_the_winners_model(
     finished_run: RunSummary, run_pipeline: Callable[..., RunSummary], nli_here: Nli, bucket: Bucket, machine: Machine
 ) -> None:

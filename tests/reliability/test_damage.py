@@ -25,6 +25,7 @@ def _make_unreadable(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("finished_run")
+@pytest.mark.slow
 def test_every_damage_to_every_file_is_found(workplace: Path, flip_byte: Callable[[Path], None]) -> None:
     store = Store(workplace / "store")
     assert store.damages() == []

@@ -35,6 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     subprocess.run(["umount", "--lazy", str(folder)], check=False)  # this process may hold files there
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_a_rerun_completes(
     finished_run: RunSummary,
     nli_here: Nli,

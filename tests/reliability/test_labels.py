@@ -29,6 +29,7 @@ HOSTILE = ("$_$", "$^$", "a+b", "a*b", "..", "x\x1b[31m\nred", "n" * 300, "ä¸–ç•
         *(pytest.param(_numbered(many), id=str(many), marks=pytest.mark.slow) for many in (2, 77, 1_000)),
     ],
 )
+@pytest.mark.slow
 def test_any_labels_train_and_are_evaluated(
     run_pipeline: Callable[..., Any], nli_here: Callable[..., Any], workplace: Path, labels: tuple[str, ...]
 ) -> None:

@@ -23,6 +23,7 @@ def _files(summary: RunSummary) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_workers_store_and_checkpoints_change_no_byte(
     finished_run: RunSummary,
     workplace: Path,

@@ -38,7 +38,8 @@ def _leaks(place: str, text: bytes) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("tracking", ["database", pytest.param("server", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("tracking", ["database", "server"])
+@pytest.mark.slow
 def test_passwords_and_tokens_are_nowhere(
     nli_here: Callable[..., Any],
     request: pytest.FixtureRequest,

@@ -118,6 +118,7 @@ def test_what_cannot_be_promoted_is_one_line(nli_here: Callable[..., Any]) -> No
     )
 
 
+@pytest.mark.slow
 def test_a_model_that_misses_its_requirements_is_refused_and_decisions_on_a_test_set_are_counted(
     run_pipeline: Callable[..., RunSummary], nli_here: Callable[..., Any]
 ) -> None:

@@ -123,6 +123,7 @@ def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_encoder: 
     assert metrics["test/accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_a_run_is_repeated_from_mlflow_and_what_differs_is_said(
     finished_run: RunSummary, nli_here: Nli, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     assert found["ece"] == pytest.approx(calibration_error(probabilities, targets, bins=15))
 
 
+@pytest.mark.slow
 def test_intervals_of_f1_are_those_of_examples_drawn_again() -> None:
     logits, targets = _drawn()
     better, worse = (_outcomes(each, targets).chosen for each in (logits, logits + 1.0))

@@ -152,6 +152,7 @@ def test_a_script_beside_the_graph_answers_texts(
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.slow
 def test_a_script_of_a_multi_label_model_marks_its_answer(tiny_encoder: Path, tmp_path: Path, calibrated: bool) -> None:
     from transformers import AutoTokenizer
 

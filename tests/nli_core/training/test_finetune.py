@@ -52,6 +52,7 @@ def test_losses_of_a_fixed_seed(tmp_path: Path, run_finetune: Finetune) -> None:
     assert losses == pytest.approx(GOLDEN_LOSSES, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_packed_batches_train_as_well(tmp_path: Path, run_finetune: Finetune, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU does, on a CPU: other batches, the same task."""
     monkeypatch.setattr(Device, "packs", True)
