@@ -1,4 +1,4 @@
-"""Names in MLflow: the experiment, the tags by which runs are found, and the link to a run."""
+"""Names in MLflow: the experiment, the tags by which runs are found, how a run gets tags, and the link to a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

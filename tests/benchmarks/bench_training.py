@@ -34,7 +34,7 @@ STEPS = {
     ("MiniLM", "ours"): 12,
     ("MiniLM", "trainer"): 12,
 }
-# A CPU that is fast at bf16 takes as long for these as another for a quarter of them.
+# A CPU that is not fast at bf16 takes a quarter of the steps, to be done in minutes too.
 PART = 1 if PRECISION == "bf16" else 4
 EXAMPLES = {(shape, way): max(steps // PART, 1) * BATCH_SIZE[shape] for (shape, way), steps in STEPS.items()}
 
