@@ -1,9 +1,7 @@
 """The digests are taken of a copy of the package that the tests edit."""
 
-import importlib.util
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from nli_core.fingerprint.code import code_of
 from nli_core.model.families.registry import family_entries
 from nli_core.run.config import parse_config
 from nli_core.run.plan import ENTRIES, code_behind
+from tests.fixtures.modules import load_module
 
 KINDS = set(ENTRIES)
 MODELS = {"finetune", "evaluate"}
@@ -55,13 +54,7 @@ def _digest(core: Path) -> dict[str, Any]:
 
 
 def _load(core: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("copied_fingerprint", core / "fingerprint" / "code.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["copied_fingerprint"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module(core / "fingerprint" / "code.py", "copied_fingerprint")
 
 
 def _edit(core: Path, file: str, before: str, after: str) -> None:

@@ -1,12 +1,13 @@
 """Digests are kept beside the bytecode, and never outlive the sources that they are of."""
 
-import importlib.util
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.fixtures.modules import load_module
 
 ENTRY = "nli_core.data.pack:pack_shard"
 
@@ -20,14 +21,7 @@ def core(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def _load(core: Path) -> Any:
-    """Load the module anew, as another process would."""
-    spec = importlib.util.spec_from_file_location("copied_fingerprint", core / "fingerprint" / "code.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module(core / "fingerprint" / "code.py", "copied_fingerprint")
 
 
 def _kept(core: Path) -> list[Path]:

@@ -1,11 +1,10 @@
 """A change of code that has every user's work done again is deliberate."""
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 from nli_core.fingerprint.same_results import SAME_RESULTS
+from tests.fixtures.modules import load_module
 
 HERE = Path(__file__).parent
 REMEDY = """the code behind these outputs changed, so that everybody's would be made again.
@@ -14,12 +13,7 @@ If they are not, run `make keys`, and say in CHANGELOG.md what reruns."""
 
 
 def _digests() -> dict[str, str]:
-    spec = importlib.util.spec_from_file_location("released", HERE / "released.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: dict[str, str] = module.digests()
+    found: dict[str, str] = load_module(HERE / "released.py", "released").digests()
     return found
 
 
