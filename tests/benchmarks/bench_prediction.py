@@ -1,7 +1,7 @@
 """Predicting raw pairs of texts, against `transformers.pipeline`, onnxruntime and OpenVINO.
 
 All have the same random weights and begin with strings in memory; the result is a label and its probability for each.
-Every measurement is a process of its own; ours measures one thread too. Loading, exporting and one pass over all pairs
+A process measures one way, with each shape; ours with one thread too. Loading, exporting and one pass over all pairs
 come before the clock.
 """
 
@@ -32,6 +32,7 @@ ROWS = {"bert.small": 2_048, "MiniLM": 384}
 PEER_BATCH = 64
 OPENVINO_BATCH = 32  # the fastest of 16, 32, 64 and 128 for MiniLM; bert.small differs little
 CALIBRATING = 300  # examples from which OpenVINO's tools learn the ranges of int8
+TEXT = "text.json"
 LABELS = ("entailment", "contradiction", "neutral")
 Ways = dict[str, Callable[[Path, list[str], list[str]], float]]
 
@@ -197,9 +198,9 @@ NAMES = {
 }
 
 
-def threads_of(way: str) -> Sequence[int]:
-    """How many threads a way is measured with."""
-    return (1, CORES) if way == "ours" else (CORES,)
+def measured_with(way: str) -> list[tuple[str, int]]:
+    """The shapes and numbers of threads that a way is measured with."""
+    return [(shape, cores) for shape in SHAPES for cores in ((1, CORES) if way == "ours" else (CORES,))]
 
 
 def classifier(folder: Path, shape: str) -> Path:
@@ -218,9 +219,10 @@ def classifier(folder: Path, shape: str) -> Path:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        text = folder / "text.json"
         frame = snli_text(DATA / "snli_1.0_subset.zip", max(ROWS.values()))
-        text.write_text(json.dumps([frame["premise"].to_list(), frame["hypothesis"].to_list()]), encoding="utf-8")
+        (folder / TEXT).write_text(
+            json.dumps([frame["premise"].to_list(), frame["hypothesis"].to_list()]), encoding="utf-8"
+        )
         models = {shape: classifier(folder, shape) for shape in SHAPES}
         lengths = _mean_tokens(models["MiniLM"], frame["premise"].to_list(), frame["hypothesis"].to_list())
         for model in models.values():
@@ -228,14 +230,15 @@ def main() -> None:
             openvino_int8(model)
         told: dict[tuple[str, int, str], list[float]] = {}
         for _ in range(REPEATS):
-            for shape, rows in ROWS.items():
-                for way in WAYS:
-                    measured = measure(__file__, way, models[shape], text, rows)
-                    for cores in threads_of(way):
-                        told.setdefault((shape, cores, way), []).append(rows / measured[str(cores)])
-                        print(shape, cores, way, f"{rows / measured[str(cores)]:,.0f} examples/s", file=sys.stderr)
+            for way in WAYS:
+                measured = measure(__file__, way, folder)
+                for shape, cores in measured_with(way):
+                    rate = ROWS[shape] / measured[f"{shape} {cores}"]
+                    told.setdefault((shape, cores, way), []).append(rate)
+                    print(shape, cores, way, f"{rate:,.0f} examples/s", file=sys.stderr)
     rows = []
-    for (shape, cores, way), rates in told.items():
+    for shape, cores, way in sorted(told, key=lambda key: list(SHAPES).index(key[0])):
+        rates = told[shape, cores, way]
         rate = statistics.median(rates)
         operations = floating_point_operations(SHAPES[shape], lengths * rate, rate, training=False)
         faster = "" if way == "ours" else ratio(told[shape, cores, "ours"], rates)
@@ -246,9 +249,9 @@ def main() -> None:
         "prediction",
         "Predicting",
         f"From strings to probabilities, random weights, SNLI-like pairs ({sizes}); medians of {REPEATS} alternating "
-        f"runs [least, largest], each the second pass of a process. The peers get batches of {PEER_BATCH} "
+        f"runs [least, largest], each a second pass; each way has a process. The peers get batches of {PEER_BATCH} "
         f"({OPENVINO_BATCH} for OpenVINO), sorted by length but for the pipeline's; ours chooses for itself.",
-        " ".join(machine_note(cores) for cores in threads_of("ours"))
+        " ".join(machine_note(cores) for cores in (1, CORES))
         + " *Arithmetic* is the part of the time that our matrix products alone would take at that rate in "
         f"{PRECISION}. The bytes bound nothing here: the weights of a batch and its activations stay in the caches.",
         table(("architecture", "threads", "way", "examples/s", "arithmetic", "ours is faster by"), rows),
@@ -266,11 +269,12 @@ def _mean_tokens(model: Path, premises: list[str], hypotheses: list[str]) -> flo
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        way, model, text, rows = sys.argv[1:]
-        sides: list[list[Any]] = json.loads(Path(text).read_text(encoding="utf-8"))
-        for cores in threads_of(way):
+        way, folder = sys.argv[1], Path(sys.argv[2])
+        sides: list[list[Any]] = json.loads((folder / TEXT).read_text(encoding="utf-8"))
+        for shape, cores in measured_with(way):
             torch.set_num_threads(cores)
             os.environ["TOKENIZERS_PARALLELISM"] = str(cores > 1).lower()
-            print(json.dumps({str(cores): WAYS[way](Path(model), *(side[: int(rows)] for side in sides))}))
+            seconds = WAYS[way](folder / f"model-{shape}", *(side[: ROWS[shape]] for side in sides))
+            print(json.dumps({f"{shape} {cores}": seconds}))
     else:
         main()

@@ -1,7 +1,8 @@
 """Fine-tuning, against the book's loop (fp32, padded to 128) and the trainer way (dynamic padding, by length).
 
 All train the same architecture from random weights on the same packed examples, whole epochs of them, so that it does
-not matter which batches come first. Every measurement is the second pass of a process; only optimiser steps are timed.
+not matter which batches come first. A process measures one way, the second pass over each shape; only optimiser steps
+are timed.
 """
 
 import json
@@ -117,6 +118,11 @@ WAYS: dict[str, Callable[[str, Path, Path], float]] = {"ours": ours, "trainer": 
 NAMES = {"ours": "this project", "trainer": "`transformers.Trainer`", "book": "the book's loop"}
 
 
+def shapes_of(way: str) -> list[str]:
+    """The shapes that a way is measured with."""
+    return [shape for shape in SHAPES if (shape, way) in EXAMPLES]
+
+
 def prepare(folder: Path, shape: str) -> Path:
     """A random encoder of this shape in the Hugging Face layout."""
     from transformers import BertConfig, BertModel
@@ -154,15 +160,17 @@ def main() -> None:
         parameters = {shape: _parameters(encoder) for shape, encoder in encoders.items()}
         shards = {rows: pack_rows(folder, encoders["MiniLM"], rows) for rows in set(EXAMPLES.values())}
         for _ in range(REPEATS):
-            for (shape, way), examples in EXAMPLES.items():
-                words = (way, shape, shards[examples][0], encoders[shape])
-                seconds = measure(__file__, *words, OMP_NUM_THREADS=CORES, TOKENIZERS_PARALLELISM="false")["seconds"]
-                told.setdefault((shape, way), []).append(seconds)
-                print(shape, way, f"{examples / seconds:.0f} examples/s", file=sys.stderr)
+            for way in WAYS:
+                measured = measure(__file__, way, folder, OMP_NUM_THREADS=CORES, TOKENIZERS_PARALLELISM="false")
+                for shape in shapes_of(way):
+                    seconds = measured[shape]
+                    told.setdefault((shape, way), []).append(seconds)
+                    print(shape, way, f"{EXAMPLES[shape, way] / seconds:.0f} examples/s", file=sys.stderr)
     speed = {key: [shards[EXAMPLES[key]][1] / each for each in seconds] for key, seconds in told.items()}
     rows = []
-    for (shape, way), seconds in told.items():
-        examples, median = EXAMPLES[shape, way], statistics.median(seconds)
+    for (shape, way), examples in EXAMPLES.items():
+        seconds = told[shape, way]
+        median = statistics.median(seconds)
         tokens = shards[examples][1]
         operations = floating_point_operations(SHAPES[shape], tokens, examples, training=True)
         steps = -(-examples // BATCH_SIZE[shape])
@@ -185,8 +193,8 @@ def main() -> None:
         "training",
         "Fine-tuning",
         f"Random weights, a vocabulary of {VOCABULARY:,}, SNLI-like pairs; {CORES} threads; medians of {REPEATS} "
-        f"alternating runs [least, largest], each the second pass of a process. The trainer: {PRECISION}, dynamic "
-        "padding, grouped by length, fused AdamW. The book: fp32, padded to 128. Ours: its defaults.",
+        f"alternating runs [least, largest], each a second pass; each way has a process. The trainer: {PRECISION}, "
+        "dynamic padding, grouped by length, fused AdamW. The book: fp32, padded to 128. Ours: its defaults.",
         f"{machine_note(CORES)} *Arithmetic* is the part of the time that our matrix products alone would take at that "
         "rate, *bytes* the part in which what training must read and write would be moved (`bounds.py`).",
         table((*header, "ours is faster by (tokens/s)"), rows),
@@ -200,9 +208,10 @@ def _parameters(encoder: Path) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        way, shape, shards, encoder = sys.argv[1:]
-        for _ in range(2):  # the first pass warms up
-            seconds = WAYS[way](shape, Path(shards), Path(encoder))
-        print(json.dumps({"seconds": seconds}))
+        way, folder = sys.argv[1], Path(sys.argv[2])
+        for shape in shapes_of(way):
+            for _ in range(2):  # the first pass warms up
+                seconds = WAYS[way](shape, folder / f"shards-{EXAMPLES[shape, way]}", folder / f"encoder-{shape}")
+            print(json.dumps({shape: seconds}))
     else:
         main()
