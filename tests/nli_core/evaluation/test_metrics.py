@@ -59,6 +59,7 @@ def test_a_calibrated_model_has_no_calibration_error() -> None:
     assert calibration_error(np.full(1000, 0.99), np.arange(1000) % 2 == 0, bins=15) == pytest.approx(0.49)
 
 
+@pytest.mark.slow
 def test_intervals_of_f1_are_those_of_examples_drawn_again() -> None:
     source = np.random.default_rng(3)
     truth = source.integers(0, 3, 400)

@@ -70,6 +70,7 @@ def packed(
     return make
 
 
+@pytest.mark.slow
 def test_windows_learn_what_truncation_cuts_off(tmp_path: Path, run_finetune: Finetune, packed: Packed) -> None:
     accuracies = {}
     for long_texts in ("truncate", "windows"):
