@@ -65,8 +65,7 @@ def _edit(core: Path, file: str, before: str, after: str) -> None:
 
 
 def _changed(code: Code, before: dict[str, Any]) -> set[str]:
-    after = code()
-    return {kind for kind in KINDS if after[kind].digest != before[kind].digest}
+    return set(_changed_definitions(code, before))
 
 
 def _changed_definitions(code: Code, before: dict[str, Any]) -> dict[str, set[str]]:
