@@ -1,4 +1,4 @@
-"""Intervals of proportions."""
+"""Intervals of proportions, and draws for those of anything else."""
 
 import numpy as np
 from scipy import stats
@@ -6,6 +6,12 @@ from scipy import stats
 from nli_core.arrays import Floats, Ints
 
 CONFIDENCE = 0.95
+
+
+def draw_again(chance: np.random.Generator, examples: int, times: int) -> Ints:
+    """Draw as many examples with replacement, several times: how often each is drawn, [times, examples]."""
+    drawn = (chance.integers(examples, size=examples) for _ in range(times))
+    return np.stack([np.bincount(each, minlength=examples) for each in drawn])
 
 
 def proportion_intervals(hits: Ints, totals: Ints) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ from nli_core.arrays import Bools, Floats
 from nli_core.data.examples.targets import Targets
 from nli_core.evaluation.metrics import accuracy_metrics, calibration_error
 from nli_core.evaluation.outcomes import Outcomes
-from nli_core.intervals import CONFIDENCE
+from nli_core.intervals import CONFIDENCE, draw_again
 from nli_core.model.answers import HALF
 
 _LEAST_POSITIVES = 5  # of dev, to fit a label's threshold to
@@ -102,8 +102,7 @@ def _f1(chosen: Bools, targets: Targets) -> tuple[Floats, Floats]:
     hits, sizes = (chosen & targets).astype(np.float32), chosen.astype(np.float32) + targets
     drawn = []
     for _ in range(resamples // _CHUNK):
-        rows = (chance.integers(examples, size=examples) for _ in range(_CHUNK))
-        weights = np.stack([np.bincount(each, minlength=examples) for each in rows]).astype(np.float32)
+        weights = draw_again(chance, examples, _CHUNK).astype(np.float32)
         drawn.append(_micro_and_macro(*((weights @ each).astype(np.float64) for each in (hits, sizes))))
     whole = (each.sum(axis=0, keepdims=True, dtype=np.float64) for each in (hits, sizes))
     return _micro_and_macro(*whole)[0], np.concatenate(drawn)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from nli_core.arrays import Bools, Floats
-from nli_core.intervals import CONFIDENCE
+from nli_core.intervals import CONFIDENCE, draw_again
 
 _RESAMPLES = 2000
 _CHUNK = 200
@@ -132,8 +132,7 @@ def _draws(groups: Sequence[Bools], seed: int) -> list[Floats]:
     chance, examples = np.random.default_rng(seed), groups[0].shape[1]
     means: list[list[Floats]] = [[] for _ in groups]
     for _ in range(_RESAMPLES // _CHUNK):
-        chosen = (chance.integers(examples, size=examples) for _ in range(_CHUNK))
-        weights = np.stack([np.bincount(each, minlength=examples) for each in chosen]).astype(np.float32) / examples
+        weights = draw_again(chance, examples, _CHUNK).astype(np.float32) / examples
         for group, found in zip(groups, means, strict=True):
             by_seed = weights @ group.T.astype(np.float32)  # [resamples, seeds]
             seeds = len(group)

@@ -21,6 +21,7 @@ Share = tuple[int, int]  # its number, from 0, of how many
 _ALL: Share = (0, 1)
 Report = Callable[[int, int], object]  # examples done, of how many
 no_report: Report = lambda _done, _total: None  # noqa: E731
+_LEAST_BATCHES = 2  # for each thread, since at the end some threads have none
 _LENGTH_STEP = 8  # of padded batches in calls of less than one: a server's CPU meets few shapes
 # Tokens in a batch: on a CPU what a core's caches hold of a layer, on a GPU enough to fill it.
 _BATCH_TOKENS = {"cpu": 1 << 11, "cuda": 1 << 16}
@@ -67,16 +68,22 @@ def _compute(
         with memory_for(describe=described), torch.inference_mode(), device.autocast():
             sent = indices if device.packs else pad_to_power_of_two(indices, tokens // int(padded[indices[0]]))
             batch = source.batch(sent)
-            rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[: len(indices)]
+            rows = forward(batch.input_ids, batch.token_type_ids, batch.lengths, source.longest)[: len(indices)]
             computed[torch.from_numpy(indices)] = rows.float().cpu()
         return len(indices)
 
     batches = evaluation_batches(padded, tokens)[number::shares]
-    with keep_freed_memory(), mapped(compute, batches, device) as counts:
+    with keep_freed_memory(), mapped(compute, batches, _workers(device, len(batches))) as counts:
         for count in counts:
             done += count
             report(min(len(examples), done * shares), len(examples))
     return computed
+
+
+def _workers(device: Device, batches: int) -> int:
+    """Return how many batches are computed at a time: on a CPU with enough of them, one for each thread."""
+    threads = torch.get_num_threads()
+    return threads if device.torch.type == "cpu" and batches >= _LEAST_BATCHES * threads else 1
 
 
 def _described(lengths: IntArray) -> str:

@@ -1,4 +1,4 @@
-"""Batches on the cores of a CPU: a thread for each core, which computes its batches alone.
+"""Work on the cores of a CPU: threads that compute alone, each with its part of the cores.
 
 Threads that share each matrix product wait for each other hundreds of times a batch.
 """
@@ -10,26 +10,23 @@ from typing import TypeVar
 
 import torch
 
-from nli_core.model.device import Device
-
 Work = TypeVar("Work")
 Value = TypeVar("Value")
-_LEAST = 2  # batches a thread, since at the end some threads have none
 
 
 @contextlib.contextmanager
-def mapped(compute: Callable[[Work], Value], batches: Sequence[Work], device: Device) -> Iterator[Iterable[Value]]:
-    """Within the block, give what `compute` returns for each batch, in their order.
+def mapped(compute: Callable[[Work], Value], works: Sequence[Work], workers: int) -> Iterator[Iterable[Value]]:
+    """Within the block, give what `compute` returns for each work, in their order.
 
-    On a CPU with enough batches each is computed by one thread. At an error, none begins any more.
+    So many workers compute at a time, a thread each; one is this thread. At an error, no work begins any more.
     """
-    threads = torch.get_num_threads()
-    if device.torch.type != "cpu" or threads == 1 or len(batches) < _LEAST * threads:
-        yield map(compute, batches)
+    if workers == 1:
+        yield map(compute, works)
         return
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
     try:
-        yield pool.map(compute, batches)
+        yield pool.map(compute, works)
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)  # of this thread, and of those that begin from now on

@@ -25,21 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples padded [batch, length] or packed [tokens]: input_ids and token_type_ids int64, lengths int64 [batch].
-
-    `longest` is a bound on the lengths; packed batches have one.
-    """
+    """Examples padded [batch, length] or packed [tokens]: input_ids and token_type_ids int64, lengths int64 [batch]."""
 
     input_ids: "Tensor"
     token_type_ids: "Tensor"
     lengths: "Tensor"
-    longest: int | None = None
 
     def to(self, device: "torch.device") -> "Batch":
         """Copy the batch to a device."""
         parts = (self.input_ids, self.token_type_ids, self.lengths)
-        input_ids, token_type_ids, lengths = (part.to(device, non_blocking=True) for part in parts)
-        return Batch(input_ids, token_type_ids, lengths, self.longest)
+        return Batch(*(part.to(device, non_blocking=True) for part in parts))
 
 
 @dataclass(frozen=True)

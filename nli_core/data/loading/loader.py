@@ -67,7 +67,7 @@ class PackedLoader:
         source[len(indices) :] = 0
         input_ids = self._input_ids[source[row] + position].long()
         token_type_ids = (position >= self._boundaries[index][row]).long() * self._second_type
-        return Batch(input_ids, token_type_ids, length, self.longest)
+        return Batch(input_ids, token_type_ids, length)
 
     def _filling(self, tokens: int) -> IntArray:
         """Return lengths of examples that fill the tokens up to a multiple of the step; as many for every batch."""

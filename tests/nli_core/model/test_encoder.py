@@ -89,7 +89,7 @@ def test_the_short_last_layer_gives_what_the_whole_one_gives(encoder: Encoder) -
 
 def _packed(batch: Batch) -> Batch:
     inside = torch.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
-    return Batch(batch.input_ids[inside], batch.token_type_ids[inside], batch.lengths, int(batch.lengths.max()) + 3)
+    return Batch(batch.input_ids[inside], batch.token_type_ids[inside], batch.lengths)
 
 
 def test_packed_examples_give_what_padded_ones_give(encoder: Encoder) -> None:
@@ -99,9 +99,9 @@ def test_packed_examples_give_what_padded_ones_give(encoder: Encoder) -> None:
     packed = _packed(batch)
     inside = torch.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
     told: list[tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]] = []
-    for one in (batch, packed):
-        logits = model(one.input_ids, one.token_type_ids, one.lengths, one.longest)
-        hidden = encoder(one.input_ids, one.token_type_ids, one.lengths, one.longest)
+    for one, longest in ((batch, None), (packed, int(batch.lengths.max()) + 3)):
+        logits = model(one.input_ids, one.token_type_ids, one.lengths, longest)
+        hidden = encoder(one.input_ids, one.token_type_ids, one.lengths, longest)
         functional.cross_entropy(logits, torch.arange(7) % 3).backward()
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         model.zero_grad(set_to_none=True)

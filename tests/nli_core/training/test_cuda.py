@@ -50,9 +50,10 @@ def _gradients(model: Classifier, train: ShardSet, device: Device) -> tuple[torc
     """Logits of a batch, and the gradients of their loss, without dropout."""
     model.to(device.torch).eval()
     examples = np.arange(32)
-    batch = make_loader(train.examples, device.torch, packed=device.packs).batch(examples)
+    loader = make_loader(train.examples, device.torch, packed=device.packs)
+    batch = loader.batch(examples)
     with device.autocast():
-        logits = model(batch.input_ids, batch.token_type_ids, batch.lengths, batch.longest)[:32].float()
+        logits = model(batch.input_ids, batch.token_type_ids, batch.lengths, loader.longest)[:32].float()
     targets = torch.from_numpy(train.targets[:32]).to(device.torch)
     torch.autograd.backward(torch.nn.functional.cross_entropy(logits, targets))
     gradients = {name: part.grad.cpu() for name, part in model.named_parameters() if part.grad is not None}

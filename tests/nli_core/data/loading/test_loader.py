@@ -53,8 +53,8 @@ def test_shapes_change_by_steps_of_tokens_alone(longest: int) -> None:
         batch = packed.batch(random.permutation(len(corpus))[:31])
         assert len(batch.input_ids) == int(batch.lengths.sum()) == len(batch.token_type_ids)
         assert len(batch.input_ids) % TOKEN_STEP == 0
-        assert batch.longest is not None
-        assert 1 <= int(batch.lengths.min()) <= int(batch.lengths.max()) <= batch.longest
+        assert packed.longest is not None
+        assert 1 <= int(batch.lengths.min()) <= int(batch.lengths.max()) <= packed.longest
         counts.add(len(batch.lengths))
     assert len(counts) == 1
 
