@@ -20,6 +20,8 @@ from nli_core.inference.logits import Report, pool_examples, predict_logits
 from nli_core.inference.prepare import prepare_for_inference
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import Device
+from nli_core.model.encoder import LayeredEncoder
+from nli_core.training.parts import divide
 from nli_core.training.ranks import Ranks
 
 _FEATURES = "features.safetensors"
@@ -27,6 +29,9 @@ _FEATURES = "features.safetensors"
 
 class Inputs(Protocol):
     """What the model reads, and its logits: for examples of train, and for all of dev."""
+
+    def parts(self, examples: IntArray) -> list[list[IntArray]]:
+        """Divide examples of train into parts that are computed one after the other, and those among workers."""
 
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         """Load what the model reads of examples of train, and count its token slots, padding included."""
@@ -46,7 +51,15 @@ class Tokens:
 
     def __init__(self, model: Classifier, train: ShardSet, dev: ShardSet, device: Device, ranks: Ranks) -> None:
         self._model, self._dev, self._device, self._ranks = model, dev, device, ranks
+        self._lengths = train.examples.lengths
         self._loader = make_loader(train.examples, device.torch, packed=device.packs)
+        # Code of others draws from torch's random numbers, which threads share.
+        self._divides = device.torch.type == "cpu" and not device.packs and isinstance(model.encoder, LayeredEncoder)
+
+    def parts(self, examples: IntArray) -> list[list[IntArray]]:
+        if not self._divides:
+            return [[examples]]
+        return divide(examples, int(self._lengths[examples].sum()), torch.get_num_threads())
 
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         batch = self._loader.batch(examples)
@@ -102,6 +115,9 @@ class Features:
         read = ranks.together(lambda: load_file(path) if ranks.rank == 0 else {})
         features = ranks.agree_on_tensors(read)
         self._train, self._dev = (features[split].to(device.torch) for split in ("train", "dev"))
+
+    def parts(self, examples: IntArray) -> list[list[IntArray]]:
+        return [[examples]]
 
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         return (self._train[torch.from_numpy(examples)],), int(self._lengths[examples].sum())

@@ -14,7 +14,6 @@ from nli_core.arrays import IntArray
 from nli_core.callbacks import Point, StoppedError, TrainingCallbacks
 from nli_core.data.examples.shards import ShardSet
 from nli_core.data.loading.batching import training_batches
-from nli_core.data.loading.loader import send
 from nli_core.errors import UserError
 from nli_core.log import LOGGER
 from nli_core.model.classifier import Classifier
@@ -23,6 +22,7 @@ from nli_core.model.encoder import LayeredEncoder
 from nli_core.model.families.registry import family_of
 from nli_core.model.weights import load_encoder
 from nli_core.training.average import AveragedWeights
+from nli_core.training.backward import Backward
 from nli_core.training.checkpoint import Position
 from nli_core.training.facts import model_facts
 from nli_core.training.gradients import Gradients, StepSums
@@ -78,14 +78,14 @@ class _Trainer:
                 "finetune: config.json leaves %d tensors of the encoder unused, such as %s", len(surplus), surplus[0]
             )
         self.optimizer = build_optimizer(self.model, pretrained.architecture.num_hidden_layers, config)
-        self.targets = torch.from_numpy(self.train.row_targets).to(self.device.torch)
-        self.loss = make_loss(config, self.train.labels, self.train.row_targets, self.device.torch)
+        targets = torch.from_numpy(self.train.row_targets).to(self.device.torch)
+        loss = make_loss(config, self.train.labels, self.train.row_targets, self.device.torch)
         self.average = AveragedWeights(self.model, config.ema)
         # Code of others may wait for the GPU, which a capture cannot.
         ours = isinstance(pretrained, LayeredEncoder)
         capture = cuda_capture(self.device.torch) if self.device.packs and ours else None
         self.gradients = Gradients(self.model, ranks, stay=capture is not None)
-        self.graphs = Graphs(capture)
+        self.backward = Backward(self.model, loss, targets, Graphs(capture))
         self.output = TrainingOutput(job, self.train, self.model, self.optimizer, self.average, ranks, callbacks)
         self.position, self.window = Position(), RunningMetrics({})
         self.resumed_at, self.saved_step, self.feature_seconds = 0, 0, 0.0
@@ -212,18 +212,10 @@ class _Trainer:
         mine, divisor = self.ranks.share(examples), len(examples) if self.config.loss == "mean" else 1
         size = self.config.micro_batch_size or max(1, len(mine))
         total, slots = torch.zeros((), device=self.device.torch), 0
-        compute = partial(self._compute_gradients, inputs)
-        for part in (mine[first : first + size] for first in range(0, len(mine), size)):
-            loaded, taken = inputs.load(part)
-            targets = self.targets[send(part, self.device.torch)]
-            total, slots = total + self.graphs.run(compute, divisor, targets, *loaded), slots + taken
+        for taken in (mine[first : first + size] for first in range(0, len(mine), size)):
+            loss, more = self.backward.add_gradients(inputs, taken, divisor)
+            total, slots = total + loss, slots + more
         return total, slots
-
-    def _compute_gradients(self, inputs: Inputs, divisor: int, targets: Tensor, *loaded: Tensor) -> Tensor:
-        """Add the gradients of some examples, divided by `divisor`; return the sum of their losses."""
-        loss = self.loss(inputs.logits(*loaded)[: len(targets)], targets)
-        torch.autograd.backward(loss / divisor)
-        return loss.detach()
 
     def _described(self, examples: IntArray) -> str:
         longest = int(self.train.examples.lengths[examples].max())
