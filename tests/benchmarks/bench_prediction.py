@@ -28,8 +28,7 @@ from nli_core.arrays import IntArray
 
 REPEATS = 5
 CORES = 2
-PART = 1 if PRECISION == "bf16" else 2  # of the rows, on a CPU that is not fast at bf16
-ROWS = {"bert.small": 2_048 // PART, "MiniLM": 384 // PART}
+ROWS = {"bert.small": 2_048, "MiniLM": 384}
 PEER_BATCH = 64
 OPENVINO_BATCH = 32  # the fastest of 16, 32, 64 and 128 for MiniLM; bert.small differs little
 CALIBRATING = 300  # examples from which OpenVINO's tools learn the ranges of int8
