@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 def mapped(compute: Callable[[Work], Value], works: Sequence[Work], workers: int) -> Iterator[Iterable[Value]]:
     """Within the block, give what `compute` returns for each work, in their order.
 
-    So many workers compute at a time, a thread each; one is this thread. At an error, no work begins any more.
+    So many threads compute at a time; if it is one, this thread does. At an error, no work begins any more.
     """
     if workers == 1:
         yield map(compute, works)

@@ -30,8 +30,8 @@ _FEATURES = "features.safetensors"
 class Inputs(Protocol):
     """What the model reads, and its logits: for examples of train, and for all of dev."""
 
-    def parts(self, examples: IntArray) -> list[list[IntArray]]:
-        """Divide examples of train into parts that are computed one after the other, and those among workers."""
+    def rounds(self, examples: IntArray) -> list[list[IntArray]]:
+        """Divide examples of train into rounds of parts; those of a round are computed at the same time."""
 
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         """Load what the model reads of examples of train, and count its token slots, padding included."""
@@ -53,13 +53,16 @@ class Tokens:
         self._model, self._dev, self._device, self._ranks = model, dev, device, ranks
         self._lengths = train.examples.lengths
         self._loader = make_loader(train.examples, device.torch, packed=device.packs)
-        # Code of others draws from torch's random numbers, which threads share.
+        self._gradient_bytes = 4 * sum(each.numel() for each in model.parameters() if each.requires_grad)
+        # Threads share torch's random numbers, from which code of others draws. They share the weights that autocast
+        # casts too, so a weight that is used twice would get gradients in no fixed order; ours use each once.
         self._divides = device.torch.type == "cpu" and not device.packs and isinstance(model.encoder, LayeredEncoder)
 
-    def parts(self, examples: IntArray) -> list[list[IntArray]]:
+    def rounds(self, examples: IntArray) -> list[list[IntArray]]:
         if not self._divides:
             return [[examples]]
-        return divide(examples, int(self._lengths[examples].sum()), torch.get_num_threads())
+        tokens = int(self._lengths[examples].sum())
+        return divide(examples, tokens, threads=torch.get_num_threads(), gradient_bytes=self._gradient_bytes)
 
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         batch = self._loader.batch(examples)
@@ -116,7 +119,7 @@ class Features:
         features = ranks.agree_on_tensors(read)
         self._train, self._dev = (features[split].to(device.torch) for split in ("train", "dev"))
 
-    def parts(self, examples: IntArray) -> list[list[IntArray]]:
+    def rounds(self, examples: IntArray) -> list[list[IntArray]]:
         return [[examples]]
 
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:

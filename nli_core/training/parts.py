@@ -1,4 +1,4 @@
-"""How the threads of a CPU divide a batch: each computes some parts of it, alone.
+"""How the threads of a CPU divide a batch: into parts, of which each thread computes one alone.
 
 What the layers compute of a part stays in the caches, and threads do not wait for each other within every product.
 """
@@ -8,17 +8,27 @@ import numpy as np
 from nli_core.arrays import IntArray
 
 _MOST_TOKENS = 1 << 11  # in a part: what a core's caches hold of a layer
-_LEAST_TOKENS = 1 << 9  # for a thread: with fewer it takes longer to add up the gradients of all parameters
-_MOST_WORKERS = 4  # each has gradients of its own in memory
+_LEAST_TOKENS = 1 << 9  # with fewer it takes longer to add up the gradients of all parameters
+_WORKERS = (4, 2, 1)
+_MOST_BYTES = 1 << 30  # of the gradients that workers have at a time
 
 
-def divide(examples: IntArray, tokens: int, threads: int) -> list[list[IntArray]]:
-    """Divide examples, sorted by length, with so many tokens: the parts of each worker.
+def divide(examples: IntArray, tokens: int, *, threads: int, gradient_bytes: int) -> list[list[IntArray]]:
+    """Divide examples, sorted by length, with so many tokens: rounds of parts that are computed at the same time.
 
-    The workers' number divides that of the threads. They have as many parts, of as many examples or one less.
+    How many parts there are follows from the examples alone. But they stay whole where the threads do not divide
+    evenly, and where the parameters' gradients, of so many bytes, are too large.
     """
-    most = max(1, min(_MOST_WORKERS, threads, len(examples), tokens // _LEAST_TOKENS))
-    workers = max(number for number in range(1, most + 1) if threads % number == 0)
-    each = min(-(-tokens // (_MOST_TOKENS * workers)), len(examples) // workers)
-    parts = np.array_split(examples, workers * max(1, each))
-    return [parts[first::workers] for first in range(workers)]
+    count = max(_power_of_two(-(-tokens // _MOST_TOKENS)), 2 if tokens >= 2 * _LEAST_TOKENS else 1)
+    while count > len(examples):
+        count //= 2
+    most = min(threads, count, max(1, _MOST_BYTES // gradient_bytes))
+    workers = next(each for each in _WORKERS if each <= most and threads % each <= threads // 4)
+    if workers == 1 < threads:
+        return [[examples]]
+    parts = np.array_split(examples, count)
+    return [parts[first : first + workers] for first in range(0, count, workers)]
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()

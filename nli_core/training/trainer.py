@@ -138,7 +138,7 @@ class _Trainer:
             if position.finished or position.step == self.total_steps:
                 break
             self._end_if_asked()
-            with memory_for(describe=partial(self._described, examples)):
+            with memory_for(describe=partial(self._described, inputs, examples)):
                 self._step(inputs, examples)
             last = position.batch == self.steps_per_epoch or position.step == self.total_steps
             due = config.checkpoint_every and position.step % config.checkpoint_every == 0
@@ -185,7 +185,7 @@ class _Trainer:
         torch.manual_seed(_step_seed(config.seed, position.step, self.ranks.rank))
         loss, slots = torch.zeros((), device=self.device.torch), 0
         try:
-            with memory_for(describe=partial(self._described, examples)):
+            with memory_for(describe=partial(self._described, inputs, examples)):
                 loss, slots = self._add_gradients(inputs, examples)
         except UserError as fault:
             if self.ranks.size == 1:
@@ -217,9 +217,10 @@ class _Trainer:
             total, slots = total + loss, slots + more
         return total, slots
 
-    def _described(self, examples: IntArray) -> str:
+    def _described(self, inputs: Inputs, examples: IntArray) -> str:
         longest = int(self.train.examples.lengths[examples].max())
-        taken = min(len(self.ranks.share(examples)), self.config.micro_batch_size or len(examples))
+        mine = self.ranks.share(examples)[: self.config.micro_batch_size]
+        taken = max(len(part) for parts in inputs.rounds(mine) for part in parts)
         remedy = f"set finetune.micro_batch_size below {taken}, or lower" if taken > 1 else "lower"
         return (
             f"step {self.position.step + 1} of finetune, a batch of {len(examples)} examples of up to {longest} "

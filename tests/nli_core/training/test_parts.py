@@ -21,6 +21,7 @@ from nli_core.model.dropout import dropout, masks_of
 from nli_core.model.weights import load_encoder
 from nli_core.training import parts
 from nli_core.training.backward import Backward
+from nli_core.training.gradients import Gradients
 from nli_core.training.graphs import Graphs
 from nli_core.training.inputs import Tokens
 from nli_core.training.loss import make_loss
@@ -44,42 +45,99 @@ def tiny_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "_MOST_TOKENS", 32)
 
 
-@given(examples=st.integers(1, 600), length=st.integers(1, 600), threads=st.integers(1, 130))
-def test_shares_are_even_and_hold_every_example_once(examples: int, length: int, threads: int) -> None:
+@given(
+    examples=st.integers(1, 600),
+    length=st.integers(1, 600),
+    threads=st.integers(1, 130),
+    gradient_bytes=st.integers(1, 1 << 32),
+)
+def test_every_example_is_in_one_part_and_threads_have_as_much_to_do(
+    examples: int, length: int, threads: int, gradient_bytes: int
+) -> None:
     tokens = examples * length
-    shares = divide(np.arange(examples), tokens, threads)
-    assert threads % len(shares) == 0
-    assert len({len(share) for share in shares}) == 1
-    sizes = [len(part) for share in shares for part in share]
-    assert max(sizes) - min(sizes) <= 1
-    assert min(sizes) >= 1
-    in_order = [part for together in zip(*shares, strict=True) for part in together]
-    assert np.array_equal(np.concatenate(in_order), np.arange(examples))
-    assert len(shares) == 1 or tokens >= len(shares) * parts._LEAST_TOKENS
-    assert max(sizes) == 1 or len(sizes) * 2 * parts._MOST_TOKENS >= tokens
+    rounds = divide(np.arange(examples), tokens, threads=threads, gradient_bytes=gradient_bytes)
+    (workers,) = {len(parts) for parts in rounds}
+    assert threads - workers * (threads // workers) <= threads / 4
+    assert workers == 1 or workers * gradient_bytes <= parts._MOST_BYTES
+    divided = [part for together in rounds for part in together]
+    assert np.array_equal(np.concatenate(divided), np.arange(examples))
+    sizes = [len(part) for part in divided]
+    assert 1 <= min(sizes) >= max(sizes) - 1
+    assert len(divided) == 1 or tokens >= len(divided) * parts._LEAST_TOKENS
+    assert len(divided) == 1 or max(sizes) == 1 or max(sizes) * length <= parts._MOST_TOKENS + length
+
+
+@pytest.mark.parametrize("tokens", [1, 1800, 5000, 14_600])
+def test_the_parts_do_not_depend_on_the_threads(tokens: int) -> None:
+    """So masks, which are drawn for each part, do not either."""
+    found = [divide(np.arange(64), tokens, threads=threads, gradient_bytes=1) for threads in (1, 2, 4, 8, 16)]
+    sizes = [[len(part) for together in rounds for part in together] for rounds in found]
+    assert all(each == sizes[0] for each in sizes)
 
 
 @pytest.mark.usefixtures("tiny_parts")
 @pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("stay", [False, True])
 def test_gradients_are_those_of_the_whole_batch(
-    shards: Path, tiny_encoder: Path, set_threads: Callable[[int], None], threads: int
+    shards: Path, tiny_encoder: Path, set_threads: Callable[[int], None], threads: int, stay: bool
 ) -> None:
     set_threads(threads)
-    found = []
+    found, slots = [], []
+    train, device = ShardSet(shards, "train"), choose_device("fp32")
     for whole in (True, False):
         torch.manual_seed(0)
-        train, device = ShardSet(shards, "train"), choose_device("fp32")
-        model = Classifier(load_encoder(tiny_encoder)[0], train.labels).to(torch.float64).eval()
+        model = Classifier(load_encoder(tiny_encoder)[0], train.labels).eval()
         loss = make_loss(FinetuneConfig(), train.labels, train.row_targets, device.torch)
         inputs = Tokens(model, train, train, device, Ranks())
         if whole:
             inputs._divides = False
+        gradients = Gradients(model, Ranks(), stay=stay)
         backward = Backward(model, loss, torch.from_numpy(train.row_targets), Graphs(None))
         examples = [np.arange(first, first + 16) for first in (0, 16)]
-        losses = [backward.add_gradients(inputs, each, 16)[0] for each in examples]
-        found.append([*losses, *(parameter.grad for parameter in model.parameters())])
-    assert sum(len(share) for share in inputs.parts(examples[0])) > 4
-    torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-7)
+        told = [backward.add_gradients(inputs, each, 16) for each in examples]
+        each = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        if gradients._buffer is not None:
+            flat = torch.cat([gradient.flatten() for gradient in each])
+            assert torch.equal(gradients._buffer[: len(flat)], flat)
+        found.append([*(loss for loss, _ in told), *each])
+        slots.append([taken for _, taken in told])
+    assert sum(len(together) for together in inputs.rounds(examples[0])) >= 4
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+    lengths = [int(train.examples.lengths[each].sum()) for each in examples]
+    assert all(low <= parted <= whole for low, parted, whole in zip(lengths, slots[1], slots[0], strict=True))
+
+
+@pytest.mark.usefixtures("tiny_parts")
+def test_an_error_in_a_part_ends_the_step(shards: Path, tiny_encoder: Path, set_threads: Callable[[int], None]) -> None:
+    set_threads(2)
+    train, device, asked = ShardSet(shards, "train"), choose_device("fp32"), []
+
+    def failing(*_: torch.Tensor) -> torch.Tensor:
+        asked.append(1)
+        raise RuntimeError("no such loss")
+
+    model = Classifier(load_encoder(tiny_encoder)[0], train.labels)
+    backward = Backward(model, failing, torch.from_numpy(train.row_targets), Graphs(None))
+    with pytest.raises(RuntimeError, match="no such loss"):
+        backward.add_gradients(Tokens(model, train, train, device, Ranks()), np.arange(64), 1)
+    assert len(asked) <= 2  # of some twenty parts
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("tiny_parts")
+def test_each_part_has_masks_of_its_own(shards: Path, tiny_encoder: Path, set_threads: Callable[[int], None]) -> None:
+    set_threads(2)
+    train, device, losses = ShardSet(shards, "train"), choose_device("fp32"), []
+
+    def noted(logits: torch.Tensor, _targets: torch.Tensor) -> torch.Tensor:
+        losses.append(logits.detach().sum().item())
+        return logits.sum()
+
+    model = Classifier(load_encoder(tiny_encoder)[0], train.labels, head_dropout=0.5)
+    backward = Backward(model, noted, torch.from_numpy(train.row_targets), Graphs(None))
+    backward.add_gradients(Tokens(model, train, train, device, Ranks()), np.zeros(64, np.int64), 1)
+    assert len(losses) >= 16
+    assert len(set(losses)) == len(losses)
 
 
 @pytest.mark.usefixtures("tiny_parts")
