@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import uuid
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -45,6 +45,7 @@ class Torchrun(RankProcesses):
             max_restarts=0,
         )
         threads = max(1, torch.get_num_threads() // ranks)
+        resource_tracker.ensure_running()  # which unblocks the signal, if it starts with the first rank
         # The ranks inherit this thread's mask: Ctrl-C is for the caller, which stops all ranks at a checkpoint.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
