@@ -31,7 +31,7 @@ class Inputs(Protocol):
     """What the model reads, and its logits: for examples of train, and for all of dev."""
 
     def rounds(self, examples: IntArray) -> list[list[IntArray]]:
-        """Divide examples of train into rounds of parts; those of a round are computed at the same time."""
+        """Divide examples of train into rounds of parts: each worker computes one part of every round."""
 
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         """Load what the model reads of examples of train, and count its token slots, padding included."""

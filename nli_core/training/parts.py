@@ -1,6 +1,6 @@
-"""How the threads of a CPU divide a batch: into parts, of which each thread computes one alone.
+"""How the threads of a CPU divide a batch: into parts, for workers that have one thread or several each.
 
-What the layers compute of a part stays in the caches, and threads do not wait for each other within every product.
+What the layers compute of a part stays in the caches, and workers do not wait for each other within every product.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ _MOST_BYTES = 1 << 30  # of the gradients that workers have at a time
 
 
 def divide(examples: IntArray, tokens: int, *, threads: int, gradient_bytes: int) -> list[list[IntArray]]:
-    """Divide examples, sorted by length, with so many tokens: rounds of parts that are computed at the same time.
+    """Divide examples, sorted by length, with so many tokens, into rounds: each worker computes one part of a round.
 
     How many parts there are follows from the examples alone. But they stay whole where the threads do not divide
     evenly, and where the parameters' gradients, of so many bytes, are too large.

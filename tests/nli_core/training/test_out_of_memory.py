@@ -54,8 +54,8 @@ def wide_encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
     [
         (
             "train",
-            r"no memory is left for step 1 of finetune, a batch of 240 examples of up to \d+ tokens, (\d+) at a time; "
-            r"set finetune\.micro_batch_size below \1, or lower pack\.max_length",
+            r"no memory is left for step 1 of finetune, a batch of 240 examples of up to \d+ tokens, 60 at a time; "
+            r"set finetune\.micro_batch_size below 60, or lower pack\.max_length",
         ),
         pytest.param(
             "predict",
