@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nli_core.printable import printable
@@ -51,7 +52,8 @@ def plain(text: str) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG."""
+    """Write the figure as PNG. `Figure.savefig` would draw it twice."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # which draws a box for it
-        figure.savefig(path, dpi=_DPI)
+        figure.set_dpi(_DPI)
+        FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]

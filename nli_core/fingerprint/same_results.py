@@ -29,35 +29,65 @@ _REPEATED = {
     "add6ea8a492d3975f5cc6eb22edb3d27f50ba517d2c5e76d1bae31e5e3009961": [
         "3077bb2db09817f98330b517ab01843148196a99f28efbb5ce13e25839757ed7",  # audit
     ],
+    "f38bfd7f9b71f75f4ad58c5af1104e669c9427f88c4ba2a7f90c3e91ff563412": [
+        "fab76a5466c2e54a3e4535e28b850a0745df907bfec00147be8d3a4e9ba9ae20",  # finetune bert
+    ],
+    "24a91a2b0cfd2d0e3dfba9e83d4abff44d14f1925a5e4fc6b0abe53784f7c725": [
+        "8d3b71c8240297904a4668a1d3bdd94a7807b1890af1dc23085cfc29ace8df5d",  # finetune camembert
+    ],
+    "b796ed10e6ceeb6d853480d49c8c132e2b1d0889faac2866b3108d9ecbe40d3c": [
+        "4383a4414f7cba02479bb0b731e4286fe81f8096362c400fbab2865fd8971b10",  # finetune d2l
+    ],
+    "3c4c333b7df432c33dd76ad88c53ead80bca59f8797e0b82a97a66ee396d48ac": [
+        "d1879b10bd8ee1597036b9abe8b3c454097934e01c2da38ac4c4b2a6d02c6ddb",  # finetune distilbert
+    ],
+    "d777c157b439289b0b3112389adf024aa992fa5ac4d31124775e6e278136aa4f": [
+        "875b1acb31f0a93637dd8496d62cd7fe32d60ee6742729007fdece0ecfc69974",  # finetune electra
+    ],
+    "ce0255b0cb53b710fda2c2c6c7ee6b78636c3dcd0531cfae9d14342dc5e6e282": [
+        "d42c0dcf851b86a9126047c39ec21eabb24a2e6f58d64d1e91895392c5d446a1",  # finetune modernbert
+    ],
+    "f706d63a002d37f825ff38f3699a6b28bb6b20aa38195cca8cdb0c587481ca6c": [
+        "9975708b690ab133cf4a5e1f1c9e5022eaad3209c567c1acccab5480b678f086",  # finetune other
+    ],
+    "b4550185452ac435380cce3ab92aa0f28e6bd6aff9122bec256e42d94473c0d0": [
+        "b9a5bd1e96825d1bdbcaf9b11ff06fb19a692ac28cea4dfd0e733e600494d4d4",  # finetune roberta
+    ],
+    "d942947e4e3968ad94edd9dd90fbabef1af7cf33f7137abcc4d5d40c76c36b7e": [
+        "634004914f8742e01ba705227520376ec630e4c8dc444a7a8735d932c3da4a59",  # finetune transformer
+    ],
+    "1981cad61d3453ee16f834c4f16f134ff50f3d3ab098f77cf1ee50dcd6f740af": [
+        "37a109788fe66ebc3500874bf8adc8441052407c0b40c19738c29631856615dd",  # finetune xlm_roberta
+    ],
     "74d36d97b45ed9b2fb0052cf8066d12d8592c774e2b6fb613c0a45d62c07d668": [
-        "ed6257b2864613b9efdd91fb156c007718cbc86dda1aa2eb61e65e1fc7bc3d9f",  # evaluate bert
+        "f099507f40b5a0a7081062e2bef51a462f3a47048dc3e9b18f81265b48c8c391",  # evaluate bert
     ],
     "e5e6bb8f4a4a17f0663c81ddbef11da4a570d59ddd7e9bfd727da61677db5d0b": [
-        "0541fa835f4a9c66c2d3e372c7c20c309a32b2018465cf5ca83b492c7cdbadf1",  # evaluate camembert
+        "d26a65dd361b7fb9860c34ae59f0fc469a1a146e30af197d465c4d384e5a411b",  # evaluate camembert
     ],
     "2f3be56d6773c7a39c20d32c49592c555ab74a21fef602867f58c7350977956b": [
-        "677b0a46f3ad6a93c14078ec89e999b2b0ba86e1f7b0aa92b80cfe9b88e457b0",  # evaluate d2l
+        "cf39f5ff8970f8500e78b70e94b043b163ce10f92a8ddffdb7da384afc8ebb01",  # evaluate d2l
     ],
     "1804a212315a81111aff6e5fc6716d75955aeb1d08e94603e5de251f7b3a2132": [
-        "f2797dad7851398822fbdf7c177303b546d3247e5f48931ded03b622dc984dd8",  # evaluate distilbert
+        "e13bc451794558966dede73e3c67f1a7289bfa49a4f8f81bae02bdaf7f1d3243",  # evaluate distilbert
     ],
     "dd7ed3ba679e708839b016c92ef8d991d2c68a12825c36fb037979a5b5d86b9d": [
-        "88af194d0ddfe492a86da827ba6fdccb78c9b96cb71fa6213d0d8651de9caf56",  # evaluate electra
+        "e95af9a7e43aa5b3e03acb0e6910611cba56e682b4811747010965ef5646cfa3",  # evaluate electra
     ],
     "1d29f94df2a3aaad40d28a0d4b1377ed0991f43eb4d4d3fb5f16df471101842e": [
-        "53a269c3d2bf2cadfab83581ab253eb56f4ad06d0ac3757ce880347c8d2ed423",  # evaluate modernbert
+        "3deafc18e2ef01a284aeec0724ad6da8b0f88fc1902af48f6bcf594f5c667879",  # evaluate modernbert
     ],
     "3acd417f23cd1b85d839cf4d674f01c15a277e2d12b2019a2e6900863a34bf2d": [
-        "9523928e69b360619abb35256f57bb7b6fe3f5c54297eb4d6a4a37f6920da198",  # evaluate other
+        "7322e9e7506fb31b47b3bf594d83d87dc784637ca63832c4c68e87771cf1edb9",  # evaluate other
     ],
     "5a8cc03a3554d9a5e07974d8743ff9fd9b60eadd3a1d1faae72c1d83a4da13a6": [
-        "7c9e61e41f3a8b3047c9a1cdf6a7ea8c06eb53a32f91637ff84d9ee174069535",  # evaluate roberta
+        "95ff68c3e5c97bd2b9baab36a897980c7a2f6a1396d7d6521414d6bdfe8a822e",  # evaluate roberta
     ],
     "9e940156249618055a1236437a344214f30811c54ad836671b99123cff4a3c86": [
-        "2abc921e844030bfe38a25ba0d68b9679edcfdfb9294b6efcac8b26d251b799b",  # evaluate transformer
+        "f13cf72d258f2cb5a22beb7429b225a46022899f225e6f37be9fdcd2050011be",  # evaluate transformer
     ],
     "e7e11f832c32f8abb58c7bceb3acd25ec06794498a0625a0ecb81dd83a3cf87a": [
-        "ec9e4da18c183cf9f2f28d31d98cd7face33bbddb75836ff4826db22dea8680d",  # evaluate xlm_roberta
+        "49d9b1c41b3b050b3b26ea1e73a4901b74d7e41519f817c459ca418092b5b5af",  # evaluate xlm_roberta
     ],
 }
 SAME_RESULTS: Mapping[str, str] = {code: earlier for earlier, codes in _REPEATED.items() for code in codes}

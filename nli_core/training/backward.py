@@ -1,11 +1,12 @@
 """The gradients of some examples, added to those of the parameters: as a whole, or in parts on several threads."""
 
+import copy
 from collections.abc import Sequence
 from functools import partial, reduce
 from threading import Event
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nli_core.arrays import IntArray
 from nli_core.data.loading.loader import send
@@ -18,7 +19,6 @@ from nli_core.training.loss import Loss
 
 _SEEDS = 1 << 62
 _Part = tuple[IntArray, int]  # its examples, and the seed of its masks
-_Gradients = list[Tensor | None]  # of each parameter
 
 
 class Backward:
@@ -26,8 +26,8 @@ class Backward:
 
     def __init__(self, model: Classifier, loss: Loss, targets: Tensor, graphs: Graphs) -> None:
         """`targets` are those of train, on the device."""
-        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._loss, self._targets, self._graphs = loss, targets, graphs
+        self._model, self._loss, self._targets, self._graphs = model, loss, targets, graphs
+        self._replicas: list[Classifier] = []  # of each worker
 
     def add_gradients(self, inputs: Inputs, examples: IntArray, divisor: int) -> tuple[Tensor, int]:
         """Add the gradients of examples of train, divided by `divisor`; return the sum of their losses, and the slots.
@@ -37,58 +37,65 @@ class Backward:
         rounds = inputs.rounds(examples)
         if len(rounds) == len(rounds[0]) == 1:
             loaded, slots = inputs.load(examples)
-            return self._graphs.run(partial(self._compute, inputs), divisor, self._targets_of(examples), *loaded), slots
+            compute = partial(self._compute, inputs, self._model)
+            return self._graphs.run(compute, divisor, self._targets_of(examples), *loaded), slots
         return self._add_parts(inputs, rounds, divisor)
 
     def _add_parts(self, inputs: Inputs, rounds: list[list[IntArray]], divisor: int) -> tuple[Tensor, int]:
         seeded = [[(part, int(torch.randint(_SEEDS, ()))) for part in parts] for parts in rounds]
         by_worker, ended = list(zip(*seeded, strict=True)), Event()
-        with mapped(partial(self._compute_parts, inputs, divisor, ended), by_worker, len(by_worker)) as computed:
+        while len(self._replicas) < len(by_worker):
+            self._replicas.append(_replica(self._model))
+        works = list(zip(self._replicas, by_worker, strict=False))
+        with mapped(partial(self._compute_parts, inputs, divisor, ended), works, len(works)) as computed:
             try:
                 found = list(computed)
             except BaseException:
                 ended.set()
                 raise
-        gradients = reduce(_sum, [each for _, _, each in found])
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            if gradient is not None and parameter.grad is not None:
-                parameter.grad += gradient
-            elif gradient is not None:
-                parameter.grad = gradient.contiguous()  # as the optimiser needs it
-        return torch.stack([loss for loss, _, _ in found]).sum(), sum(slots for _, slots, _ in found)
-
-    def _compute(self, inputs: Inputs, divisor: int, targets: Tensor, *loaded: Tensor) -> Tensor:
-        loss = self._loss_of(inputs, targets, *loaded)
-        torch.autograd.backward(loss / divisor)
-        return loss.detach()
+        for parameter, *own in zip(*(each.parameters() for each in (self._model, *self._replicas)), strict=True):
+            _move_gradients(own, parameter)
+        return torch.stack([loss for loss, _ in found]).sum(), sum(slots for _, slots in found)
 
     def _compute_parts(
-        self, inputs: Inputs, divisor: int, ended: Event, parts: Sequence[_Part]
-    ) -> tuple[Tensor, int, _Gradients]:
-        """Compute parts, one after the other, until it has `ended`; the caller adds their gradients."""
-        total, all_slots, sums = torch.zeros(()), 0, _Gradients()
+        self, inputs: Inputs, divisor: int, ended: Event, work: tuple[Classifier, Sequence[_Part]]
+    ) -> tuple[Tensor, int]:
+        """Compute parts, one after the other, until it has `ended`; the replica keeps their gradients."""
+        replica, parts = work
+        total, all_slots = torch.zeros(()), 0
         for examples, seed in parts:
             if ended.is_set():
                 break
             loaded, slots = inputs.load(examples)
             with masks_of(seed):
-                loss = self._loss_of(inputs, self._targets_of(examples), *loaded)
-            found: _Gradients = [*torch.autograd.grad(loss / divisor, self._parameters, allow_unused=True)]
-            sums = _sum(sums, found) if sums else found
-            total, all_slots = total + loss.detach(), all_slots + slots
-        return total, all_slots, sums
+                total += self._compute(inputs, replica, divisor, self._targets_of(examples), *loaded)
+            all_slots += slots
+        return total, all_slots
 
-    def _loss_of(self, inputs: Inputs, targets: Tensor, *loaded: Tensor) -> Tensor:
-        return self._loss(inputs.logits(*loaded)[: len(targets)], targets)
+    def _compute(self, inputs: Inputs, model: Classifier, divisor: int, targets: Tensor, *loaded: Tensor) -> Tensor:
+        loss = self._loss(inputs.logits(model, *loaded)[: len(targets)], targets)
+        torch.autograd.backward(loss / divisor)
+        return loss.detach()
 
     def _targets_of(self, examples: IntArray) -> Tensor:
         return self._targets[send(examples, self._targets.device)]
 
 
-def _sum(one: _Gradients, other: _Gradients) -> _Gradients:
-    """Add up, and empty both, so that no third set of gradients is in memory."""
-    sums: _Gradients = []
-    while one:
-        first, second = one.pop(), other.pop()
-        sums.append(second if first is None else first if second is None else first + second)
-    return sums[::-1]
+def _replica(model: Classifier) -> Classifier:
+    """Copy the model, but for the memory of its parameters: a replica has the same weights and its own gradients."""
+    shared = {id(each): nn.Parameter(each.detach(), each.requires_grad) for each in model.parameters()}
+    return copy.deepcopy(model, shared)
+
+
+def _move_gradients(replicas: Sequence[nn.Parameter], parameter: nn.Parameter) -> None:
+    """Add the gradients of a parameter's replicas, in their order, to its own; they have none then."""
+    gradients = [each.grad for each in replicas if each.grad is not None]
+    for each in replicas:
+        each.grad = None
+    if not gradients:
+        return
+    total = reduce(Tensor.add_, gradients)
+    if parameter.grad is None:
+        parameter.grad = total
+    else:
+        parameter.grad += total

@@ -36,7 +36,7 @@ class Inputs(Protocol):
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         """Load what the model reads of examples of train, and count its token slots, padding included."""
 
-    def logits(self, *loaded: Tensor) -> Tensor:
+    def logits(self, model: Classifier, *loaded: Tensor) -> Tensor:
         """Compute logits [examples or more, labels] from what was loaded; the first rows are those of the examples."""
 
     def dev_logits(self, report: Report) -> Tensor:
@@ -54,8 +54,7 @@ class Tokens:
         self._lengths = train.examples.lengths
         self._loader = make_loader(train.examples, device.torch, packed=device.packs)
         self._gradient_bytes = 4 * sum(each.numel() for each in model.parameters() if each.requires_grad)
-        # Threads share torch's random numbers, from which code of others draws. They share the weights that autocast
-        # casts too, so a weight that is used twice would get gradients in no fixed order; ours use each once.
+        # Threads share torch's random numbers, from which code of others draws.
         self._divides = device.torch.type == "cpu" and not device.packs and isinstance(model.encoder, LayeredEncoder)
 
     def rounds(self, examples: IntArray) -> list[list[IntArray]]:
@@ -68,9 +67,9 @@ class Tokens:
         batch = self._loader.batch(examples)
         return (batch.input_ids, batch.token_type_ids, batch.lengths), batch.input_ids.numel()
 
-    def logits(self, *loaded: Tensor) -> Tensor:
+    def logits(self, model: Classifier, *loaded: Tensor) -> Tensor:
         with self._device.autocast():
-            logits: Tensor = self._model(*loaded, self._loader.longest)
+            logits: Tensor = model(*loaded, self._loader.longest)
         return logits
 
     def dev_logits(self, report: Report) -> Tensor:
@@ -125,8 +124,8 @@ class Features:
     def load(self, examples: IntArray) -> tuple[tuple[Tensor, ...], int]:
         return (self._train[torch.from_numpy(examples)],), int(self._lengths[examples].sum())
 
-    def logits(self, *loaded: Tensor) -> Tensor:
-        return self._model.classify(*loaded)
+    def logits(self, model: Classifier, *loaded: Tensor) -> Tensor:
+        return model.classify(*loaded)
 
     def dev_logits(self, report: Report) -> Tensor:
         self._model.eval()

@@ -32,7 +32,7 @@ def seconds_of_epoch(model: Classifier, inputs: Inputs, train: ShardSet) -> floa
     started = time.perf_counter()
     for examples in training_batches(train.examples.lengths, BATCH_SIZE, seed=0, epoch=0):
         loaded, _ = inputs.load(examples)
-        logits = inputs.logits(*loaded)
+        logits = inputs.logits(model, *loaded)
         functional.cross_entropy(logits.float(), torch.from_numpy(train.targets[examples])).backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -371,7 +371,7 @@ def test_features_give_the_logits_of_the_whole_model(tmp_path: Path, shards: Pat
     device, examples = choose_device("fp32"), np.array([3, 1, 200, 7])
     whole = Tokens(model, train, dev, device, Ranks())
     cached = Features(model, train, dev, device, Ranks(), folder=tmp_path, progress=lambda *_: None)
-    logits, expected = (inputs.logits(*inputs.load(examples)[0]) for inputs in (cached, whole))
+    logits, expected = (inputs.logits(model, *inputs.load(examples)[0]) for inputs in (cached, whole))
     torch.testing.assert_close(logits, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(cached.dev_logits(lambda *_: None), whole.dev_logits(lambda *_: None), atol=1e-6, rtol=0)
 

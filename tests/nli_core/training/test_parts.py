@@ -141,7 +141,7 @@ def test_each_part_has_masks_of_its_own(shards: Path, tiny_encoder: Path, set_th
 
 
 @pytest.mark.usefixtures("tiny_parts")
-@pytest.mark.parametrize(("threads", "precision"), [(4, "fp32"), (2, "bf16")])
+@pytest.mark.parametrize(("threads", "precision", "ema"), [(4, "fp32", None), (2, "bf16", 0.9)])
 def test_a_seed_decides_every_byte_interrupted_or_not(
     tmp_path: Path,
     run_finetune: Finetune,
@@ -149,13 +149,15 @@ def test_a_seed_decides_every_byte_interrupted_or_not(
     set_threads: Callable[[int], None],
     threads: int,
     precision: str,
+    ema: float | None,
 ) -> None:
     set_threads(threads)
+    settings = {"precision": precision, "ema": ema, "epochs": 1, "evaluate_every": 3}
     with pytest.raises(StoppedError):
-        run_finetune(tmp_path / "cut", callbacks=stopping_at(4), precision=precision, epochs=1)
+        run_finetune(tmp_path / "cut", callbacks=stopping_at(4), **settings)
     models = []
     for name in ("cut", "whole"):
-        run_finetune(tmp_path / name, precision=precision, epochs=1)
+        run_finetune(tmp_path / name, **settings)
         models.append((tmp_path / name / MODEL / "model.safetensors").read_bytes())
     assert models[0] == models[1]
 
