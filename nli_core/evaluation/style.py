@@ -52,7 +52,7 @@ def plain(text: str) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG. `Figure.savefig` would draw it twice."""
+    """Write the figure as PNG. `Figure.savefig` would go through it twice."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # which draws a box for it
         figure.set_dpi(_DPI)

@@ -30,34 +30,34 @@ _REPEATED = {
         "3077bb2db09817f98330b517ab01843148196a99f28efbb5ce13e25839757ed7",  # audit
     ],
     "f38bfd7f9b71f75f4ad58c5af1104e669c9427f88c4ba2a7f90c3e91ff563412": [
-        "fab76a5466c2e54a3e4535e28b850a0745df907bfec00147be8d3a4e9ba9ae20",  # finetune bert
+        "dda507cbd292a781717665536657dddceea128288b45ddcfd99076406a9269ec",  # finetune bert
     ],
     "24a91a2b0cfd2d0e3dfba9e83d4abff44d14f1925a5e4fc6b0abe53784f7c725": [
-        "8d3b71c8240297904a4668a1d3bdd94a7807b1890af1dc23085cfc29ace8df5d",  # finetune camembert
+        "5ac35e9b2834a18673adb42d5325f632973060b9d7e7d849c5e919f55568ca44",  # finetune camembert
     ],
     "b796ed10e6ceeb6d853480d49c8c132e2b1d0889faac2866b3108d9ecbe40d3c": [
-        "4383a4414f7cba02479bb0b731e4286fe81f8096362c400fbab2865fd8971b10",  # finetune d2l
+        "564a352fde1df6f0fc5f699b709dcfa785213a2c23371648ac5c2a3de800e2fc",  # finetune d2l
     ],
     "3c4c333b7df432c33dd76ad88c53ead80bca59f8797e0b82a97a66ee396d48ac": [
-        "d1879b10bd8ee1597036b9abe8b3c454097934e01c2da38ac4c4b2a6d02c6ddb",  # finetune distilbert
+        "8e49c96337f1f8ec9438ad618a5a3890107a8377d8ed29ecabcccab97005c2bb",  # finetune distilbert
     ],
     "d777c157b439289b0b3112389adf024aa992fa5ac4d31124775e6e278136aa4f": [
-        "875b1acb31f0a93637dd8496d62cd7fe32d60ee6742729007fdece0ecfc69974",  # finetune electra
+        "1e537ebb49e439c3350044f1e52e5b9e219047274ef65a6acdce80f9b9addf03",  # finetune electra
     ],
     "ce0255b0cb53b710fda2c2c6c7ee6b78636c3dcd0531cfae9d14342dc5e6e282": [
-        "d42c0dcf851b86a9126047c39ec21eabb24a2e6f58d64d1e91895392c5d446a1",  # finetune modernbert
+        "539a31334818a3c2a03303b3c3e5d2beb3ffa542ae207ad531d3c2deaa39fe63",  # finetune modernbert
     ],
     "f706d63a002d37f825ff38f3699a6b28bb6b20aa38195cca8cdb0c587481ca6c": [
-        "9975708b690ab133cf4a5e1f1c9e5022eaad3209c567c1acccab5480b678f086",  # finetune other
+        "b3e5ff65380c0a80a3db2fd88f44b47e6987aeb91f78156a579baae2829e23fc",  # finetune other
     ],
     "b4550185452ac435380cce3ab92aa0f28e6bd6aff9122bec256e42d94473c0d0": [
-        "b9a5bd1e96825d1bdbcaf9b11ff06fb19a692ac28cea4dfd0e733e600494d4d4",  # finetune roberta
+        "8eae66f607e887e4bf73af0d8b9632e957698a22e5a1fadc3d75de209cac7be3",  # finetune roberta
     ],
     "d942947e4e3968ad94edd9dd90fbabef1af7cf33f7137abcc4d5d40c76c36b7e": [
-        "634004914f8742e01ba705227520376ec630e4c8dc444a7a8735d932c3da4a59",  # finetune transformer
+        "f500f25b90673e669127023f11c8a84daf0bcb2b901f1982601eaf67a7a2c185",  # finetune transformer
     ],
     "1981cad61d3453ee16f834c4f16f134ff50f3d3ab098f77cf1ee50dcd6f740af": [
-        "37a109788fe66ebc3500874bf8adc8441052407c0b40c19738c29631856615dd",  # finetune xlm_roberta
+        "8cc24c14c84fb3b2473f44e5bc958bed08264ae82ad4841228c7e23477e9c540",  # finetune xlm_roberta
     ],
     "74d36d97b45ed9b2fb0052cf8066d12d8592c774e2b6fb613c0a45d62c07d668": [
         "f099507f40b5a0a7081062e2bef51a462f3a47048dc3e9b18f81265b48c8c391",  # evaluate bert

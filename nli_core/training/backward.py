@@ -27,7 +27,7 @@ class Backward:
     def __init__(self, model: Classifier, loss: Loss, targets: Tensor, graphs: Graphs) -> None:
         """`targets` are those of train, on the device."""
         self._model, self._loss, self._targets, self._graphs = model, loss, targets, graphs
-        self._replicas: list[Classifier] = []  # of each worker
+        self._replicas: list[Classifier] = []  # one for each worker
 
     def add_gradients(self, inputs: Inputs, examples: IntArray, divisor: int) -> tuple[Tensor, int]:
         """Add the gradients of examples of train, divided by `divisor`; return the sum of their losses, and the slots.
@@ -47,12 +47,15 @@ class Backward:
         while len(self._replicas) < len(by_worker):
             self._replicas.append(_replica(self._model))
         works = list(zip(self._replicas, by_worker, strict=False))
-        with mapped(partial(self._compute_parts, inputs, divisor, ended), works, len(works)) as computed:
-            try:
-                found = list(computed)
-            except BaseException:
-                ended.set()
-                raise
+        try:
+            with mapped(partial(self._compute_parts, inputs, divisor, ended), works, len(works)) as computed:
+                try:
+                    found = list(computed)
+                finally:
+                    ended.set()
+        except BaseException:
+            self._replicas.clear()  # of which some have gradients
+            raise
         for parameter, *own in zip(*(each.parameters() for each in (self._model, *self._replicas)), strict=True):
             _move_gradients(own, parameter)
         return torch.stack([loss for loss, _ in found]).sum(), sum(slots for _, slots in found)
@@ -82,7 +85,7 @@ class Backward:
 
 
 def _replica(model: Classifier) -> Classifier:
-    """Copy the model, but for the memory of its parameters: a replica has the same weights and its own gradients."""
+    """Copy the model as it is, but for the memory of its parameters: the weights are the same, the gradients not."""
     shared = {id(each): nn.Parameter(each.detach(), each.requires_grad) for each in model.parameters()}
     return copy.deepcopy(model, shared)
 

@@ -54,7 +54,8 @@ class Tokens:
         self._lengths = train.examples.lengths
         self._loader = make_loader(train.examples, device.torch, packed=device.packs)
         self._gradient_bytes = 4 * sum(each.numel() for each in model.parameters() if each.requires_grad)
-        # Threads share torch's random numbers, from which code of others draws.
+        # Threads share torch's random numbers, from which code of others draws. They empty each other's cache of the
+        # weights that autocast has cast, so a weight that is used twice would get gradients by chance; ours is not.
         self._divides = device.torch.type == "cpu" and not device.packs and isinstance(model.encoder, LayeredEncoder)
 
     def rounds(self, examples: IntArray) -> list[list[IntArray]]:

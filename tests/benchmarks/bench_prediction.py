@@ -1,11 +1,9 @@
 """Predicting raw pairs of texts, against `transformers.pipeline`, onnxruntime and OpenVINO.
 
 All have the same random weights and begin with strings in memory; the result is a label and its probability for each.
-A process measures one way, with each shape; ours with one thread too. Loading, exporting and one pass over all pairs
-come before the clock.
+A process measures one way, with each shape; ours with one thread too. Loading and exporting come before the clock.
 """
 
-import gc
 import json
 import os
 import statistics
@@ -15,14 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from bench_training import SHAPES, prepare
 from bounds import PRECISION, arithmetic_bound, floating_point_operations, machine_note
-from reporting import DATA, measure, ratio, spread, table, write_page
+from reporting import DATA, ratio, spread, table, write_page
 from snli_text import snli_text
+from turns import answer, collect_garbage, take_turns
 
 from nli_core.arrays import IntArray
 
@@ -34,19 +32,18 @@ OPENVINO_BATCH = 32  # the fastest of 16, 32, 64 and 128 for MiniLM; bert.small 
 CALIBRATING = 300  # examples from which OpenVINO's tools learn the ranges of int8
 TEXT = "text.json"
 LABELS = ("entailment", "contradiction", "neutral")
-Ways = dict[str, Callable[[Path, list[str], list[str]], float]]
+Predict = Callable[[Sequence[str], Sequence[str]], object]  # premises and hypotheses
 
 
-def ours(model: Path, premises: list[str], hypotheses: list[str]) -> float:
+def ours(model: Path) -> Predict:
     """Our predictor with the tokenizer for many texts."""
     from nli_core.data.tokenize.fast import FastTokenizer
     from nli_core.inference.predictor import Predictor
 
-    predictor = Predictor(model, FastTokenizer)
-    return seconds_after_a_pass(predictor.probabilities, premises, hypotheses)
+    return Predictor(model, FastTokenizer).probabilities
 
 
-def pipeline(model: Path, premises: list[str], hypotheses: list[str]) -> float:
+def pipeline(model: Path) -> Predict:
     """`transformers.pipeline` over all pairs at once, in batches."""
     import transformers
 
@@ -62,10 +59,10 @@ def pipeline(model: Path, premises: list[str], hypotheses: list[str]) -> float:
         pairs = [{"text": one, "text_pair": other} for one, other in zip(first, second, strict=True)]
         classify(pairs, batch_size=PEER_BATCH)
 
-    return seconds_after_a_pass(run, premises, hypotheses)
+    return run
 
 
-def onnx(model: Path, premises: list[str], hypotheses: list[str], *, quantized: bool = False) -> float:
+def onnx(model: Path, *, quantized: bool = False) -> Predict:
     """onnxruntime on batches of similar length."""
     import onnxruntime
 
@@ -78,10 +75,10 @@ def onnx(model: Path, premises: list[str], hypotheses: list[str], *, quantized: 
         for batch in sorted_batches(model, first, second, PEER_BATCH):
             session.run(None, batch)
 
-    return seconds_after_a_pass(run, premises, hypotheses)
+    return run
 
 
-def openvino(model: Path, premises: list[str], hypotheses: list[str], *, quantized: bool = False) -> float:
+def openvino(model: Path, *, quantized: bool = False) -> Predict:
     """OpenVINO on batches of similar length, a stream for each thread."""
     import openvino as ov
 
@@ -100,7 +97,7 @@ def openvino(model: Path, premises: list[str], hypotheses: list[str], *, quantiz
             queue.start_async(batch)
         queue.wait_all()
 
-    return seconds_after_a_pass(run, premises, hypotheses)
+    return run
 
 
 def sorted_batches(
@@ -122,18 +119,6 @@ def sorted_batches(
             length, encoding = lengths[place], encodings[place]
             ids[row, :length], mask[row, :length], types[row, :length] = encoding.ids, 1, encoding.type_ids
         yield {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-
-
-def seconds_after_a_pass(
-    run: Callable[[Sequence[str], Sequence[str]], object], premises: list[str], hypotheses: list[str]
-) -> float:
-    """What `run` takes for all pairs the second time; what loading left is not collected on the clock."""
-    run(premises, hypotheses)
-    gc.collect()
-    gc.freeze()
-    started = time.perf_counter()
-    run(premises, hypotheses)
-    return time.perf_counter() - started
 
 
 def exported(model: Path, *, quantized: bool) -> Path:
@@ -180,7 +165,7 @@ def openvino_int8(model: Path) -> Path:
     return path
 
 
-WAYS: Ways = {
+WAYS: dict[str, Callable[[Path], Predict]] = {
     "ours": ours,
     "pipeline": pipeline,
     "onnx": onnx,
@@ -198,9 +183,32 @@ NAMES = {
 }
 
 
-def measured_with(way: str) -> list[tuple[str, int]]:
-    """The shapes and numbers of threads that a way is measured with."""
-    return [(shape, cores) for shape in SHAPES for cores in ((1, CORES) if way == "ours" else (CORES,))]
+def ready(way: str, folder: Path) -> Callable[[], dict[str, float]]:
+    """Load what a way predicts with; return what measures it with each shape and number of threads."""
+    premises, hypotheses = json.loads((folder / TEXT).read_text(encoding="utf-8"))
+    predicting: dict[tuple[str, int], Predict] = {}
+    for shape in SHAPES:
+        for cores in (1, CORES) if way == "ours" else (CORES,):
+            _use(cores)
+            predicting[shape, cores] = WAYS[way](folder / f"model-{shape}")
+
+    def measure() -> dict[str, float]:
+        told = {}
+        for (shape, cores), predict in predicting.items():
+            _use(cores)
+            sides = premises[: ROWS[shape]], hypotheses[: ROWS[shape]]
+            collect_garbage()
+            started = time.perf_counter()
+            predict(*sides)
+            told[f"{shape} {cores}"] = time.perf_counter() - started
+        return told
+
+    return measure
+
+
+def _use(cores: int) -> None:
+    torch.set_num_threads(cores)
+    os.environ["TOKENIZERS_PARALLELISM"] = str(cores > 1).lower()
 
 
 def classifier(folder: Path, shape: str) -> Path:
@@ -229,13 +237,12 @@ def main() -> None:
             exported(model, quantized=True)
             openvino_int8(model)
         told: dict[tuple[str, int, str], list[float]] = {}
-        for _ in range(REPEATS):
-            for way in WAYS:
-                measured = measure(__file__, way, folder)
-                for shape, cores in measured_with(way):
-                    rate = ROWS[shape] / measured[f"{shape} {cores}"]
-                    told.setdefault((shape, cores, way), []).append(rate)
-                    print(shape, cores, way, f"{rate:,.0f} examples/s", file=sys.stderr)
+        for way, measured in take_turns(__file__, list(WAYS), folder, repeats=REPEATS):
+            for name, seconds in measured.items():
+                shape, cores = name.split()
+                rate = ROWS[shape] / seconds
+                told.setdefault((shape, int(cores), way), []).append(rate)
+                print(name, way, f"{rate:,.0f} examples/s", file=sys.stderr)
     rows = []
     for shape, cores, way in sorted(told, key=lambda key: list(SHAPES).index(key[0])):
         rates = told[shape, cores, way]
@@ -248,9 +255,10 @@ def main() -> None:
     write_page(
         "prediction",
         "Predicting",
-        f"From strings to probabilities, random weights, SNLI-like pairs ({sizes}); medians of {REPEATS} alternating "
-        f"runs [least, largest], each a second pass; each way has a process. The peers get batches of {PEER_BATCH} "
-        f"({OPENVINO_BATCH} for OpenVINO), sorted by length but for the pipeline's; ours chooses for itself.",
+        f"From strings to probabilities, random weights, SNLI-like pairs ({sizes}); medians of {REPEATS} turns "
+        "[least, largest] after one that warms up; each way has a process, and they take turns. The peers get batches "
+        f"of {PEER_BATCH} ({OPENVINO_BATCH} for OpenVINO), sorted by length but for the pipeline's; ours chooses for "
+        "itself.",
         " ".join(machine_note(cores) for cores in (1, CORES))
         + " *Arithmetic* is the part of the time that our matrix products alone would take at that rate in "
         f"{PRECISION}. The bytes bound nothing here: the weights of a batch and its activations stay in the caches.",
@@ -269,12 +277,6 @@ def _mean_tokens(model: Path, premises: list[str], hypotheses: list[str]) -> flo
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        way, folder = sys.argv[1], Path(sys.argv[2])
-        sides: list[list[Any]] = json.loads((folder / TEXT).read_text(encoding="utf-8"))
-        for shape, cores in measured_with(way):
-            torch.set_num_threads(cores)
-            os.environ["TOKENIZERS_PARALLELISM"] = str(cores > 1).lower()
-            seconds = WAYS[way](folder / f"model-{shape}", *(side[: ROWS[shape]] for side in sides))
-            print(json.dumps({f"{shape} {cores}": seconds}))
+        answer(ready(sys.argv[1], Path(sys.argv[2])))
     else:
         main()

@@ -1,17 +1,16 @@
 """Fine-tuning, against the book's loop (fp32, padded to 128) and the trainer way (dynamic padding, by length).
 
 All train the same architecture from random weights on the same packed examples, whole epochs of them, so that it does
-not matter which batches come first. A process measures one way, the second pass over each shape; only optimiser steps
-are timed.
+not matter which batches come first. A process measures one way, with each shape; only optimiser steps are timed.
 """
 
-import json
 import math
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,10 @@ import torch
 from bounds import PRECISION, arithmetic_bound, bytes_a_second, bytes_moved, floating_point_operations, machine_note
 from one_epoch import BERT_SMALL, MINILM, VOCABULARY, train_one_epoch
 from peers import trainer_epoch
-from reporting import DATA, measure, ratio, spread, table, write_page
+from reporting import DATA, ratio, spread, table, write_page
 from safetensors import safe_open
 from snli_text import pairs_layout, snli_text
+from turns import answer, collect_garbage, take_turns
 
 REPEATS = 5
 CORES = 2
@@ -118,9 +118,15 @@ WAYS: dict[str, Callable[[str, Path, Path], float]] = {"ours": ours, "trainer": 
 NAMES = {"ours": "this project", "trainer": "`transformers.Trainer`", "book": "the book's loop"}
 
 
-def shapes_of(way: str) -> list[str]:
-    """The shapes that a way is measured with."""
-    return [shape for shape in SHAPES if (shape, way) in EXAMPLES]
+def seconds_of(way: str, folder: Path) -> dict[str, float]:
+    """What a way takes for an epoch of each shape that it is measured with."""
+    told = {}
+    for shape in SHAPES:
+        if (shape, way) in EXAMPLES:
+            collect_garbage()
+            shards = folder / f"shards-{EXAMPLES[shape, way]}"
+            told[shape] = WAYS[way](shape, shards, folder / f"encoder-{shape}")
+    return told
 
 
 def prepare(folder: Path, shape: str) -> Path:
@@ -159,13 +165,11 @@ def main() -> None:
         encoders = {shape: prepare(folder, shape) for shape in SHAPES}
         parameters = {shape: _parameters(encoder) for shape, encoder in encoders.items()}
         shards = {rows: pack_rows(folder, encoders["MiniLM"], rows) for rows in set(EXAMPLES.values())}
-        for _ in range(REPEATS):
-            for way in WAYS:
-                measured = measure(__file__, way, folder, OMP_NUM_THREADS=CORES, TOKENIZERS_PARALLELISM="false")
-                for shape in shapes_of(way):
-                    seconds = measured[shape]
-                    told.setdefault((shape, way), []).append(seconds)
-                    print(shape, way, f"{EXAMPLES[shape, way] / seconds:.0f} examples/s", file=sys.stderr)
+        settings = {"OMP_NUM_THREADS": CORES, "TOKENIZERS_PARALLELISM": "false"}
+        for way, measured in take_turns(__file__, list(WAYS), folder, repeats=REPEATS, **settings):
+            for shape, seconds in measured.items():
+                told.setdefault((shape, way), []).append(seconds)
+                print(shape, way, f"{EXAMPLES[shape, way] / seconds:.0f} examples/s", file=sys.stderr)
     speed = {key: [shards[EXAMPLES[key]][1] / each for each in seconds] for key, seconds in told.items()}
     rows = []
     for (shape, way), examples in EXAMPLES.items():
@@ -193,8 +197,9 @@ def main() -> None:
         "training",
         "Fine-tuning",
         f"Random weights, a vocabulary of {VOCABULARY:,}, SNLI-like pairs; {CORES} threads; medians of {REPEATS} "
-        f"alternating runs [least, largest], each a second pass; each way has a process. The trainer: {PRECISION}, "
-        "dynamic padding, grouped by length, fused AdamW. The book: fp32, padded to 128. Ours: its defaults.",
+        "turns [least, largest] after one that warms up; each way has a process, and they take turns. The trainer: "
+        f"{PRECISION}, dynamic padding, grouped by length, fused AdamW. The book: fp32, padded to 128. Ours: its "
+        "defaults.",
         f"{machine_note(CORES)} *Arithmetic* is the part of the time that our matrix products alone would take at that "
         "rate, *bytes* the part in which what training must read and write would be moved (`bounds.py`).",
         table((*header, "ours is faster by (tokens/s)"), rows),
@@ -208,10 +213,6 @@ def _parameters(encoder: Path) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        way, folder = sys.argv[1], Path(sys.argv[2])
-        for shape in shapes_of(way):
-            for _ in range(2):  # the first pass warms up
-                seconds = WAYS[way](shape, folder / f"shards-{EXAMPLES[shape, way]}", folder / f"encoder-{shape}")
-            print(json.dumps({shape: seconds}))
+        answer(partial(seconds_of, sys.argv[1], Path(sys.argv[2])))
     else:
         main()

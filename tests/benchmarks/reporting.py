@@ -44,9 +44,7 @@ def measure(script: str, *words: object, **environment: object) -> dict[str, flo
 
     The memory is that of the process and its children together.
     """
-    settings = {name: str(value) for name, value in environment.items()}
-    command = [sys.executable, script, *map(str, words)]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **settings})
+    running = start(script, *words, **environment)
     told: dict[str, float] = {"mebibytes": 0.0}
     process = psutil.Process(running.pid)
     while running.poll() is None:
@@ -58,10 +56,23 @@ def measure(script: str, *words: object, **environment: object) -> dict[str, flo
             continue
         time.sleep(0.02)
     if running.returncode != 0:
-        raise subprocess.CalledProcessError(running.returncode, command)
+        raise subprocess.CalledProcessError(running.returncode, running.args)
     for line in running.stdout or ():
-        if line.startswith('{"'):  # transformers prints dictionaries of its own
-            told |= json.loads(line)
+        told |= told_in(line)
+    return told
+
+
+def start(script: str, *words: object, **environment: object) -> subprocess.Popen[str]:
+    """Start `script` in a process of its own, whose input and output are pipes."""
+    settings = {name: str(value) for name, value in environment.items()}
+    command = [sys.executable, script, *map(str, words)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env={**os.environ, **settings}, **pipes)
+
+
+def told_in(line: str) -> dict[str, float]:
+    """What a line of a script's output tells in JSON; transformers prints dictionaries of its own."""
+    told: dict[str, float] = json.loads(line) if line.startswith('{"') else {}
     return told
 
 

@@ -1,5 +1,6 @@
 """On a CPU the threads compute parts of a batch; it makes no difference but for the order of additions."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from nli_core.callbacks import StoppedError, TrainingCallbacks
 from nli_core.config import FinetuneConfig
 from nli_core.data.examples.shards import ShardSet
-from nli_core.filenames import MODEL
 from nli_core.model.classifier import Classifier
 from nli_core.model.device import choose_device
 from nli_core.model.dropout import dropout, masks_of
@@ -111,17 +111,30 @@ def test_gradients_are_those_of_the_whole_batch(
 def test_an_error_in_a_part_ends_the_step(shards: Path, tiny_encoder: Path, set_threads: Callable[[int], None]) -> None:
     set_threads(2)
     train, device, asked = ShardSet(shards, "train"), choose_device("fp32"), []
+    loss, numbers = make_loss(FinetuneConfig(), train.labels, train.row_targets, device.torch), itertools.count()
 
-    def failing(*_: torch.Tensor) -> torch.Tensor:
-        asked.append(1)
-        raise RuntimeError("no such loss")
+    def failing(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        number = next(numbers)
+        asked.append(number)
+        if number == 3:
+            raise RuntimeError("no such loss")
+        return loss(logits, targets)
 
     model = Classifier(load_encoder(tiny_encoder)[0], train.labels)
-    backward = Backward(model, failing, torch.from_numpy(train.row_targets), Graphs(None))
+    inputs, targets = Tokens(model, train, train, device, Ranks()), torch.from_numpy(train.row_targets)
+    backward = Backward(model, failing, targets, Graphs(None))
     with pytest.raises(RuntimeError, match="no such loss"):
-        backward.add_gradients(Tokens(model, train, train, device, Ranks()), np.arange(64), 1)
-    assert len(asked) <= 2  # of some twenty parts
+        backward.add_gradients(inputs, np.arange(64), 1)
+    assert len(asked) <= 5  # of some twenty parts
     assert torch.get_num_threads() == 2
+    found = []
+    for each in (backward, Backward(model, loss, targets, Graphs(None))):
+        torch.manual_seed(0)
+        each.add_gradients(inputs, np.arange(64), 1)
+        assert model.head.weight.grad is not None
+        found.append(model.head.weight.grad)
+        model.zero_grad()
+    assert torch.equal(*found)
 
 
 @pytest.mark.usefixtures("tiny_parts")
@@ -155,11 +168,13 @@ def test_a_seed_decides_every_byte_interrupted_or_not(
     settings = {"precision": precision, "ema": ema, "epochs": 1, "evaluate_every": 3}
     with pytest.raises(StoppedError):
         run_finetune(tmp_path / "cut", callbacks=stopping_at(4), **settings)
-    models = []
+    written = []
     for name in ("cut", "whole"):
         run_finetune(tmp_path / name, **settings)
-        models.append((tmp_path / name / MODEL / "model.safetensors").read_bytes())
-    assert models[0] == models[1]
+        files = (tmp_path / name).rglob("*.safetensors")  # of the best model, and of the last checkpoint
+        written.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
+    assert written[0] == written[1]
+    assert len(written[0]) > 2
 
 
 def test_masks_of_a_seed_do_not_depend_on_what_other_threads_draw() -> None:
