@@ -30,34 +30,34 @@ _REPEATED = {
         "3077bb2db09817f98330b517ab01843148196a99f28efbb5ce13e25839757ed7",  # audit
     ],
     "f38bfd7f9b71f75f4ad58c5af1104e669c9427f88c4ba2a7f90c3e91ff563412": [
-        "dda507cbd292a781717665536657dddceea128288b45ddcfd99076406a9269ec",  # finetune bert
+        "31d8af39d4968ada16e6da6a84c01db04aa905b97cc9a9f8ed38034ca7c40ca3",  # finetune bert
     ],
     "24a91a2b0cfd2d0e3dfba9e83d4abff44d14f1925a5e4fc6b0abe53784f7c725": [
-        "5ac35e9b2834a18673adb42d5325f632973060b9d7e7d849c5e919f55568ca44",  # finetune camembert
+        "c263dfa1df2cb7a31b96bc8ac2fd17de8fc0540084f57c718480760dea396777",  # finetune camembert
     ],
     "b796ed10e6ceeb6d853480d49c8c132e2b1d0889faac2866b3108d9ecbe40d3c": [
-        "564a352fde1df6f0fc5f699b709dcfa785213a2c23371648ac5c2a3de800e2fc",  # finetune d2l
+        "a7f58c7e9dba642bc4254d25332414e3f23089874dc5f2e24ff9aa85460d3cc7",  # finetune d2l
     ],
     "3c4c333b7df432c33dd76ad88c53ead80bca59f8797e0b82a97a66ee396d48ac": [
-        "8e49c96337f1f8ec9438ad618a5a3890107a8377d8ed29ecabcccab97005c2bb",  # finetune distilbert
+        "4041336bee4293e48d8c5f357c0b47e7109da5af09c0abbf8e4ebf1386240c0c",  # finetune distilbert
     ],
     "d777c157b439289b0b3112389adf024aa992fa5ac4d31124775e6e278136aa4f": [
-        "1e537ebb49e439c3350044f1e52e5b9e219047274ef65a6acdce80f9b9addf03",  # finetune electra
+        "eecc08c3e010869cece3cc50e1407ad8f862559be54ef3fefa13dbbb55b8aee9",  # finetune electra
     ],
     "ce0255b0cb53b710fda2c2c6c7ee6b78636c3dcd0531cfae9d14342dc5e6e282": [
-        "539a31334818a3c2a03303b3c3e5d2beb3ffa542ae207ad531d3c2deaa39fe63",  # finetune modernbert
+        "f110777c81fc3bc8f14b0d06d63d62b49910ed9016ba4f052f201db4a8f00b9e",  # finetune modernbert
     ],
     "f706d63a002d37f825ff38f3699a6b28bb6b20aa38195cca8cdb0c587481ca6c": [
-        "b3e5ff65380c0a80a3db2fd88f44b47e6987aeb91f78156a579baae2829e23fc",  # finetune other
+        "90f4143107449c47a2fce59c06e21bb552fa03918f1510925d0fb7ccaa72be8a",  # finetune other
     ],
     "b4550185452ac435380cce3ab92aa0f28e6bd6aff9122bec256e42d94473c0d0": [
-        "8eae66f607e887e4bf73af0d8b9632e957698a22e5a1fadc3d75de209cac7be3",  # finetune roberta
+        "f8ee22be93f33834523fa358bad79188cd379daac62513950e7fdf5b1d10e049",  # finetune roberta
     ],
     "d942947e4e3968ad94edd9dd90fbabef1af7cf33f7137abcc4d5d40c76c36b7e": [
-        "f500f25b90673e669127023f11c8a84daf0bcb2b901f1982601eaf67a7a2c185",  # finetune transformer
+        "df03ccbea5b0be40ad5d7581cfcd84719ff7a1f2408746ef113b0bb4173e1ed9",  # finetune transformer
     ],
     "1981cad61d3453ee16f834c4f16f134ff50f3d3ab098f77cf1ee50dcd6f740af": [
-        "8cc24c14c84fb3b2473f44e5bc958bed08264ae82ad4841228c7e23477e9c540",  # finetune xlm_roberta
+        "94acd8b0d7027a71b11e50e599f155367c2ee5dad226dc4fc3116ef77ba8d99a",  # finetune xlm_roberta
     ],
     "74d36d97b45ed9b2fb0052cf8066d12d8592c774e2b6fb613c0a45d62c07d668": [
         "f099507f40b5a0a7081062e2bef51a462f3a47048dc3e9b18f81265b48c8c391",  # evaluate bert

@@ -66,13 +66,17 @@ class Backward:
         """Compute parts, one after the other, until it has `ended`; the replica keeps their gradients."""
         replica, parts = work
         total, all_slots = torch.zeros(()), 0
-        for examples, seed in parts:
-            if ended.is_set():
-                break
-            loaded, slots = inputs.load(examples)
-            with masks_of(seed):
-                total += self._compute(inputs, replica, divisor, self._targets_of(examples), *loaded)
-            all_slots += slots
+        try:
+            for examples, seed in parts:
+                if ended.is_set():
+                    break
+                loaded, slots = inputs.load(examples)
+                with masks_of(seed):
+                    total += self._compute(inputs, replica, divisor, self._targets_of(examples), *loaded)
+                all_slots += slots
+        except BaseException:
+            ended.set()
+            raise
         return total, all_slots
 
     def _compute(self, inputs: Inputs, model: Classifier, divisor: int, targets: Tensor, *loaded: Tensor) -> Tensor:
