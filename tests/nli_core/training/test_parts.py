@@ -125,7 +125,8 @@ def test_an_error_in_a_part_ends_the_step(shards: Path, tiny_encoder: Path, set_
     backward = Backward(model, failing, targets, Graphs(None))
     with pytest.raises(RuntimeError, match="no such loss"):
         backward.add_gradients(inputs, np.arange(64), 1)
-    assert len(asked) <= 5  # of some twenty parts
+    parts_of_a_worker = len(inputs.rounds(np.arange(64)))
+    assert len(asked) < parts_of_a_worker  # as the other ended too
     assert torch.get_num_threads() == 2
     found = []
     for each in (backward, Backward(model, loss, targets, Graphs(None))):
