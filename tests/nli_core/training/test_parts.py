@@ -77,16 +77,26 @@ def test_the_parts_do_not_depend_on_the_threads(tokens: int) -> None:
 
 @pytest.mark.usefixtures("tiny_parts")
 @pytest.mark.parametrize("threads", [1, 2, 4])
-@pytest.mark.parametrize("stay", [False, True])
+@pytest.mark.parametrize(
+    ("stay", "dtype", "rtol", "atol"),
+    [(False, torch.float64, 1e-6, 1e-7), (True, torch.float32, 1e-4, 1e-5)],  # the flat buffer is of fp32
+)
 def test_gradients_are_those_of_the_whole_batch(
-    shards: Path, tiny_encoder: Path, set_threads: Callable[[int], None], threads: int, stay: bool
+    shards: Path,
+    tiny_encoder: Path,
+    set_threads: Callable[[int], None],
+    threads: int,
+    stay: bool,
+    dtype: torch.dtype,
+    rtol: float,
+    atol: float,
 ) -> None:
     set_threads(threads)
     found, slots = [], []
     train, device = ShardSet(shards, "train"), choose_device("fp32")
     for whole in (True, False):
         torch.manual_seed(0)
-        model = Classifier(load_encoder(tiny_encoder)[0], train.labels).eval()
+        model = Classifier(load_encoder(tiny_encoder)[0], train.labels).to(dtype).eval()
         loss = make_loss(FinetuneConfig(), train.labels, train.row_targets, device.torch)
         inputs = Tokens(model, train, train, device, Ranks())
         if whole:
@@ -102,13 +112,32 @@ def test_gradients_are_those_of_the_whole_batch(
         found.append([*(loss for loss, _ in told), *each])
         slots.append([taken for _, taken in told])
     assert sum(len(together) for together in inputs.rounds(examples[0])) >= 4
-    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[1], found[0], rtol=rtol, atol=atol)
     lengths = [int(train.examples.lengths[each].sum()) for each in examples]
     assert all(low <= parted <= whole for low, parted, whole in zip(lengths, slots[1], slots[0], strict=True))
 
 
 @pytest.mark.usefixtures("tiny_parts")
 def test_an_error_in_a_part_ends_the_step(shards: Path, tiny_encoder: Path, set_threads: Callable[[int], None]) -> None:
+    set_threads(2)
+    train, device, asked = ShardSet(shards, "train"), choose_device("fp32"), []
+
+    def failing(*_: torch.Tensor) -> torch.Tensor:
+        asked.append(1)
+        raise RuntimeError("no such loss")
+
+    model = Classifier(load_encoder(tiny_encoder)[0], train.labels)
+    backward = Backward(model, failing, torch.from_numpy(train.row_targets), Graphs(None))
+    with pytest.raises(RuntimeError, match="no such loss"):
+        backward.add_gradients(Tokens(model, train, train, device, Ranks()), np.arange(64), 1)
+    assert len(asked) <= 2  # of some twenty parts
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("tiny_parts")
+def test_an_error_of_one_worker_ends_the_other_and_leaves_no_gradients(
+    shards: Path, tiny_encoder: Path, set_threads: Callable[[int], None]
+) -> None:
     set_threads(2)
     train, device, asked = ShardSet(shards, "train"), choose_device("fp32"), []
     loss, numbers = make_loss(FinetuneConfig(), train.labels, train.row_targets, device.torch), itertools.count()
@@ -127,7 +156,6 @@ def test_an_error_in_a_part_ends_the_step(shards: Path, tiny_encoder: Path, set_
         backward.add_gradients(inputs, np.arange(64), 1)
     parts_of_a_worker = len(inputs.rounds(np.arange(64)))
     assert len(asked) < parts_of_a_worker  # as the other ended too
-    assert torch.get_num_threads() == 2
     found = []
     for each in (backward, Backward(model, loss, targets, Graphs(None))):
         torch.manual_seed(0)
