@@ -30,34 +30,34 @@ _REPEATED = {
         "3077bb2db09817f98330b517ab01843148196a99f28efbb5ce13e25839757ed7",  # audit
     ],
     "f38bfd7f9b71f75f4ad58c5af1104e669c9427f88c4ba2a7f90c3e91ff563412": [
-        "31d8af39d4968ada16e6da6a84c01db04aa905b97cc9a9f8ed38034ca7c40ca3",  # finetune bert
+        "593cdd57e6b28a5e11e387b3a1b72415812a88e87435ae6ee7addc12b5a067ac",  # finetune bert
     ],
     "24a91a2b0cfd2d0e3dfba9e83d4abff44d14f1925a5e4fc6b0abe53784f7c725": [
-        "c263dfa1df2cb7a31b96bc8ac2fd17de8fc0540084f57c718480760dea396777",  # finetune camembert
+        "f13925232f19f000fe5a05c94b99241286f27759bd8e9dc75646103b885a439d",  # finetune camembert
     ],
     "b796ed10e6ceeb6d853480d49c8c132e2b1d0889faac2866b3108d9ecbe40d3c": [
-        "a7f58c7e9dba642bc4254d25332414e3f23089874dc5f2e24ff9aa85460d3cc7",  # finetune d2l
+        "ac9380607e32090240718cfa215c4c08b36d05026487f854f4b30ec6427ddf5a",  # finetune d2l
     ],
     "3c4c333b7df432c33dd76ad88c53ead80bca59f8797e0b82a97a66ee396d48ac": [
-        "4041336bee4293e48d8c5f357c0b47e7109da5af09c0abbf8e4ebf1386240c0c",  # finetune distilbert
+        "d096cc0a0808a6fb5091e090434a833fcd16be2dabf60ef86e5a8976803cbe16",  # finetune distilbert
     ],
     "d777c157b439289b0b3112389adf024aa992fa5ac4d31124775e6e278136aa4f": [
-        "eecc08c3e010869cece3cc50e1407ad8f862559be54ef3fefa13dbbb55b8aee9",  # finetune electra
+        "4eb3493106f5edb2afc9c2b92169a95c6f6e7cc389b21d65c49a71fef190a742",  # finetune electra
     ],
     "ce0255b0cb53b710fda2c2c6c7ee6b78636c3dcd0531cfae9d14342dc5e6e282": [
-        "f110777c81fc3bc8f14b0d06d63d62b49910ed9016ba4f052f201db4a8f00b9e",  # finetune modernbert
+        "6686664b61986321b07d53279011b9191618e6b7e8f312a183cc148788cb0998",  # finetune modernbert
     ],
     "f706d63a002d37f825ff38f3699a6b28bb6b20aa38195cca8cdb0c587481ca6c": [
-        "90f4143107449c47a2fce59c06e21bb552fa03918f1510925d0fb7ccaa72be8a",  # finetune other
+        "33bcd1ee723e745e92c63eb3bae704877ced351e11a0ab630111ca197c0ba8e9",  # finetune other
     ],
     "b4550185452ac435380cce3ab92aa0f28e6bd6aff9122bec256e42d94473c0d0": [
-        "f8ee22be93f33834523fa358bad79188cd379daac62513950e7fdf5b1d10e049",  # finetune roberta
+        "860ea5ef72476dd0feaaca1379f08b40a2bbc3869819801da7146d4d1f4be564",  # finetune roberta
     ],
     "d942947e4e3968ad94edd9dd90fbabef1af7cf33f7137abcc4d5d40c76c36b7e": [
-        "df03ccbea5b0be40ad5d7581cfcd84719ff7a1f2408746ef113b0bb4173e1ed9",  # finetune transformer
+        "f26c419b90024eb1ebe084edc9091e708f2056e91a0aba898c6fd5a8ee403b7d",  # finetune transformer
     ],
     "1981cad61d3453ee16f834c4f16f134ff50f3d3ab098f77cf1ee50dcd6f740af": [
-        "94acd8b0d7027a71b11e50e599f155367c2ee5dad226dc4fc3116ef77ba8d99a",  # finetune xlm_roberta
+        "ad32cbdc62c80a3dcd0d26c7d8cf84a3efb37e5f986acba45f9cf38a3ecf2ddc",  # finetune xlm_roberta
     ],
     "74d36d97b45ed9b2fb0052cf8066d12d8592c774e2b6fb613c0a45d62c07d668": [
         "f099507f40b5a0a7081062e2bef51a462f3a47048dc3e9b18f81265b48c8c391",  # evaluate bert

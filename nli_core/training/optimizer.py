@@ -1,16 +1,27 @@
 """AdamW and its learning-rate schedule."""
 
 import re
+from inspect import unwrap
 
 import torch
 from torch import nn
 
 from nli_core.config import FinetuneConfig
 
+_Optimizer = torch.optim.Optimizer
 _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 
 
-def build_optimizer(model: nn.Module, layers: int, config: FinetuneConfig) -> torch.optim.AdamW:
+class AdamW(torch.optim.AdamW):
+    """torch's AdamW without its wrappers for torch.compile, which import as much as torch itself has."""
+
+    add_param_group = unwrap(_Optimizer.add_param_group)
+    state_dict = unwrap(_Optimizer.state_dict)
+    load_state_dict = unwrap(_Optimizer.load_state_dict)
+    step = torch.no_grad()(unwrap(torch.optim.Adam.step))
+
+
+def build_optimizer(model: nn.Module, layers: int, config: FinetuneConfig) -> AdamW:
     """Build AdamW over the trainable parameters, without decay on biases and norms (Devlin et al., 2019).
 
     `layers` is how many layers the encoder has. Each group has the `scale` of its learning rate: 1 for the head and the
@@ -26,7 +37,7 @@ def build_optimizer(model: nn.Module, layers: int, config: FinetuneConfig) -> to
         {"params": groups[scale, plain], "weight_decay": 0.0 if plain else config.weight_decay, "scale": -scale}
         for scale, plain in sorted(groups)
     ]
-    return torch.optim.AdamW(described, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
+    return AdamW(described, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
 
 
 def depth(name: str, layers: int) -> int:

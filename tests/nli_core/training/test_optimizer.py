@@ -1,4 +1,7 @@
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,3 +53,38 @@ def test_without_decay_it_is_adam_at_a_mean_or_summed_loss() -> None:
             optimizer.step()
     for other in models[1:]:
         torch.testing.assert_close(models[0].weight, other.weight, atol=1e-6, rtol=0)
+
+
+def test_it_steps_as_torchs_adamw_and_reads_its_state() -> None:
+    config = FinetuneConfig(weight_decay=0.1, learning_rate=1e-2)
+    torch.manual_seed(0)
+    models = [torch.nn.Linear(4, 3) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    ours, other = (build_optimizer(model, 2, config) for model in models)
+    theirs = torch.optim.AdamW(other.param_groups, fused=True)
+    for step in range(6):
+        inputs = torch.randn(8, 4)
+        for model, optimizer in zip(models, (ours, theirs), strict=True):
+            model.zero_grad()
+            model(inputs).square().sum().backward()
+            optimizer.step()
+        assert torch.equal(models[0].weight, models[1].weight)
+        assert torch.equal(models[0].bias, models[1].bias)
+        if step == 3:  # each continues from what the other has kept
+            kept = ours.state_dict()
+            ours.load_state_dict(theirs.state_dict())
+            theirs.load_state_dict(kept)
+
+
+def test_training_imports_no_compiler(tmp_path: Path, shards: Path, tiny_encoder: Path) -> None:
+    """torch's optimisers import `torch._dynamo`, which takes as long as torch itself."""
+    code = (
+        "import sys; from pathlib import Path; from nli_core.config import FinetuneConfig;"
+        "from nli_core.training.finetune import finetune;"
+        "shards, encoder, out = map(Path, sys.argv[1:]);"
+        "finetune(shards, encoder, FinetuneConfig(epochs=1, max_steps=2), out=out);"
+        "print({'torch._dynamo', 'sympy'} & sys.modules.keys())"
+    )
+    command = [sys.executable, "-c", code, str(shards), str(tiny_encoder), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
