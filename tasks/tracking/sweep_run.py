@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
@@ -18,11 +19,13 @@ from nli_core.evaluation.sweep_figures import save_epochs, save_importance, save
 from nli_core.run.space import Interval
 from nli_core.run.sweep import Sweep
 from tasks.runtime.provenance import code_tags
-from tasks.runtime.study import FinishedRun, Study
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
 from tasks.tracking.runs import experiment_id
 from tasks.tracking.tags import FLOW_RUN_TAG, SWEEP_TAG, set_tags
+
+if TYPE_CHECKING:
+    from tasks.runtime.study import FinishedRun, Study
 
 _PARENT_TAG = "mlflow.parentRunId"
 RESULT = "sweep.json"
@@ -81,7 +84,7 @@ class SweepTrainings:
             set_tags(client, run.info.run_id, {_PARENT_TAG: self._parent})
 
 
-def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: Study) -> SweepResult:
+def publish_sweep(settings: Settings, parent: str, sweep: Sweep, study: "Study") -> SweepResult:
     """Leave the table and the figures of the study in the parent; return what they show."""
     now = int(time.time() * 1000)
     with mlflow_client(settings) as client, tempfile.TemporaryDirectory() as scratch:
@@ -113,7 +116,7 @@ def _chosen(result: SweepResult) -> list[str]:
     return [run.run_id for run in result.runs if values_text(run.values) == values]
 
 
-def _with_test(client: MlflowClient, runs: Sequence[FinishedRun]) -> list[TrialRun]:
+def _with_test(client: MlflowClient, runs: "Sequence[FinishedRun]") -> list[TrialRun]:
     """Add what MLflow has of test; runs that it has lost are left out."""
     tracked = [(run, _run_of(client, run.run_id)) for run in runs]
     return [
