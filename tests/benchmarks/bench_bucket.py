@@ -48,7 +48,7 @@ def main() -> None:
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", address.rpartition(":")[2]]
     seconds: dict[str, list[tuple[float, float]]] = {"push": [], "push again": [], "pull": []}
     with tempfile.TemporaryDirectory() as name, subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        while not answers(address):
+        while server.poll() is None and not answers(address):
             time.sleep(0.1)
         boto3.client("s3", endpoint_url=address).create_bucket(Bucket=BUCKET)
         remote = RemoteOutputs(Bucket(f"s3://{BUCKET}/nli", setting="NLI_REMOTE"))
