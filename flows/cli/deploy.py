@@ -10,7 +10,7 @@ def deploy(json: JsonOption = False) -> None:
 
     Example: nli deploy
     """
-    from tasks.runtime.progress import ShownProgress
+    from tasks.runtime.shown_progress import ShownProgress
 
     with prefect_api(), log_to_stderr(), ShownProgress("deploy") as progress:
         from flows import deployments

@@ -34,7 +34,7 @@ def export(
     """
     set_library_defaults()
     from nli_core.model.export import check_packages, export_model
-    from tasks.models.predict import fine_tuned
+    from tasks.models.resolve import fine_tuned
 
     check_packages(form)  # before the model is fetched
     with fine_tuned(Settings.from_environment(), model) as folder:

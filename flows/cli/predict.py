@@ -69,7 +69,7 @@ def predict(
         raise UserError(f"--columns {columns}: name one column or two, such as premise,hypothesis")
     set_library_defaults()
     from nli_core.inference.predictor import Predictor
-    from tasks.models.predict import fine_tuned
+    from tasks.models.resolve import fine_tuned
 
     settings = Settings.from_environment()
     if premise is not None:
@@ -107,7 +107,7 @@ def _predict_file(
     json: bool,
 ) -> None:
     from tasks.models.predict import predict_file
-    from tasks.runtime.progress import ShownProgress
+    from tasks.runtime.shown_progress import ShownProgress
 
     with log_to_stderr(), ShownProgress("predict") as progress:
         facts = predict_file(settings, model, source, target, columns, progress, keep_columns=keep_columns)

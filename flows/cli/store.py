@@ -21,11 +21,11 @@ def list_outputs(remote: RemoteOption = False, json: JsonOption = False) -> None
 
     Example: nli store ls
     """
-    from tasks.runtime.sharing import needed_outputs
-
     settings = Settings.from_environment()
     leftovers: list[str] = []
     if remote:
+        from tasks.runtime.sharing import needed_outputs
+
         bucket = needed_outputs(settings)
         place = bucket.bucket.address
         outputs = [(manifest, f"{place}/{entry.name}") for manifest, entry in bucket.manifests()]

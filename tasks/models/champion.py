@@ -24,15 +24,13 @@ from tasks.comparison.groups import Group, compare_run_groups, find_group
 from tasks.comparison.page import publish_report
 from tasks.comparison.report import verdict
 from tasks.models.decisions import count_decision, ordinal
-from tasks.models.names import check_model_name
+from tasks.models.names import CHAMPION, check_model_name
 from tasks.models.version_page import version_markdown
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
-from tasks.tracking.log_model import MODEL_NAME
 from tasks.tracking.runs import run_link
-from tasks.tracking.tags import VERDICT_TAG
+from tasks.tracking.tags import MODEL_NAME, VERDICT_TAG
 
-CHAMPION = "champion"
 _PAST_TAG = "nli.past_champions"
 _REASON_TAG = "nli.promotion"
 _ROLLED_BACK_TAG = "nli.rolled_back"

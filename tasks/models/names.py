@@ -4,6 +4,7 @@ import re
 
 from nli_core.errors import UserError
 
+CHAMPION = "champion"  # the alias of the version that counts
 _NAME = re.compile(r"\w[\w.-]{0,199}")  # as `nli predict --model NAME@ALIAS` reads it
 
 

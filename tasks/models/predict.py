@@ -1,8 +1,8 @@
 """Predicting with a model that a user names."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,11 @@ from nli_core.errors import UserError
 from nli_core.hashing import canonical_digest, folder_digests
 from nli_core.inference.predictions import check_ending
 from nli_core.inference.tables import plain_format, predict_table
-from nli_core.model.saved import is_fine_tuned
 from nli_core.remote.objects import check_bucket, fetch_object, send_object
 from nli_core.urls import is_bucket
 from tasks.cluster.prediction import table_predictor
-from tasks.models.resolve import model_folder
+from tasks.models.resolve import fine_tuned
 from tasks.settings import Settings
-
-
-@contextmanager
-def fine_tuned(settings: Settings, model: str) -> Iterator[Path]:
-    """Yield the folder of a fine-tuned model, named as for `model_folder`; delete fetched files after the block.
-
-    Raises:
-        UserError: there is nothing of this name, or it was not fine-tuned.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = model_folder(model, settings, Path(scratch))
-        if not is_fine_tuned(folder):
-            raise UserError(f"{model}: is an encoder that was not fine-tuned; name a run or a model of the registry")
-        yield folder
 
 
 def predict_file(

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 
 from nli_core.config import OUTPUT_KINDS, OutputKind
 from nli_core.store.claim import PARTIAL_SUFFIX
-from tasks.models.champion import CHAMPION
+from tasks.models.names import CHAMPION
 from tasks.runtime.liveness import live_runs
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client

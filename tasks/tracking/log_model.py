@@ -12,8 +12,8 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 import nli_core
 from nli_core.filenames import MODEL
 from nli_core.model.saved import read_inputs, read_labels
+from tasks.tracking.tags import MODEL_NAME
 
-MODEL_NAME = "model"
 FOLDER_ARTIFACT = "huggingface"
 _EXAMPLES = {
     "premise": "A man plays a guitar on a stage.",

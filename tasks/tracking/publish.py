@@ -17,8 +17,9 @@ from nli_core.store.manifest import Output
 from nli_core.training.curves import read_history
 from tasks.settings import Settings
 from tasks.tracking.metric_names import metric_names
+from tasks.tracking.new_run import create_run
 from tasks.tracking.run_contents import data_tags, datasets, is_charted, measured_tags
-from tasks.tracking.runs import create_run, run_link, runs_of
+from tasks.tracking.runs import run_link, runs_of
 from tasks.tracking.tags import (
     EVALUATED_TAG,
     GATE_TAG,

@@ -1,4 +1,4 @@
-"""MLflow runs of trainings: found, created and read.
+"""MLflow runs of trainings: found and read.
 
 There is one MLflow run per training. The tag with the training's key finds it again, so a resumed training continues
 its run. Evaluate writes through the client without opening the run, so a failed evaluation does not mark the training
@@ -10,18 +10,13 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Param, Run, ViewType
+from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
-from prefect.runtime import flow_run
 
 from nli_core.errors import UserError, reason_of
-from nli_core.run.plan import StageRequest
 from nli_core.urls import is_remote
-from tasks.runtime.provenance import code_tags, made_with
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, says_missing
-from tasks.tracking.run_contents import data_tags, datasets, flat_config, shown_config
-from tasks.tracking.run_names import run_title
 from tasks.tracking.tags import EXPERIMENT, FLOW_RUN_TAG, KEY_TAG, PAGES, RunLink
 from tasks.tracking.view import save_view
 
@@ -129,27 +124,3 @@ def run_link(settings: Settings, run: Run, artifact: str = "") -> RunLink:
         page += f"/artifacts/{artifact}"
     is_server = is_remote(settings.tracking_uri)
     return RunLink(run.info.run_id, f"{settings.shown_tracking_uri}/{page}{PAGES}" if is_server else None)
-
-
-def _name(request: StageRequest) -> str:
-    """Return the name of the pipeline's flow run, which somebody may have chosen."""
-    is_pipeline = flow_run.flow_name == "pipeline"
-    return str(flow_run.name) if is_pipeline else run_title(request.recipe, request.config)
-
-
-def create_run(client: MlflowClient, settings: Settings, key: str, request: StageRequest) -> str:
-    """Create a run with everything that is known before the training starts."""
-    tags = {
-        KEY_TAG: key,
-        "nli.recipe": request.recipe,
-        FLOW_RUN_TAG: str(flow_run.id),
-        **data_tags(request),
-        **code_tags(),
-    }
-    run = client.create_run(experiment_id(client, settings), tags=tags, run_name=_name(request))
-    params = [Param(name, str(value)[:6000]) for name, value in flat_config(request.config).items()]
-    client.log_batch(run.info.run_id, params=params)
-    client.log_inputs(run.info.run_id, datasets(request))
-    repeat = {"recipe": request.recipe, "config": shown_config(request.config), "made_with": made_with()}
-    client.log_dict(run.info.run_id, repeat, REPEAT)
-    return str(run.info.run_id)

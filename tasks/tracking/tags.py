@@ -20,6 +20,7 @@ EXAMPLES_TAG = "nli.test_examples.sha256"  # of texts and labels, however they a
 FLOW_RUN_TAG = "nli.flow_run_id"
 RUN_ID_FACT = "mlflow_run_id"
 VIEW = "nli"  # the saved view of runs
+MODEL_NAME = "model"  # of what a run has logged to be loaded
 PAGES = "?workflowType=machine_learning"  # without it MLflow shows pages for language models and their prompts
 MOST_METRICS = 500  # in one request; MLflow takes 1,000
 

@@ -15,7 +15,8 @@ from tasks.runtime.delivery import BackgroundSender
 from tasks.runtime.liveness import defer_status
 from tasks.settings import Settings
 from tasks.tracking.client import mlflow_client, reason_of_mlflow
-from tasks.tracking.runs import create_run, runs_of
+from tasks.tracking.new_run import create_run
+from tasks.tracking.runs import runs_of
 from tasks.tracking.system_metrics import system_metrics
 from tasks.tracking.tags import FLOW_RUN_TAG, MOST_METRICS
 
