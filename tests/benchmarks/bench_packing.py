@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from bounds import bytes_a_second
 from reporting import DATA, measure, ratio, spread, table, write_page
 from snli_text import snli_text
 
@@ -154,6 +153,8 @@ def main() -> None:
         )
         for (way, cores), runs in told.items()
     ]
+    from bounds import bytes_a_second  # imports torch, which the measured processes do without
+
     bytes_a_row = told["ours", CORES][0]["bytes_a_row"]
     copied = statistics.median(rates["ours", CORES]) * (text_bytes + bytes_a_row) / (bytes_a_second(CORES) / 2)
     write_page(
