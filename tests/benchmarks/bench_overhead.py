@@ -17,7 +17,7 @@ from pathlib import Path
 from reporting import PROJECT, measure, spread, table, write_page
 
 REPEATS = 5
-RECIPE, SETTINGS = "sample", {"corpus.pairs": 80, "finetune.epochs": 1}
+RECIPE, SETTINGS = "sample", {"corpus.pairs": 90, "finetune.epochs": 1}
 
 
 def bare(folder: Path) -> None:
