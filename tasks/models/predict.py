@@ -1,4 +1,4 @@
-"""Predicting with a model that a user names."""
+"""Predicting a table with a model that a user names."""
 
 import tempfile
 from collections.abc import Sequence
