@@ -20,7 +20,7 @@ _URIS = ("runs:/", "models:/")
 
 
 def fetch_tracked_model(name: str, settings: Settings, scratch: Path) -> Path | None:
-    """Fetch a model to `scratch`, and return its folder; None if nothing of MLflow can have this name.
+    """Fetch a model to `scratch`, and return its folder; None if it is the name of nothing in MLflow.
 
     Raises:
         UserError: MLflow has no such model.

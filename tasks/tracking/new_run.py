@@ -14,7 +14,7 @@ from tasks.tracking.tags import FLOW_RUN_TAG, KEY_TAG
 
 
 def create_run(client: MlflowClient, settings: Settings, key: str, request: StageRequest) -> str:
-    """Create it; return its id."""
+    """Create the run of a training with this key; return its id."""
     tags = {
         KEY_TAG: key,
         "nli.recipe": request.recipe,
