@@ -2,36 +2,23 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
-from nli_core.arrays import IntArray
 from nli_core.config import PackConfig
 from nli_core.data.corpus.cleaning import CleanTable
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.splitting import shared_examples
 from nli_core.data.corpus.tables import split_tables
-from nli_core.data.examples.compiled_join import join_parts_compiled
-from nli_core.data.examples.encode import EncodedTexts, Texts, encode_texts
-from nli_core.data.examples.ragged import RaggedExamples
-from nli_core.data.examples.shards import ShardMetadata, shard_name, write_shard
-from nli_core.data.examples.targets import count_targets, read_targets
-from nli_core.data.tokenize.fast import FastTokenizer, shared_tokenizer
-from nli_core.data.tokenize.tokenizer import (
-    Tokenizer,
-    copy_tokenizer,
-    learn_tokenizer,
-    tokenizer_sha256,
-    words_to_learn,
-)
+from nli_core.data.examples.shards import shard_name
+from nli_core.data.shard_job import RunJobs, ShardFacts, ShardJob
+from nli_core.data.tokenize.tokenizer import Tokenizer, copy_tokenizer, learn_tokenizer, words_to_learn
 from nli_core.data.tokenize.trial import try_tokenizer
 from nli_core.errors import UserError
 from nli_core.filenames import TOKENIZER, text_name
@@ -39,36 +26,6 @@ from nli_core.filenames import TOKENIZER, text_name
 _SCRATCH = "scratch"
 _PERCENTILES = (50, 90, 99, 100)
 _MOST_BINS = 64  # of the histogram of lengths: [first length, examples] each
-
-
-@dataclass(frozen=True)
-class ShardJob:
-    """One shard's worth of work: `rows` rows of the text in `table` from `start` on become the file `target`."""
-
-    split: Split
-    table: Path
-    start: int
-    rows: int
-    target: Path
-    tokenizer: Path
-    labels: tuple[str, ...]
-    config: PackConfig
-    separator: str | None = None
-
-
-@dataclass(frozen=True)
-class ShardFacts:
-    """What a shard holds: examples, rows by length [max_length + 1], examples by label [labels], and what was cut."""
-
-    split: Split
-    examples: int
-    lengths: IntArray
-    labels: IntArray
-    truncated_examples: int
-    truncated_tokens: int
-
-
-RunJobs = Callable[[Sequence[ShardJob]], Sequence[ShardFacts]]
 
 
 def pack(
@@ -151,79 +108,13 @@ def pack(
     }
 
 
-def pack_shard(job: ShardJob) -> ShardFacts:
-    """Tokenize, truncate and write one shard."""
-    tokenizer = shared_tokenizer(job.tokenizer)
-    of_parts, encoded = [], []
-    for rows in _parts(job):
-        # Copied: a view would keep the part's text in memory.
-        targets = read_targets(_arrow(rows["label"]), len(job.labels))
-        of_parts.append([rows["id"].to_numpy().copy(), targets.copy()])
-        encoded.append(_encode(rows, tokenizer, job.config))
-    ids, targets = (np.concatenate(column) for column in zip(*of_parts, strict=True))
-    examples = RaggedExamples.concatenate([part.examples for part in encoded])
-    truncated_examples = sum(part.truncated_examples for part in encoded)
-    truncated_tokens = sum(part.truncated_tokens for part in encoded)
-    metadata = ShardMetadata(
-        split=job.split,
-        first_id=int(ids[0]),
-        labels=job.labels,
-        tokenizer_sha256=tokenizer_sha256(job.tokenizer),
-        vocabulary_size=tokenizer.vocabulary_size,
-        pad_id=tokenizer.pad_id,
-        config=job.config,
-        truncated_examples=truncated_examples,
-        truncated_tokens=truncated_tokens,
-        second_type=examples.second_type,
-        separator=job.separator,
-    )
-    write_shard(job.target, ids, targets, examples, metadata)
-    return ShardFacts(
-        split=job.split,
-        examples=len(ids),
-        lengths=np.bincount(examples.lengths, minlength=job.config.max_length + 1),
-        labels=count_targets(targets, len(job.labels)),
-        truncated_examples=truncated_examples,
-        truncated_tokens=truncated_tokens,
-    )
-
-
-def _parts(job: ShardJob) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a job in the parts that they were written in, so that memory holds few long texts."""
-    start, end = job.start, job.start + job.rows
-    # The memory map counts rows without reading them; read through it, they would count as this process' memory.
-    with pa.memory_map(str(job.table)) as mapped, pa.OSFile(str(job.table)) as file:
-        counts, table = pa.ipc.open_file(mapped), pa.ipc.open_file(file)
-        first = 0
-        for number in range(table.num_record_batches):
-            last = first + counts.get_batch(number).num_rows
-            if first < end and last > start:
-                rows = table.get_batch(number).slice(max(0, start - first), min(end, last) - max(start, first))
-                yield pl.DataFrame(rows)
-            first = last
-
-
-def _encode(rows: pl.DataFrame, tokenizer: Tokenizer, config: PackConfig) -> EncodedTexts:
-    hypotheses = _column(rows, "hypothesis", tokenizer) if "hypothesis" in rows.columns else None
-    return encode_texts(tokenizer, _column(rows, "premise", tokenizer), hypotheses, config, join=join_parts_compiled)
-
-
-def _column(rows: pl.DataFrame, name: str, tokenizer: Tokenizer) -> Texts:
-    parse = f"{name}_parse"
-    if not tokenizer.reads_parses or parse not in rows.columns:
-        return Texts(_arrow(rows[name]))
-    words = rows[parse].str.replace_all("[()]", "").str.strip_chars()
-    return Texts(_arrow(rows[name]), _arrow(words))
-
-
-def _arrow(column: pl.Series) -> Any:
-    return column.to_arrow(compat_level=pl.CompatLevel.oldest())
-
-
 def _load_loops(encoder: Path, config: PackConfig) -> None:
-    """Load what is compiled, by packing a pair of words: half a second of Python, while others read the corpus."""
+    """Pack a pair of words, which imports and loads what is compiled: a second of Python, while others read."""
+    from nli_core.data.pack_shard import encode_rows
+    from nli_core.data.tokenize.fast import FastTokenizer
+
     if words_to_learn(encoder) is None:
-        _encode(pl.DataFrame({"premise": ["a"], "hypothesis": ["b"]}), FastTokenizer(encoder), config)
+        encode_rows(pl.DataFrame({"premise": ["a"], "hypothesis": ["b"]}), FastTokenizer(encoder), config)
 
 
 def _premises(table: CleanTable) -> Iterator[str]:

@@ -18,7 +18,7 @@ from nli_core.data.corpus.challenge import GROUP, ChallengeTable
 from nli_core.data.corpus.challenge_rows import clean_challenge, groups, meanings
 from nli_core.data.corpus.locate import Source
 from nli_core.data.examples.shards import shard_name
-from nli_core.data.pack import RunJobs, ShardJob
+from nli_core.data.shard_job import RunJobs, ShardJob
 from nli_core.filenames import MEANINGS, text_name
 
 _SCRATCH = "scratch"

@@ -24,13 +24,13 @@ ENTRIES: dict[OutputKind, tuple[str, ...]] = {
     "encoder": ("nli_core.download.stage:download",),
     "pack": (
         "nli_core.data.pack:pack",
-        "nli_core.data.pack:pack_shard",
+        "nli_core.data.pack_shard:pack_shard",
         "nli_core.data.corpus.layout:CorpusLayout",  # handed to `pack`, and so not reached from there
     ),
     "challenges": ("nli_core.download.challenges.download:download_challenges",),
     "challenge_shards": (
         "nli_core.data.pack_challenges:pack_challenges",
-        "nli_core.data.pack:pack_shard",
+        "nli_core.data.pack_shard:pack_shard",
         "nli_core.data.corpus.layout:CorpusLayout",
     ),
     "audit": (

@@ -16,13 +16,13 @@ from tasks.settings import Settings
 from tasks.stages.base import StageResult, run_stage
 
 if TYPE_CHECKING:
-    from nli_core.data.pack import ShardFacts, ShardJob
+    from nli_core.data.shard_job import ShardFacts, ShardJob
 
 
 @task(name="pack shard", task_run_name="pack {job.target.name}")
 def pack_shard(job: "ShardJob") -> "ShardFacts":
     """Tokenize and write one shard."""
-    from nli_core.data.pack import pack_shard as write
+    from nli_core.data.pack_shard import pack_shard as write
 
     return write(job)
 

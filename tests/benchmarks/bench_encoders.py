@@ -24,7 +24,8 @@ from snli_text import snli_text
 
 from nli_core.config import PackConfig
 from nli_core.data.examples.shards import ShardSet
-from nli_core.data.pack import ShardJob, pack_shard
+from nli_core.data.pack_shard import pack_shard
+from nli_core.data.shard_job import ShardJob
 from tests.fixtures.families import save_encoder
 from tests.fixtures.tokenizers import TOKENIZERS
 

@@ -47,7 +47,8 @@ def write_corpus(folder: Path, rows: int) -> None:
 def pack_rows(corpus: Path, encoder: Path) -> None:
     """The whole pack stage on as many threads as cores; prints seconds and bytes."""
     from nli_core.config import PackConfig
-    from nli_core.data.pack import pack, pack_shard
+    from nli_core.data.pack import pack
+    from nli_core.data.pack_shard import pack_shard
 
     with tempfile.TemporaryDirectory(dir=corpus.parent) as out, ThreadPoolExecutor(os.cpu_count()) as pool:
         started = time.perf_counter()

@@ -23,7 +23,8 @@ RECIPE, SETTINGS = "sample", {"corpus.pairs": 90, "finetune.epochs": 1}
 def bare(folder: Path) -> None:
     """The stages of the small run, without Prefect and MLflow."""
     from nli_core.audit.audit import audit
-    from nli_core.data.pack import pack, pack_shard
+    from nli_core.data.pack import pack
+    from nli_core.data.pack_shard import pack_shard
     from nli_core.download.stage import download
     from nli_core.evaluation.evaluate import evaluate
     from nli_core.filenames import CORPUS, ENCODER, MODEL

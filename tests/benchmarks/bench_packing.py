@@ -22,7 +22,8 @@ from reporting import DATA, measure, ratio, spread, table, write_page
 from snli_text import snli_text
 
 from nli_core.config import PackConfig
-from nli_core.data.pack import ShardJob, pack_shard
+from nli_core.data.pack_shard import pack_shard
+from nli_core.data.shard_job import ShardJob
 
 ROWS = 550_152
 PEER_ROWS = 50_000  # the book's way keeps tens of KiB a row in memory, datasets takes its time

@@ -143,7 +143,8 @@ def prepare(folder: Path, shape: str) -> Path:
 def pack_rows(folder: Path, encoder: Path, rows: int) -> tuple[Path, int]:
     """Shards of so many training pairs, and how many tokens they have."""
     from nli_core.config import PackConfig
-    from nli_core.data.pack import pack, pack_shard
+    from nli_core.data.pack import pack
+    from nli_core.data.pack_shard import pack_shard
 
     corpus, out = folder / f"corpus-{rows}", folder / f"shards-{rows}"
     if not out.exists():

@@ -15,7 +15,9 @@ from nli_core.config import PackConfig
 from nli_core.data.corpus.layout import CorpusLayout
 from nli_core.data.examples.encode import EncodedTexts, Texts, encode_texts
 from nli_core.data.examples.shards import ShardSet
-from nli_core.data.pack import ShardFacts, ShardJob, pack, pack_shard
+from nli_core.data.pack import pack
+from nli_core.data.pack_shard import pack_shard
+from nli_core.data.shard_job import ShardFacts, ShardJob
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.download.corpora.sample import SampleCorpus
 from nli_core.download.corpora.snli import SnliCorpus
@@ -97,7 +99,7 @@ def test_long_texts_are_tokenized_a_part_of_the_file_at_a_time(
         at_once.append(len(premises.raw))
         return encode_texts(tokenizer, premises, *others, **options)
 
-    monkeypatch.setattr("nli_core.data.pack.encode_texts", encode)
+    monkeypatch.setattr("nli_core.data.pack_shard.encode_texts", encode)
     monkeypatch.setattr("nli_core.data.corpus.reading._PART_BYTES", 1_000)
     _pack(corpus, tiny_encoder, tmp_path / "many", rows_per_shard=50)
     one, many = (_bytes(tmp_path / name) for name in ("one", "many"))
@@ -117,7 +119,7 @@ def test_the_text_of_earlier_parts_is_no_longer_in_memory(
         short = Texts(pc.utf8_slice_codeunits(premises.raw, 0, 50))
         return encode_texts(tokenizer, short, hypotheses, *others, **options)
 
-    monkeypatch.setattr("nli_core.data.pack.encode_texts", encode)
+    monkeypatch.setattr("nli_core.data.pack_shard.encode_texts", encode)
     rows = pl.read_ndjson(corpus / "train.jsonl")
     rows.with_columns(pl.lit("x" * 500_000).alias("premise")).write_ndjson(corpus / "train.jsonl")
     _pack(corpus, tiny_encoder, tmp_path / "out")
@@ -231,7 +233,8 @@ def test_packing_imports_neither_torch_nor_pandas_nor_linear_algebra(
     """Each takes a good part of a second, and a corpus of half a million rows a second and a half."""
     code = (
         "import sys; from pathlib import Path; from nli_core.config import PackConfig;"
-        "from nli_core.data.pack import pack, pack_shard;"
+        "from nli_core.data.pack import pack;"
+        "from nli_core.data.pack_shard import pack_shard;"
         "from nli_core.download.corpora.sample import SampleCorpus;"
         "from nli_core.model.families.registry import read_architecture;"
         "corpus, encoder, out = map(Path, sys.argv[1:]); out.mkdir();"

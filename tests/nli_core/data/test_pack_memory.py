@@ -15,7 +15,8 @@ import resource, sys
 from pathlib import Path
 from nli_core.download.corpora.files import FileCorpus
 from nli_core.config import PackConfig
-from nli_core.data.pack import pack, pack_shard
+from nli_core.data.pack import pack
+from nli_core.data.pack_shard import pack_shard
 from nli_core.download.fetch import Fetcher
 rows, folder, encoder = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 words = "a girl in a blue dress plays on the lawn beside two dogs and an old man"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures.modules import load_module
 
-ENTRY = "nli_core.data.pack:pack_shard"
+ENTRY = "nli_core.data.pack_shard:pack_shard"
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 
 from nli_core.callbacks import TrainingCallbacks
 from nli_core.config import FinetuneConfig, PackConfig
-from nli_core.data.pack import pack, pack_shard
+from nli_core.data.pack import pack
+from nli_core.data.pack_shard import pack_shard
 from nli_core.download.corpora.sample import SampleCorpus
 from nli_core.download.fetch import Fetcher
 from nli_core.training.finetune import finetune

@@ -12,7 +12,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from nli_core.callbacks import StoppedError, TrainingCallbacks
 from nli_core.config import PackConfig
 from nli_core.data.examples.shards import ShardSet
-from nli_core.data.pack import pack, pack_shard
+from nli_core.data.pack import pack
+from nli_core.data.pack_shard import pack_shard
 from nli_core.data.tokenize.fast import FastTokenizer
 from nli_core.download.corpora.sample import SampleCorpus
 from nli_core.download.fetch import Fetcher

@@ -12,7 +12,8 @@ import torch
 from nli_core.config import PackConfig
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.examples.shards import ShardSet
-from nli_core.data.pack import pack, pack_shard
+from nli_core.data.pack import pack
+from nli_core.data.pack_shard import pack_shard
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.download.corpora.files import FileCorpus
 from nli_core.download.fetch import Fetcher

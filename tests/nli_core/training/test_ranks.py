@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from nli_core.callbacks import StoppedError, TrainingCallbacks
 from nli_core.config import FinetuneConfig, PackConfig
 from nli_core.data.examples.shards import ShardSet
-from nli_core.data.pack import pack, pack_shard
+from nli_core.data.pack import pack
+from nli_core.data.pack_shard import pack_shard
 from nli_core.download.corpora.snli import SnliCorpus
 from nli_core.download.fetch import Fetcher
 from nli_core.errors import UserError

@@ -59,7 +59,8 @@ from pathlib import Path
 from nli_core.download.corpora.ag_news import AG_NEWS_ADDRESS
 from nli_core.download.corpora.snli import SNLI_ADDRESS
 from nli_core.download.encoders.d2l import D2L_ADDRESS
-from nli_core.data.pack import pack, pack_shard
+from nli_core.data.pack import pack
+from nli_core.data.pack_shard import pack_shard
 from nli_core.download.stage import download
 from nli_core.run.config import parse_config
 from nli_core.run.explain import explain
