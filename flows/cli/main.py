@@ -3,9 +3,7 @@
 Commands import Prefect, MLflow and torch only where they need them, so that help and listings are quick.
 """
 
-import atexit
 import errno
-import gc
 import os
 import re
 import sys
@@ -34,6 +32,7 @@ from flows.cli.status import status
 from flows.cli.store import store_app
 from flows.cli.sweep import sweep
 from flows.cli.ui import ui
+from flows.local.garbage import collect_rarely
 from nli_core.errors import DISK_REFUSALS, UserError, explained_refusals
 from tasks.settings import DEBUG, debugging
 
@@ -47,7 +46,7 @@ def main() -> None:
 
     `--debug` may come anywhere, and holds for the processes of a sweep too.
     """
-    _collect_garbage_rarely()
+    collect_rarely()
     _open_closed_streams()
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
@@ -119,12 +118,6 @@ def _open_closed_streams() -> None:
 
 def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
-
-
-def _collect_garbage_rarely() -> None:
-    """Save half a second of every command: imports make many objects, and all of them stay."""
-    gc.set_threshold(100_000, 50, 100)
-    atexit.register(gc.freeze)
 
 
 @app.callback()

@@ -5,7 +5,8 @@ It answers only requests to names of loopback, so that no web page can reach it 
 """
 
 import argparse
-import gc
+
+from flows.local.garbage import collect_rarely
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -17,7 +18,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--no-services", action="store_true")
     options = parser.parse_args()
-    gc.set_threshold(100_000, 50, 100)  # imports make many objects, and all of them stay: a sixth of the start
+    collect_rarely()
     import uvicorn
     from prefect.server.api.server import create_app
     from starlette.middleware.trustedhost import TrustedHostMiddleware

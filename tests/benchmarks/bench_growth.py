@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -46,20 +45,11 @@ def write_corpus(folder: Path, rows: int) -> None:
 
 def pack_rows(corpus: Path, encoder: Path) -> None:
     """The whole pack stage on as many threads as cores; prints seconds and bytes."""
-    from nli_core.config import PackConfig
-    from nli_core.data.pack import pack
-    from nli_core.data.pack_shard import pack_shard
+    from pack_stage import pack_pairs
 
-    with tempfile.TemporaryDirectory(dir=corpus.parent) as out, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with tempfile.TemporaryDirectory(dir=corpus.parent) as out:
         started = time.perf_counter()
-        pack(
-            corpus,
-            pairs_layout("csv"),
-            encoder,
-            PackConfig(),
-            out=Path(out),
-            run_jobs=lambda jobs: list(pool.map(pack_shard, jobs)),
-        )
+        pack_pairs(corpus, "csv", encoder, Path(out))
         seconds = time.perf_counter() - started
         shards = sum(path.stat().st_size for path in Path(out).glob("train-*.arrow"))
         print(json.dumps({"seconds": seconds, "bytes": shards}))

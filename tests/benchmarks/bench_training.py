@@ -21,7 +21,7 @@ from one_epoch import BERT_SMALL, MINILM, VOCABULARY, train_one_epoch
 from peers import trainer_epoch
 from reporting import DATA, ratio, spread, table, write_page
 from safetensors import safe_open
-from snli_text import pairs_layout, snli_text
+from snli_text import write_corpus
 from turns import answer, collect_garbage, take_turns
 
 REPEATS = 5
@@ -142,19 +142,13 @@ def prepare(folder: Path, shape: str) -> Path:
 
 def pack_rows(folder: Path, encoder: Path, rows: int) -> tuple[Path, int]:
     """Shards of so many training pairs, and how many tokens they have."""
-    from nli_core.config import PackConfig
-    from nli_core.data.pack import pack
-    from nli_core.data.pack_shard import pack_shard
+    from pack_stage import pack_pairs
 
     corpus, out = folder / f"corpus-{rows}", folder / f"shards-{rows}"
     if not out.exists():
-        corpus.mkdir()
         out.mkdir()
-        text = snli_text(DATA / "snli_1.0_subset.zip", rows + 600).drop("id")
-        for name, part in (("train", text[:rows]), ("dev", text[rows : rows + 300]), ("test", text[rows + 300 :])):
-            part.write_parquet(corpus / f"{name}.parquet")
-        layout = pairs_layout("parquet")
-        pack(corpus, layout, encoder, PackConfig(), out=out, run_jobs=lambda jobs: [pack_shard(job) for job in jobs])
+        write_corpus(DATA / "snli_1.0_subset.zip", corpus, rows, 300)
+        pack_pairs(corpus, "parquet", encoder, out)
     from nli_core.data.examples.shards import ShardSet
 
     return out, int(ShardSet(out, "train").examples.lengths.sum())

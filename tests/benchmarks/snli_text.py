@@ -63,6 +63,15 @@ def snli_text(archive: Path, rows: int, *, seed: int = 0) -> pl.DataFrame:
     return pl.DataFrame({"id": pl.Series(np.arange(rows), dtype=pl.UInt32), "label": labels, **columns})
 
 
+def write_corpus(archive: Path, folder: Path, rows: int, held_out_rows: int) -> None:
+    """Leave the splits of a corpus in a new folder as Parquet files: `rows` of train, `held_out_rows` of each other."""
+    folder.mkdir()
+    text, start = snli_text(archive, rows + 2 * held_out_rows).drop("id"), 0
+    for split, wanted in zip(SPLITS, (rows, held_out_rows, held_out_rows), strict=True):
+        text.slice(start, wanted).write_parquet(folder / f"{split}.parquet")
+        start += wanted
+
+
 def pairs_layout(kind: TableFormat) -> CorpusLayout:
     """How a corpus of this text is read whose splits are files of this kind, without the column `id`."""
     return CorpusLayout(
