@@ -9,15 +9,18 @@ import sys
 import threading
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.flow_engine import run_flow
-
-from flows.local.launch import local_session
-from flows.pipeline import pipeline
+from flows.local.garbage import collect_rarely
 
 
 def main() -> None:
     """Run the flow run that the argument names."""
+    collect_rarely()
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+
+    from flows.local.launch import local_session
+    from flows.pipeline import pipeline
+
     threading.Thread(target=_die_with_the_sweep, daemon=True).start()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the sweep's output is for its result
     with local_session():
