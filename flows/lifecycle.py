@@ -14,6 +14,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.hooks import report_end
 from tasks.operations.preflight import check_tracking, check_webhook
+from tasks.runtime.garbage import collect_rarely_in_own_process
 from tasks.runtime.liveness import register_run
 from tasks.runtime.sharing import remote_outputs
 from tasks.settings import Settings
@@ -35,6 +36,7 @@ def lifetime() -> Iterator[None]:
     The surroundings are the store, MLflow, and the addresses of the webhook and the bucket. The flow's tags stay with
     the flow: for a tag, each task would ask the server for its turn.
     """
+    collect_rarely_in_own_process()
     settings = Settings.from_environment()
     settings.store.check_writable()
     check_tracking(settings)

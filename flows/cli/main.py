@@ -32,8 +32,8 @@ from flows.cli.status import status
 from flows.cli.store import store_app
 from flows.cli.sweep import sweep
 from flows.cli.ui import ui
-from flows.local.garbage import collect_rarely
 from nli_core.errors import DISK_REFUSALS, UserError, explained_refusals
+from tasks.runtime.garbage import collect_rarely
 from tasks.settings import DEBUG, debugging
 
 _LOST_OUTPUT = (*DISK_REFUSALS, errno.EIO)

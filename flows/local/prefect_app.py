@@ -6,7 +6,7 @@ It answers only requests to names of loopback, so that no web page can reach it 
 
 import argparse
 
-from flows.local.garbage import collect_rarely
+from tasks.runtime.garbage import collect_rarely
 
 LOOPBACK = ("127.0.0.1", "localhost")
 

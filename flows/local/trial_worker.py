@@ -9,7 +9,7 @@ import sys
 import threading
 from uuid import UUID
 
-from flows.local.garbage import collect_rarely
+from tasks.runtime.garbage import collect_rarely
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from snli_text import pairs_layout
 
-from flows.local.garbage import collect_rarely
 from nli_core.config import PackConfig
 from nli_core.data.corpus.layout import TableFormat
 from nli_core.data.pack import pack
 from nli_core.data.shard_job import ShardFacts, ShardJob
+from tasks.runtime.garbage import collect_rarely
 
 
 def pack_pairs(corpus: Path, kind: TableFormat, encoder: Path, out: Path) -> None:
