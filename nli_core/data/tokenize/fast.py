@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import tokenizers
 
-from nli_core.arrays import Bytes, Int32s, IntArray, Ints, UInt64s
+from nli_core.arrays import Bytes, Int32s, IntArray, Ints
 from nli_core.data.arrow import to_arrow
-from nli_core.data.tokenize.ascii_pretokenizer import ascii_rules
+from nli_core.data.tokenize.ascii_pretokenizer import AsciiRules, ascii_rules
 from nli_core.data.tokenize.kernels import HARD_TEXT, Vocabulary, gather_ids, split_and_lookup
 from nli_core.data.tokenize.tokenizer import Tokenizer, encode_batch
 from nli_core.data.tokenize.word_pieces import WordPieces
@@ -29,7 +29,7 @@ _MOST_WORDS = 1 << 18  # more are not kept from one call to the next
 class _Vocabulary:
     """The words so far, in the form that `split_and_lookup` takes, and their ids."""
 
-    slots: UInt64s
+    slots: Int32s
     pool: Bytes
     pool_ends: Ints
     known: int
@@ -38,7 +38,7 @@ class _Vocabulary:
 
     @classmethod
     def empty(cls) -> "_Vocabulary":
-        slots = np.zeros((_FIRST_SLOTS, 2), np.uint64)
+        slots = np.full(_FIRST_SLOTS, -1, np.int32)
         nothing = np.zeros(0, np.int32)
         return cls(slots, np.empty(1 << 16, np.uint8), np.empty(1 << 12, np.int64), 0, nothing, np.zeros(1, np.int64))
 
@@ -46,7 +46,7 @@ class _Vocabulary:
 class WordMemory:
     """A tokenizer, its rules for splitting ASCII, and the words so far. Threads may share it."""
 
-    def __init__(self, tokenizer: tokenizers.Tokenizer, rules: Bytes) -> None:
+    def __init__(self, tokenizer: tokenizers.Tokenizer, rules: AsciiRules) -> None:
         self._tokenizer = tokenizer
         self._rules = rules
         self._pieces = WordPieces.of(tokenizer)
@@ -73,9 +73,9 @@ class WordMemory:
     def _look_up(self, data: Bytes, offsets: Ints, known: _Vocabulary) -> tuple[Int32s, Int32s, Vocabulary]:
         """Look the words of texts up; what is new to the vocabulary is in a copy of it, since other threads read it."""
         own = known.slots.copy(), known.pool.copy(), known.pool_ends.copy()
-        return split_and_lookup(data, offsets, self._rules, *own, known.known)
+        return split_and_lookup(data, offsets, self._rules.classes, self._rules.becomes, *own, known.known)
 
-    def _learn(self, before: _Vocabulary, slots: UInt64s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
+    def _learn(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
         """Add the ids of new words to a vocabulary. What other threads have spelled meanwhile is not spelled again."""
         if known == before.known:
             return before
@@ -90,7 +90,7 @@ class WordMemory:
         ids, lengths = gather_ids(numbers, counts, spelled.ids, spelled.id_starts)
         return _Vocabulary(slots, pool, pool_ends, known, *_append(before, ids, lengths))
 
-    def _spelled(self, before: _Vocabulary, slots: UInt64s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
+    def _spelled(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
         """Find the ids of the words that a vocabulary did not have before."""
         starts = _bounds(pool_ends, before.known, known)
         if self._pieces:
@@ -118,7 +118,7 @@ class FastTokenizer(Tokenizer):
     @cached_property
     def _texts(self) -> WordMemory | None:
         rules = ascii_rules(self._tokenizer)
-        return None if rules is None else WordMemory(self._tokenizer, rules)
+        return WordMemory(self._tokenizer, rules) if rules else None
 
     @cached_property
     def _parses(self) -> WordMemory:

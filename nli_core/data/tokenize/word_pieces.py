@@ -11,10 +11,7 @@ from tokenizers.models import WordPiece
 
 from nli_core.arrays import Bytes, Int32s, Ints
 from nli_core.compiled import compiled
-
-_EMPTY = -1
-_OFFSET_BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a
-_HALF = np.uint64(32)
+from nli_core.data.tokenize.kernels import EMPTY, OFFSET_BASIS, PRIME, hash_table, slot_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class WordPieces:
         pieces = [piece.encode() for piece in vocabulary]
         pool, pool_ends = _bytes(b"".join(pieces)), np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
         return cls(
-            slots=_hash_table(pool, pool_ends),
+            slots=hash_table(pool, pool_ends, len(pieces), 2 * len(pieces)),
             pool=pool,
             pool_ends=pool_ends,
             ids=np.fromiter(vocabulary.values(), np.int32, count=len(pieces)),
@@ -71,26 +68,26 @@ def _spell(
     count = len(starts) - 1
     out = np.empty(starts[count] - starts[0], np.int32)  # a piece has a byte at least
     lengths = np.empty(count, np.int64)
-    after_prefix = _OFFSET_BASIS
+    after_prefix = OFFSET_BASIS
     for byte in prefix:
-        after_prefix = (after_prefix ^ np.uint64(byte)) * _PRIME
+        after_prefix = (after_prefix ^ np.uint64(byte)) * PRIME
     written = 0
     for word in range(count):
         first, at, end = written, starts[word], starts[word + 1]
         known = end - at <= longest_word
         while known and at < end:
             inside = at > starts[word]
-            piece_hash = after_prefix if inside else _OFFSET_BASIS
-            longest, match = at, _EMPTY
+            piece_hash = after_prefix if inside else OFFSET_BASIS
+            longest, match = at, EMPTY
             for to in range(at, end):
-                piece_hash = (piece_hash ^ np.uint64(words[to])) * _PRIME
-                slot = _slot_of(piece_hash, slots)
-                while slots[slot] != _EMPTY:
+                piece_hash = (piece_hash ^ np.uint64(words[to])) * PRIME
+                slot = slot_of(piece_hash, slots)
+                while slots[slot] != EMPTY:
                     if _is_piece(slots[slot], pool, pool_ends, words[at : to + 1], prefix[: len(prefix) * inside]):
                         longest, match = to + 1, slots[slot]
                         break
                     slot = (slot + 1) & (len(slots) - 1)
-            known = match != _EMPTY
+            known = match != EMPTY
             if known:
                 out[written] = ids[match]
                 written += 1
@@ -100,32 +97,6 @@ def _spell(
             written = first + 1
         lengths[word] = written - first
     return out[:written], lengths
-
-
-@compiled
-def _slot_of(piece_hash: np.uint64, slots: Int32s) -> np.int64:
-    """Return where in a hash table to look first for a piece of this hash."""
-    return np.int64((piece_hash ^ (piece_hash >> _HALF)) & np.uint64(len(slots) - 1))
-
-
-@compiled
-def _hash_table(pool: Bytes, pool_ends: Ints) -> Int32s:
-    """Make an open-addressing hash table of the pieces of a pool, of which at most a fourth is taken."""
-    size = 1
-    while size < 4 * len(pool_ends):
-        size *= 2
-    slots = np.full(size, _EMPTY, np.int32)
-    start = 0
-    for number in range(len(pool_ends)):
-        piece_hash = _OFFSET_BASIS
-        for at in range(start, pool_ends[number]):
-            piece_hash = (piece_hash ^ np.uint64(pool[at])) * _PRIME
-        start = pool_ends[number]
-        slot = _slot_of(piece_hash, slots)
-        while slots[slot] != _EMPTY:
-            slot = (slot + 1) & (size - 1)
-        slots[slot] = number
-    return slots
 
 
 @compiled
