@@ -18,7 +18,7 @@ from nli_core.data.corpus.splitting import shared_examples
 from nli_core.data.corpus.tables import split_tables
 from nli_core.data.examples.shards import shard_name
 from nli_core.data.shard_job import RunJobs, ShardFacts, ShardJob
-from nli_core.data.tokenize.tokenizer import Tokenizer, copy_tokenizer, learn_tokenizer, words_to_learn
+from nli_core.data.tokenize.tokenizer import copy_tokenizer, learn_tokenizer, words_to_learn
 from nli_core.data.tokenize.trial import try_tokenizer
 from nli_core.errors import UserError
 from nli_core.filenames import TOKENIZER, text_name
@@ -54,9 +54,13 @@ def pack(
     _check_encoder(encoder, config, positions)
     shutil.rmtree(out)
     (out / _SCRATCH).mkdir(parents=True)
-    (out / TOKENIZER).mkdir()
+    tokenizer = out / TOKENIZER
+    tokenizer.mkdir()
+    words = words_to_learn(encoder)
     with ThreadPoolExecutor(1) as aside:
-        aside.submit(_load_loops, encoder, config)
+        if words is None:
+            copy_tokenizer(encoder, tokenizer)
+            aside.submit(_load_loops, tokenizer, config)
         tables, labels = split_tables(layout, corpus, out / _SCRATCH, empty_text=config.empty_text, names=names)
         shared = shared_examples(tables)
     for split, count in shared.items():
@@ -65,11 +69,8 @@ def pack(
                 f"{split}: {count:,} of {tables[split].rows:,} examples are in an earlier split too; take them out, "
                 "or set pack.shared_examples=report"
             )
-    words = words_to_learn(encoder)
-    if words is None:
-        copy_tokenizer(encoder, out / TOKENIZER)
-    else:
-        learn_tokenizer(_premises(tables["train"]), words, out / TOKENIZER)
+    if words is not None:
+        learn_tokenizer(_premises(tables["train"]), words, tokenizer)
     digests = {split: tables[split].sha256(labels) for split in SPLITS if split != "train"}
     jobs = [
         ShardJob(
@@ -78,7 +79,7 @@ def pack(
             start=start,
             rows=min(config.rows_per_shard, table.rows - start),
             target=out / shard_name(split, index),
-            tokenizer=out / TOKENIZER,
+            tokenizer=tokenizer,
             labels=labels,
             config=config,
             separator=layout.separator,
@@ -104,17 +105,19 @@ def pack(
         "examples_sha256": digests,
         "examples_in_earlier_split": shared,
         "shards": len(jobs),
-        "vocabulary_size": Tokenizer(out / TOKENIZER).vocabulary_size,
+        "vocabulary_size": packed[0].vocabulary_size,
     }
 
 
-def _load_loops(encoder: Path, config: PackConfig) -> None:
-    """Pack a pair of words, which imports and loads what is compiled: a second of Python, while others read."""
-    from nli_core.data.pack_shard import encode_rows
-    from nli_core.data.tokenize.fast import FastTokenizer
+def _load_loops(tokenizer: Path, config: PackConfig) -> None:
+    """Encode a pair of words, which loads what is compiled: a second of Python, while the corpus is read.
 
-    if words_to_learn(encoder) is None:
-        encode_rows(pl.DataFrame({"premise": ["a"], "hypothesis": ["b"]}), FastTokenizer(encoder), config)
+    What fails here fails again in `pack_shard`, which says so.
+    """
+    from nli_core.data.pack_shard import encode_rows
+    from nli_core.data.tokenize.fast import shared_tokenizer
+
+    encode_rows(pl.DataFrame({"premise": ["a"], "hypothesis": ["b"]}), shared_tokenizer(tokenizer), config)
 
 
 def _premises(table: CleanTable) -> Iterator[str]:

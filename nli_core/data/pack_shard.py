@@ -55,6 +55,7 @@ def pack_shard(job: ShardJob) -> ShardFacts:
         labels=count_targets(targets, len(job.labels)),
         truncated_examples=truncated_examples,
         truncated_tokens=truncated_tokens,
+        vocabulary_size=tokenizer.vocabulary_size,
     )
 
 

@@ -26,7 +26,10 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """What a shard holds: examples, rows by length [max_length + 1], examples by label [labels], and what was cut."""
+    """What a shard holds: examples, rows by length [max_length + 1], examples by label [labels], and what was cut.
+
+    Ids of tokens are below `vocabulary_size`.
+    """
 
     split: Split
     examples: int
@@ -34,6 +37,7 @@ class ShardFacts:
     labels: IntArray
     truncated_examples: int
     truncated_tokens: int
+    vocabulary_size: int
 
 
 RunJobs = Callable[[Sequence[ShardJob]], Sequence[ShardFacts]]
