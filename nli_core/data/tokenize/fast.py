@@ -9,44 +9,52 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import tokenizers
 
-from nli_core.arrays import Bytes, Int32s, IntArray, Ints
+from nli_core.arrays import Bytes, Int32s, IntArray, Ints, UInt64s
 from nli_core.data.arrow import to_arrow
-from nli_core.data.tokenize.ascii_pretokenizer import AsciiRules, ascii_rules
-from nli_core.data.tokenize.kernels import HARD_TEXT, Vocabulary, gather_ids, split_and_lookup
+from nli_core.data.tokenize.ascii_pretokenizer import ascii_rules
+from nli_core.data.tokenize.kernels import EMPTY, HARD_TEXT, gather_ids, split_and_lookup
 from nli_core.data.tokenize.tokenizer import Tokenizer, encode_batch
 from nli_core.data.tokenize.word_pieces import WordPieces
 
-_FIRST_SLOTS = 1 << 16
+_FIRST_SLOTS, _FIRST_WORDS = 1 << 16, 1 << 12
 _MOST_WORDS = 1 << 18  # more are not kept from one call to the next
+
+
+class _Words(NamedTuple):
+    """_Words, as `split_and_lookup` keeps them."""
+
+    slots: Int32s
+    keys: UInt64s
+    pool: Bytes
+    ends: Ints
+    known: int
 
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """The words so far, in the form that `split_and_lookup` takes, and their ids."""
+    """The words so far, and their ids."""
 
-    slots: Int32s
-    pool: Bytes
-    pool_ends: Ints
-    known: int
+    words: _Words
     ids: Int32s
     id_starts: Ints
 
     @classmethod
     def empty(cls) -> "_Vocabulary":
-        slots = np.full(_FIRST_SLOTS, -1, np.int32)
-        nothing = np.zeros(0, np.int32)
-        return cls(slots, np.empty(1 << 16, np.uint8), np.empty(1 << 12, np.int64), 0, nothing, np.zeros(1, np.int64))
+        slots, keys = np.full(_FIRST_SLOTS, EMPTY, np.int32), np.empty(_FIRST_WORDS, np.uint64)
+        pool, ends = np.empty(1 << 16, np.uint8), np.empty(_FIRST_WORDS, np.int64)
+        return cls(_Words(slots, keys, pool, ends, 0), np.zeros(0, np.int32), np.zeros(1, np.int64))
 
 
 class WordMemory:
     """A tokenizer, its rules for splitting ASCII, and the words so far. Threads may share it."""
 
-    def __init__(self, tokenizer: tokenizers.Tokenizer, rules: AsciiRules) -> None:
+    def __init__(self, tokenizer: tokenizers.Tokenizer, rules: Bytes) -> None:
         self._tokenizer = tokenizer
         self._rules = rules
         self._pieces = WordPieces.of(tokenizer)
@@ -57,48 +65,48 @@ class WordMemory:
         """Encode as `Tokenizer.encode` does."""
         known = self._vocabulary
         offsets, data = _buffers(texts)
-        words, counts, grown = self._look_up(data, offsets, known)
-        vocabulary = self._learn(known, *grown)
+        words, counts, grown = self._look_up(data, offsets, known.words)
+        vocabulary = self._learn(known, grown)
         hard = np.flatnonzero(counts == HARD_TEXT)
         if len(hard):
             whole = _flat(self._ids(texts.take(to_arrow(hard)).to_pylist()))
             vocabulary_ids, id_starts = _append(vocabulary, *whole)
             counts[hard] = 0
             insert_at = np.cumsum(counts, dtype=np.int64)[hard]
-            words = np.insert(words, insert_at, np.arange(vocabulary.known, vocabulary.known + len(hard)))
+            words = np.insert(words, insert_at, vocabulary.words.known + np.arange(len(hard)))
             counts[hard] = 1
             return gather_ids(words, counts, vocabulary_ids, id_starts)
         return gather_ids(words, counts, vocabulary.ids, vocabulary.id_starts)
 
-    def _look_up(self, data: Bytes, offsets: Ints, known: _Vocabulary) -> tuple[Int32s, Int32s, Vocabulary]:
-        """Look the words of texts up; what is new to the vocabulary is in a copy of it, since other threads read it."""
-        own = known.slots.copy(), known.pool.copy(), known.pool_ends.copy()
-        return split_and_lookup(data, offsets, self._rules.classes, self._rules.becomes, *own, known.known)
+    def _look_up(self, data: Bytes, offsets: Ints, known: _Words) -> tuple[Int32s, Int32s, _Words]:
+        """Look the words of texts up; new ones are added to a copy of the known, since other threads read these."""
+        own = known.slots.copy(), known.keys.copy(), known.pool.copy(), known.ends.copy()
+        numbers, counts, grown = split_and_lookup(data, offsets, self._rules, *own, known.known)
+        return numbers, counts, _Words(*grown)
 
-    def _learn(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
+    def _learn(self, before: _Vocabulary, words: _Words) -> _Vocabulary:
         """Add the ids of new words to a vocabulary. What other threads have spelled meanwhile is not spelled again."""
-        if known == before.known:
+        if words.known == before.words.known:
             return before
         with self._lock:
             shared = self._vocabulary
-            texts = _bounds(pool_ends, before.known, known)  # each word is a text of its own
-            numbers, counts, grown = self._look_up(pool, texts, shared)
+            texts = _bounds(words, before.words.known)  # each word is a text of its own
+            numbers, counts, grown = self._look_up(words.pool, texts, shared.words)
             assert len(numbers) == len(counts)
-            spelled = self._spelled(shared, *grown)
-            if spelled.known <= _MOST_WORDS:
+            spelled = self._spelled(shared, grown)
+            if spelled.words.known <= _MOST_WORDS:
                 self._vocabulary = spelled
         ids, lengths = gather_ids(numbers, counts, spelled.ids, spelled.id_starts)
-        return _Vocabulary(slots, pool, pool_ends, known, *_append(before, ids, lengths))
+        return _Vocabulary(words, *_append(before, ids, lengths))
 
-    def _spelled(self, before: _Vocabulary, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int) -> _Vocabulary:
+    def _spelled(self, before: _Vocabulary, words: _Words) -> _Vocabulary:
         """Find the ids of the words that a vocabulary did not have before."""
-        starts = _bounds(pool_ends, before.known, known)
+        starts = _bounds(words, before.words.known)
         if self._pieces:
-            new = self._pieces.spell(pool, starts)
+            new = self._pieces.spell(words.pool, starts)
         else:
-            words = [pool[start:end].tobytes().decode() for start, end in pairwise(starts)]
-            new = _flat(self._ids(words))
-        return _Vocabulary(slots, pool, pool_ends, known, *_append(before, *new))
+            new = _flat(self._ids([words.pool[start:end].tobytes().decode() for start, end in pairwise(starts)]))
+        return _Vocabulary(words, *_append(before, *new))
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return encode_batch(self._tokenizer, texts)
@@ -118,7 +126,7 @@ class FastTokenizer(Tokenizer):
     @cached_property
     def _texts(self) -> WordMemory | None:
         rules = ascii_rules(self._tokenizer)
-        return WordMemory(self._tokenizer, rules) if rules else None
+        return None if rules is None else WordMemory(self._tokenizer, rules)
 
     @cached_property
     def _parses(self) -> WordMemory:
@@ -133,9 +141,9 @@ def shared_tokenizer(folder: Path) -> FastTokenizer:
     return FastTokenizer(folder)
 
 
-def _bounds(ends: Ints, first: int, last: int) -> Ints:
-    """Return where each of some words that follow each other begins, and where the last of them ends."""
-    return np.concatenate([ends[first - 1 : first] if first else [0], ends[first:last]])
+def _bounds(words: _Words, first: int) -> Ints:
+    """Return where the letters of each word from the `first` on begin, and where the last of them ends."""
+    return np.concatenate([words.ends[first - 1 : first] if first else [0], words.ends[first : words.known]])
 
 
 def _flat(rows: list[list[int]]) -> tuple[Int32s, Ints]:

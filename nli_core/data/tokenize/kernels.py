@@ -1,40 +1,49 @@
 """Compiled loops over the bytes of texts: split them into known words, and gather the ids of the words.
 
-A text is UTF-8. One table maps each byte to a class (`BREAK`, `ALONE`, ...), another to its replacement. These rules
-cover the project's tokenizers for plain ASCII. A text with a byte of the class `HARD` is left to the tokenizer itself.
-All loops run without Python's lock.
+A text is UTF-8. A table maps each byte to the letter of a word that it becomes, or to a class (`BREAK`, `ALONE`, ...).
+Such rules cover the project's tokenizers for plain ASCII. A text with a byte of the class `HARD` is left to the
+tokenizer itself. All loops run without Python's lock.
+
+A word is looked up by its key of 64 bits. Up to nine letters are the key, seven bits each: equal keys are equal words.
+A longer word mixes its further letters in, and has the highest bit set; words that share such a key may differ.
 """
 
 import numpy as np
 
-from nli_core.arrays import Bytes, Int32s, Ints
+from nli_core.arrays import Bytes, Int32s, Ints, UInt64s
 from nli_core.compiled import compiled
 
-WORD, BREAK, ALONE, DROP, HARD = range(5)
-"""A byte of a word; one between words; a word of its own; one that is dropped; one that the rules do not cover."""
+BREAK, ALONE, DROP, HARD = range(4)
+"""A byte between words; one that is a word of its own; one that is dropped; one that the rules do not cover."""
+
+FIRST_LETTER, LAST_LETTER = 33, 126
+"""Letters of words are among these: the visible characters of ASCII."""
 
 HARD_TEXT = -1
 """The number of words of a text that has a byte of the class `HARD`, or is very long."""
 
-Vocabulary = tuple[Int32s, Bytes, Ints, int]
-
-OFFSET_BASIS, PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a
-_HALF = np.uint64(32)
 EMPTY = -1
+NO_KEY = np.uint64(0)
+_SEVEN, _HALF = np.uint64(7), np.uint64(32)
+_WHOLE_LETTERS = 9
+_LONGER = np.uint64(1 << 63)
+PRIME = np.uint64(1099511628211)  # of FNV-1
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio (Knuth, volume 3, 6.4)
 _TEXTS_PER_CALL = 256
 _LONGEST_TEXT = 1 << 14  # bytes; a longer one is left to the tokenizer, to limit the room for it
 
 
 @compiled
 def split_and_lookup(
-    data: Bytes, offsets: Ints, classes: Bytes, becomes: Bytes, slots: Int32s, pool: Bytes, pool_ends: Ints, known: int
-) -> tuple[Int32s, Int32s, Vocabulary]:
+    data: Bytes, offsets: Ints, rules: Bytes, slots: Int32s, keys: UInt64s, pool: Bytes, ends: Ints, known: int
+) -> tuple[Int32s, Int32s, tuple[Int32s, UInt64s, Bytes, Ints, int]]:
     """Split texts into words and look each word up, adding those that are new.
 
-    `data` and `offsets` [texts + 1] are an Arrow string column's buffers. The vocabulary has `known` words:
-    `pool` holds their bytes, word i ending at `pool_ends[i]`. `slots` is an open-addressing hash table of their
-    numbers, whose size is a power of 2. Returns the numbers of all words of all texts, how many each text has
-    (`HARD_TEXT`: left out), and the vocabulary with the new words.
+    `data` and `offsets` [texts + 1] are an Arrow string column's buffers. `rules` [256] has the letter or the class of
+    each byte. `known` words are in arrays that have room for more: word i has the key `keys[i]`, and its letters end at
+    `ends[i]` of the `pool`. `slots` is an open-addressing hash table of their numbers, whose size is a power of 2.
+    Returns the numbers of all words of all texts, how many each text has (`HARD_TEXT`: left out), and what describes
+    the known words with the new ones among them.
     """
     texts = len(offsets) - 1
     words = np.empty(offsets[texts] - offsets[0] + 1, np.int32)
@@ -47,17 +56,18 @@ def split_and_lookup(
         for text in range(first, last):
             size = offsets[text + 1] - offsets[text]
             most += size if size <= _LONGEST_TEXT else 0
-        start = pool_ends[known - 1] if known else 0
+        start = ends[known - 1] if known else 0
         if start + most > len(pool):
             pool = np.concatenate((pool, np.empty(len(pool) + most, np.uint8)))
-        if known + most > len(pool_ends):
-            pool_ends = np.concatenate((pool_ends, np.empty(len(pool_ends) + most, np.int64)))
+        if known + most > len(ends):
+            ends = np.concatenate((ends, np.empty(len(ends) + most, np.int64)))
+            keys = np.concatenate((keys, np.empty(len(keys) + most, np.uint64)))
         if 2 * (known + most) > len(slots):
-            slots = hash_table(pool, pool_ends, known, known + most)
+            slots = hash_table(keys[:known], known + most)
         found, known = _split_some(
-            data, offsets, first, last, classes, becomes, slots, pool, pool_ends, known, words, found, counts
+            data, offsets, first, last, rules, slots, keys, pool, ends, known, words, found, counts
         )
-    return words[:found], counts, (slots, pool, pool_ends, known)
+    return words[:found], counts, (slots, keys, pool, ends, known)
 
 
 @compiled
@@ -66,11 +76,11 @@ def _split_some(
     offsets: Ints,
     first: int,
     last: int,
-    classes: Bytes,
-    becomes: Bytes,
+    rules: Bytes,
     slots: Int32s,
+    keys: UInt64s,
     pool: Bytes,
-    pool_ends: Ints,
+    ends: Ints,
     known: int,
     words: Int32s,
     found: int,
@@ -80,24 +90,25 @@ def _split_some(
 
     A word is written behind the known ones in the pool while it is read; if it turns out to be new, it stays there.
     """
-    begin = pool_ends[known - 1] if known else 0
+    begin = ends[known - 1] if known else 0
     for text in range(first, last):
         first_of_text = found
         length = 0
-        word_hash = OFFSET_BASIS
+        key = NO_KEY
         at, end = offsets[text], offsets[text + 1]
         if end - at > _LONGEST_TEXT:
             counts[text] = HARD_TEXT
             continue
         while at <= end:
-            kind = BREAK if at == end else np.int64(classes[data[at]])
-            if kind == WORD:
-                byte = becomes[data[at]]
-                pool[begin + length] = byte
+            while at < end:
+                letter = rules[data[at]]
+                if letter < FIRST_LETTER:
+                    break
+                pool[begin + length] = letter
                 length += 1
-                word_hash = (word_hash ^ np.uint64(byte)) * PRIME
+                key = longer_key(key, letter, length)
                 at += 1
-                continue
+            kind = BREAK if at == end else np.int64(rules[data[at]])
             if kind == HARD:
                 break
             if length == 0 or kind == DROP:
@@ -106,31 +117,31 @@ def _split_some(
                     continue
                 pool[begin] = data[at]
                 length = 1
-                word_hash = (OFFSET_BASIS ^ np.uint64(data[at])) * PRIME
+                key = longer_key(NO_KEY, data[at], 1)
                 at += 1
             # The word ends here; a byte that is a word of its own is read again, as the next word.
-            slot = slot_of(word_hash, slots)
+            slot = slot_of(key, slots)
             number = np.int64(slots[slot])
             while number != EMPTY:
-                start = pool_ends[number - 1] if number else 0
-                if pool_ends[number] - start == length:
-                    same = 0
-                    while same < length and pool[start + same] == pool[begin + same]:
-                        same += 1
-                    if same == length:
+                if keys[number] == key:
+                    if length <= _WHOLE_LETTERS:
+                        break
+                    start = ends[number - 1] if number else 0
+                    if ends[number] - start == length and begins(pool[start:], pool[begin : begin + length]):
                         break
                 slot = (slot + 1) & (len(slots) - 1)
                 number = np.int64(slots[slot])
             if number == EMPTY:
                 number = np.int64(known)
                 begin += length
-                pool_ends[known] = begin
+                ends[known] = begin
+                keys[known] = key
                 slots[slot] = known
                 known += 1
             words[found] = number
             found += 1
             length = 0
-            word_hash = OFFSET_BASIS
+            key = NO_KEY
         if at <= end:
             found = first_of_text
             counts[text] = HARD_TEXT
@@ -140,29 +151,41 @@ def _split_some(
 
 
 @compiled
-def slot_of(word_hash: np.uint64, slots: Int32s) -> np.int64:
-    """Return where in a hash table to look first for a word of this hash."""
-    return np.int64((word_hash ^ (word_hash >> _HALF)) & np.uint64(len(slots) - 1))
+def longer_key(key: np.uint64, letter: int, length: int) -> np.uint64:
+    """Return the key of a word of `length` letters: `letter` is its last one, `key` is that of the others."""
+    if length <= _WHOLE_LETTERS:
+        return (key << _SEVEN) | np.uint64(letter)
+    return ((key * PRIME) ^ np.uint64(letter)) | _LONGER
 
 
 @compiled
-def hash_table(pool: Bytes, pool_ends: Ints, known: int, room: int) -> Int32s:
-    """Make a hash table of the `known` words of a pool. With `room` words, half of it is taken at most."""
+def slot_of(key: np.uint64, slots: Int32s) -> np.int64:
+    """Return where in a hash table to look first for a key: the highest bits of a product, to which all others add."""
+    return np.int64((((key * _GOLDEN) >> _HALF) * np.uint64(len(slots))) >> _HALF)
+
+
+@compiled
+def hash_table(keys: UInt64s, room: int) -> Int32s:
+    """Make a hash table of the numbers of words, whose keys these are. `room` words take half of it at most."""
     size = 1
     while size < 2 * room:
         size *= 2
     slots = np.full(size, EMPTY, np.int32)
-    start = 0
-    for number in range(known):
-        word_hash = OFFSET_BASIS
-        for at in range(start, pool_ends[number]):
-            word_hash = (word_hash ^ np.uint64(pool[at])) * PRIME
-        start = pool_ends[number]
-        slot = slot_of(word_hash, slots)
+    for number in range(len(keys)):
+        slot = slot_of(keys[number], slots)
         while slots[slot] != EMPTY:
             slot = (slot + 1) & (size - 1)
         slots[slot] = number
     return slots
+
+
+@compiled
+def begins(text: Bytes, part: Bytes) -> bool:
+    """Say whether a text, which is not shorter, begins with this part."""
+    same = 0
+    while same < len(part) and text[same] == part[same]:
+        same += 1
+    return same == len(part)
 
 
 @compiled

@@ -9,9 +9,9 @@ import numpy as np
 import tokenizers
 from tokenizers.models import WordPiece
 
-from nli_core.arrays import Bytes, Int32s, Ints
+from nli_core.arrays import Bytes, Int32s, Ints, UInt64s
 from nli_core.compiled import compiled
-from nli_core.data.tokenize.kernels import EMPTY, OFFSET_BASIS, PRIME, hash_table, slot_of
+from nli_core.data.tokenize.kernels import EMPTY, NO_KEY, begins, hash_table, longer_key, slot_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class WordPieces:
 
     slots: Int32s
     pool: Bytes
-    pool_ends: Ints
+    ends: Ints
     ids: Int32s
     prefix: Bytes  # before a piece that does not begin its word
     unknown_id: int
@@ -33,11 +33,11 @@ class WordPieces:
         if not isinstance(model, WordPiece) or model.unk_token not in vocabulary:
             return None
         pieces = [piece.encode() for piece in vocabulary]
-        pool, pool_ends = _bytes(b"".join(pieces)), np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
+        pool, ends = _bytes(b"".join(pieces)), np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
         return cls(
-            slots=hash_table(pool, pool_ends, len(pieces), 2 * len(pieces)),
+            slots=hash_table(_keys(pool, ends), 2 * len(pieces)),
             pool=pool,
-            pool_ends=pool_ends,
+            ends=ends,
             ids=np.fromiter(vocabulary.values(), np.int32, count=len(pieces)),
             prefix=_bytes(model.continuing_subword_prefix.encode()),
             unknown_id=vocabulary[model.unk_token],
@@ -49,7 +49,7 @@ class WordPieces:
 
         Word i is `words[starts[i] : starts[i + 1]]`.
         """
-        pieces = (self.slots, self.pool, self.pool_ends, self.ids)
+        pieces = (self.slots, self.pool, self.ends, self.ids)
         return _spell(words, starts, *pieces, self.prefix, self.unknown_id, self.longest_word)
 
 
@@ -59,7 +59,7 @@ def _spell(
     starts: Ints,
     slots: Int32s,
     pool: Bytes,
-    pool_ends: Ints,
+    ends: Ints,
     ids: Int32s,
     prefix: Bytes,
     unknown_id: int,
@@ -68,22 +68,22 @@ def _spell(
     count = len(starts) - 1
     out = np.empty(starts[count] - starts[0], np.int32)  # a piece has a byte at least
     lengths = np.empty(count, np.int64)
-    after_prefix = OFFSET_BASIS
-    for byte in prefix:
-        after_prefix = (after_prefix ^ np.uint64(byte)) * PRIME
+    after_prefix = NO_KEY
+    for at in range(len(prefix)):
+        after_prefix = longer_key(after_prefix, prefix[at], at + 1)
     written = 0
     for word in range(count):
         first, at, end = written, starts[word], starts[word + 1]
         known = end - at <= longest_word
         while known and at < end:
             inside = at > starts[word]
-            piece_hash = after_prefix if inside else OFFSET_BASIS
+            key, before = (after_prefix, prefix) if inside else (NO_KEY, prefix[:0])
             longest, match = at, EMPTY
             for to in range(at, end):
-                piece_hash = (piece_hash ^ np.uint64(words[to])) * PRIME
-                slot = slot_of(piece_hash, slots)
+                key = longer_key(key, words[to], len(before) + to + 1 - at)
+                slot = slot_of(key, slots)
                 while slots[slot] != EMPTY:
-                    if _is_piece(slots[slot], pool, pool_ends, words[at : to + 1], prefix[: len(prefix) * inside]):
+                    if _is_piece(slots[slot], pool, ends, words[at : to + 1], before):
                         longest, match = to + 1, slots[slot]
                         break
                     slot = (slot + 1) & (len(slots) - 1)
@@ -100,19 +100,23 @@ def _spell(
 
 
 @compiled
-def _is_piece(number: int, pool: Bytes, pool_ends: Ints, part: Bytes, prefix: Bytes) -> bool:
-    start = pool_ends[number - 1] if number else 0
-    if pool_ends[number] - start != len(prefix) + len(part):
+def _is_piece(number: int, pool: Bytes, ends: Ints, part: Bytes, prefix: Bytes) -> bool:
+    start = ends[number - 1] if number else 0
+    if ends[number] - start != len(prefix) + len(part):
         return False
-    return _begins(pool[start:], prefix) and _begins(pool[start + len(prefix) :], part)
+    return begins(pool[start:], prefix) and begins(pool[start + len(prefix) :], part)
 
 
 @compiled
-def _begins(text: Bytes, part: Bytes) -> bool:
-    same = 0
-    while same < len(part) and text[same] == part[same]:
-        same += 1
-    return same == len(part)
+def _keys(pool: Bytes, ends: Ints) -> UInt64s:
+    keys = np.empty(len(ends), np.uint64)
+    start = 0
+    for number in range(len(keys)):
+        keys[number] = NO_KEY
+        for at in range(start, ends[number]):
+            keys[number] = longer_key(keys[number], pool[at], at + 1 - start)
+        start = ends[number]
+    return keys
 
 
 def _bytes(text: bytes) -> Bytes:

@@ -16,6 +16,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from nli_core.config import PackConfig
 from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.tokenize.fast import FastTokenizer
+from nli_core.data.tokenize.kernels import NO_KEY, PRIME, longer_key
 from nli_core.data.tokenize.tokenizer import Tokenizer
 from nli_core.data.tokenize.word_level import BOOK_SPECIALS, book_tokenizer, learn_words
 
@@ -30,8 +31,10 @@ HOSTILE = st.text(
     max_size=40,
 )
 BERT_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+LONG_WORDS = ["abcdefghi", "abcdefghij abcdefghik", "abcdefghijk", "abcd-efghij", "Abcdefghi.j", "bbcdefghij"]
 TEXTS = st.lists(
-    st.one_of(HOSTILE, st.sampled_from(["", " ", "a" * 150, "[SEP] a [MASK]", "it's 3,000.50"])), max_size=8
+    st.one_of(HOSTILE, st.sampled_from(["", " ", "a" * 150, "[SEP] a [MASK]", "it's 3,000.50", *LONG_WORDS])),
+    max_size=8,
 )
 
 
@@ -104,7 +107,8 @@ def test_many_words_on_many_threads(tiny_encoder: Path) -> None:
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     columns = [
         pa.array(
-            [" ".join("".join(random.choice(letters, 5)) for _ in range(20)) for _ in range(1000)], pa.large_string()
+            [" ".join("".join(random.choice(letters, random.integers(4, 16))) for _ in range(20)) for _ in range(1000)],
+            pa.large_string(),
         )
         for _ in range(4)
     ]
@@ -121,6 +125,44 @@ def test_many_words_on_many_threads(tiny_encoder: Path) -> None:
         thread.join()
     expected = [[values.tolist() for values in plain.encode(column)] for column in columns]
     assert all(found[place] == expected[place % 4] for place in range(8))
+
+
+def test_long_words_with_the_same_key_are_told_apart(tmp_path: Path) -> None:
+    """The key of ten letters is a product of that of nine, changed by a letter; so two products must be as close."""
+    word, other = words_with_the_same_key()
+    assert word != other
+    assert key_of(word) == key_of(other)
+    book_tokenizer([*BOOK_SPECIALS, word, other]).save(str(tmp_path / "tokenizer.json"))
+    parses = pa.array([f"{word} {other}", f"{other} {word} {word[:9]} {other[:9]}"], pa.large_string())
+    fast, plain = (kind(tmp_path).encode(parses, parses)[0].tolist() for kind in (FastTokenizer, Tokenizer))
+    assert fast == plain
+    assert fast[0] == fast[3] != fast[1] == fast[2]
+
+
+def words_with_the_same_key() -> tuple[str, str]:
+    letters = np.array([*range(35, 48), *range(97, 123)], np.uint64)
+    random = np.random.default_rng(0)
+    inverse = np.uint64(pow(int(PRIME), -1, 2**64))
+    nines = random.choice(letters, (100_000, 9))
+    shifts = np.arange(56, -7, -7, dtype=np.uint64)
+    products = (nines << shifts).sum(axis=1, dtype=np.uint64) * PRIME
+    for change in range(1, 32):  # of the last letter's bits
+        others = (products ^ np.uint64(change)) * inverse
+        spelled = (others[:, None] >> shifts) & np.uint64(127)
+        fits = np.isin(spelled, letters).all(axis=1) & (others < 2**63)
+        for row in np.flatnonzero(fits)[:1]:
+            return (
+                bytes([*nines[row].tolist(), ord("a")]).decode(),
+                bytes([*spelled[row].tolist(), ord("a") ^ change]).decode(),
+            )
+    raise AssertionError("no two words have the same key")
+
+
+def key_of(word: str) -> int:
+    key = NO_KEY
+    for length, letter in enumerate(word.encode(), start=1):
+        key = np.uint64(longer_key(key, letter, length))
+    return int(key)
 
 
 @pytest.mark.parametrize("added", ["École", "über", " c", "\x00ab", "\x01"])
