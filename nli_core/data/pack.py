@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from nli_core.config import PackConfig
+from nli_core.data.arrow import strings
 from nli_core.data.corpus.cleaning import CleanTable
 from nli_core.data.corpus.layout import SPLITS, CorpusLayout, Split
 from nli_core.data.corpus.splitting import shared_examples
@@ -114,10 +114,12 @@ def _load_loops(tokenizer: Path, config: PackConfig) -> None:
 
     What fails here fails again in `pack_shard`, which says so.
     """
-    from nli_core.data.pack_shard import encode_rows
+    from nli_core.data.examples.compiled_join import join_parts_compiled
+    from nli_core.data.examples.encode import Texts, encode_texts
     from nli_core.data.tokenize.fast import shared_tokenizer
 
-    encode_rows(pl.DataFrame({"premise": ["a"], "hypothesis": ["b"]}), shared_tokenizer(tokenizer), config)
+    pair = Texts(strings(["a"])), Texts(strings(["b"]))
+    encode_texts(shared_tokenizer(tokenizer), *pair, config, join=join_parts_compiled)
 
 
 def _premises(table: CleanTable) -> Iterator[str]:

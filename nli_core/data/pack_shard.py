@@ -1,18 +1,17 @@
 """Packing of one shard, on its own thread or machine.
 
-The compiled loops take a second to import, so `pack` imports this module while it reads the corpus.
+Its compiled loops take a second to load, so `pack` loads them while it reads the corpus.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from nli_core.config import PackConfig
+from nli_core.data.arrow import to_numpy
 from nli_core.data.examples.compiled_join import join_parts_compiled
-from nli_core.data.examples.encode import EncodedTexts, Texts, encode_texts
+from nli_core.data.examples.encode import Texts, encode_texts
 from nli_core.data.examples.ragged import RaggedExamples
 from nli_core.data.examples.shards import ShardMetadata, write_shard
 from nli_core.data.examples.targets import count_targets, read_targets
@@ -27,9 +26,10 @@ def pack_shard(job: ShardJob) -> ShardFacts:
     of_parts, encoded = [], []
     for rows in _parts(job):
         # Copied: a view would keep the part's text in memory.
-        targets = read_targets(_arrow(rows["label"]), len(job.labels))
-        of_parts.append([rows["id"].to_numpy().copy(), targets.copy()])
-        encoded.append(encode_rows(rows, tokenizer, job.config))
+        of_parts.append([to_numpy(rows["id"]).copy(), read_targets(rows["label"], len(job.labels)).copy()])
+        hypotheses = _texts(rows, "hypothesis", tokenizer) if "hypothesis" in rows.schema.names else None
+        premises = _texts(rows, "premise", tokenizer)
+        encoded.append(encode_texts(tokenizer, premises, hypotheses, job.config, join=join_parts_compiled))
     ids, targets = (np.concatenate(column) for column in zip(*of_parts, strict=True))
     examples = RaggedExamples.concatenate([part.examples for part in encoded])
     truncated_examples = sum(part.truncated_examples for part in encoded)
@@ -59,13 +59,7 @@ def pack_shard(job: ShardJob) -> ShardFacts:
     )
 
 
-def encode_rows(rows: pl.DataFrame, tokenizer: Tokenizer, config: PackConfig) -> EncodedTexts:
-    """Tokenize rows with the columns of a clean table, in compiled loops."""
-    hypotheses = _column(rows, "hypothesis", tokenizer) if "hypothesis" in rows.columns else None
-    return encode_texts(tokenizer, _column(rows, "premise", tokenizer), hypotheses, config, join=join_parts_compiled)
-
-
-def _parts(job: ShardJob) -> Iterator[pl.DataFrame]:
+def _parts(job: ShardJob) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a job in the parts that they were written in, so that memory holds few long texts."""
     start, end = job.start, job.start + job.rows
     # The memory map counts rows without reading them; read through it, they would count as this process' memory.
@@ -75,18 +69,13 @@ def _parts(job: ShardJob) -> Iterator[pl.DataFrame]:
         for number in range(table.num_record_batches):
             last = first + counts.get_batch(number).num_rows
             if first < end and last > start:
-                rows = table.get_batch(number).slice(max(0, start - first), min(end, last) - max(start, first))
-                yield pl.DataFrame(rows)
+                yield table.get_batch(number).slice(max(0, start - first), min(end, last) - max(start, first))
             first = last
 
 
-def _column(rows: pl.DataFrame, name: str, tokenizer: Tokenizer) -> Texts:
+def _texts(rows: pa.RecordBatch, name: str, tokenizer: Tokenizer) -> Texts:
     parse = f"{name}_parse"
-    if not tokenizer.reads_parses or parse not in rows.columns:
-        return Texts(_arrow(rows[name]))
-    words = rows[parse].str.replace_all("[()]", "").str.strip_chars()
-    return Texts(_arrow(rows[name]), _arrow(words))
-
-
-def _arrow(column: pl.Series) -> Any:
-    return column.to_arrow(compat_level=pl.CompatLevel.oldest())
+    if not tokenizer.reads_parses or parse not in rows.schema.names:
+        return Texts(rows[name])
+    words = pl.Series(rows[parse]).str.replace_all("[()]", "").str.strip_chars()
+    return Texts(rows[name], words.to_arrow(compat_level=pl.CompatLevel.oldest()))
