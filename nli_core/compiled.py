@@ -1,4 +1,7 @@
-"""Loops that numba compiles."""
+"""Loops that numba compiles.
+
+A loop calls loops of its own module alone: where numba keeps machine code, it looks for changes in that one file.
+"""
 
 import contextlib
 from collections.abc import Callable

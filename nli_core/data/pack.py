@@ -57,9 +57,10 @@ def pack(
     tokenizer = out / TOKENIZER
     tokenizer.mkdir()
     words = words_to_learn(encoder)
+    if words is None:
+        copy_tokenizer(encoder, tokenizer)
     with ThreadPoolExecutor(1) as aside:
         if words is None:
-            copy_tokenizer(encoder, tokenizer)
             aside.submit(_load_loops, tokenizer, config)
         tables, labels = split_tables(layout, corpus, out / _SCRATCH, empty_text=config.empty_text, names=names)
         shared = shared_examples(tables)
@@ -110,7 +111,7 @@ def pack(
 
 
 def _load_loops(tokenizer: Path, config: PackConfig) -> None:
-    """Encode a pair of words, which loads what is compiled: a second of Python, while the corpus is read.
+    """Encode two words, which loads what is compiled: a second of Python, while the corpus is read.
 
     What fails here fails again in `pack_shard`, which says so.
     """
@@ -118,8 +119,9 @@ def _load_loops(tokenizer: Path, config: PackConfig) -> None:
     from nli_core.data.examples.encode import Texts, encode_texts
     from nli_core.data.tokenize.fast import shared_tokenizer
 
-    pair = Texts(strings(["a"])), Texts(strings(["b"]))
-    encode_texts(shared_tokenizer(tokenizer), *pair, config, join=join_parts_compiled)
+    shared, text = shared_tokenizer(tokenizer), Texts(strings(["a"]))
+    other = None if shared.templates.pair is None else text
+    encode_texts(shared, text, other, config, join=join_parts_compiled)
 
 
 def _premises(table: CleanTable) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Packing of one shard, on its own thread or machine.
 
-Its compiled loops take a second to load, so `pack` loads them while it reads the corpus.
+Its compiled loops take a second to load. Where no words are to be learned, `pack` does so while it reads the corpus.
 """
 
 from collections.abc import Iterator

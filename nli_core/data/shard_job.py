@@ -28,7 +28,7 @@ class ShardJob:
 class ShardFacts:
     """What a shard holds: examples, rows by length [max_length + 1], examples by label [labels], and what was cut.
 
-    Ids of tokens are below `vocabulary_size`.
+    `vocabulary_size` is that of the tokenizer, the same in every shard.
     """
 
     split: Split

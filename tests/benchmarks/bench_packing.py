@@ -184,7 +184,7 @@ def main() -> None:
         f"book's tensors {2 * 8 * MAX_LENGTH + 16} in memory.",
         f"Text and shards together are {text_bytes + bytes_a_row:.0f} bytes a row; copying as many would take "
         f"{copied:.1%} of our time on {CORES} threads. There are no floating-point operations: what bounds packing "
-        "is the scanner's few instructions for each byte of text.",
+        "is the splitting loop's few instructions for each byte of text.",
         table(("way", "rows", "on", "rows/s", "largest memory, MiB", "ours is faster by"), rows),
         f"The whole stage: a process that imports what it needs, reads Parquet files, cleans, tokenizes and writes "
         f"{stage_rows:,} rows takes {spread(stages, 1)} s from start to end. That is {spread(of_stage)} rows/s, "

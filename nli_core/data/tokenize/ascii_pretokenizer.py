@@ -47,6 +47,8 @@ def ascii_rules(tokenizer: tokenizers.Tokenizer) -> Bytes | None:
             if not first.strip():
                 return None
             rules[[byte for letter in (first.lower(), first.upper()) for byte in letter.encode()]] = HARD
+    upper, lower = slice(ord("A"), ord("Z") + 1), slice(ord("a"), ord("z") + 1)
+    rules[upper] = np.where(lowers & (rules[lower] == HARD), HARD, rules[upper])
     return rules
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,18 +22,20 @@ from nli_core.data.tokenize.kernels import EMPTY, HARD_TEXT, gather_ids, split_a
 from nli_core.data.tokenize.tokenizer import Tokenizer, encode_batch
 from nli_core.data.tokenize.word_pieces import WordPieces
 
+Array = TypeVar("Array", bound=np.ndarray[Any, Any])
+
 _FIRST_SLOTS, _FIRST_WORDS = 1 << 16, 1 << 12
 _MOST_WORDS = 1 << 18  # more are not kept from one call to the next
 
 
 class _Words(NamedTuple):
-    """_Words, as `split_and_lookup` keeps them."""
+    """Words and their keys, as `split_and_lookup` keeps them."""
 
     slots: Int32s
     keys: UInt64s
     pool: Bytes
     ends: Ints
-    known: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -73,35 +75,35 @@ class WordMemory:
             vocabulary_ids, id_starts = _append(vocabulary, *whole)
             counts[hard] = 0
             insert_at = np.cumsum(counts, dtype=np.int64)[hard]
-            words = np.insert(words, insert_at, vocabulary.words.known + np.arange(len(hard)))
+            words = np.insert(words, insert_at, vocabulary.words.size + np.arange(len(hard)))
             counts[hard] = 1
             return gather_ids(words, counts, vocabulary_ids, id_starts)
         return gather_ids(words, counts, vocabulary.ids, vocabulary.id_starts)
 
-    def _look_up(self, data: Bytes, offsets: Ints, known: _Words) -> tuple[Int32s, Int32s, _Words]:
-        """Look the words of texts up; new ones are added to a copy of the known, since other threads read these."""
-        own = known.slots.copy(), known.keys.copy(), known.pool.copy(), known.ends.copy()
-        numbers, counts, grown = split_and_lookup(data, offsets, self._rules, *own, known.known)
+    def _look_up(self, data: Bytes, offsets: Ints, words: _Words) -> tuple[Int32s, Int32s, _Words]:
+        """Look the words of texts up; new ones are added to a copy, since other threads read the words."""
+        own = words.slots.copy(), words.keys.copy(), words.pool.copy(), words.ends.copy()
+        numbers, counts, grown = split_and_lookup(_read_only(data), _read_only(offsets), self._rules, *own, words.size)
         return numbers, counts, _Words(*grown)
 
     def _learn(self, before: _Vocabulary, words: _Words) -> _Vocabulary:
         """Add the ids of new words to a vocabulary. What other threads have spelled meanwhile is not spelled again."""
-        if words.known == before.words.known:
+        if words.size == before.words.size:
             return before
         with self._lock:
             shared = self._vocabulary
-            texts = _bounds(words, before.words.known)  # each word is a text of its own
+            texts = _bounds(words, before.words.size)  # each word is a text of its own
             numbers, counts, grown = self._look_up(words.pool, texts, shared.words)
             assert len(numbers) == len(counts)
             spelled = self._spelled(shared, grown)
-            if spelled.words.known <= _MOST_WORDS:
+            if spelled.words.size <= _MOST_WORDS:
                 self._vocabulary = spelled
         ids, lengths = gather_ids(numbers, counts, spelled.ids, spelled.id_starts)
         return _Vocabulary(words, *_append(before, ids, lengths))
 
     def _spelled(self, before: _Vocabulary, words: _Words) -> _Vocabulary:
         """Find the ids of the words that a vocabulary did not have before."""
-        starts = _bounds(words, before.words.known)
+        starts = _bounds(words, before.words.size)
         if self._pieces:
             new = self._pieces.spell(words.pool, starts)
         else:
@@ -141,9 +143,16 @@ def shared_tokenizer(folder: Path) -> FastTokenizer:
     return FastTokenizer(folder)
 
 
+def _read_only(array: Array) -> Array:
+    """Return a view that cannot be written to: numba compiles a loop for these, and once more for others."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def _bounds(words: _Words, first: int) -> Ints:
     """Return where the letters of each word from the `first` on begin, and where the last of them ends."""
-    return np.concatenate([words.ends[first - 1 : first] if first else [0], words.ends[first : words.known]])
+    return np.concatenate([words.ends[first - 1 : first] if first else [0], words.ends[first : words.size]])
 
 
 def _flat(rows: list[list[int]]) -> tuple[Int32s, Ints]:

@@ -1,11 +1,11 @@
-"""Compiled loops over the bytes of texts: split them into known words, and gather the ids of the words.
+"""Compiled loops over the bytes of texts: split them into words, spell new words, and gather the ids of all.
 
 A text is UTF-8. A table maps each byte to the letter of a word that it becomes, or to a class (`BREAK`, `ALONE`, ...).
 Such rules cover the project's tokenizers for plain ASCII. A text with a byte of the class `HARD` is left to the
 tokenizer itself. All loops run without Python's lock.
 
 A word is looked up by its key of 64 bits. Up to nine letters are the key, seven bits each: equal keys are equal words.
-A longer word mixes its further letters in, and has the highest bit set; words that share such a key may differ.
+The key of a longer word mixes further letters in, and has the highest bit set; different words may share it.
 """
 
 import numpy as np
@@ -23,7 +23,11 @@ HARD_TEXT = -1
 """The number of words of a text that has a byte of the class `HARD`, or is very long."""
 
 EMPTY = -1
+"""The number in a slot of no word."""
+
 NO_KEY = np.uint64(0)
+"""The key of no letters."""
+
 _SEVEN, _HALF = np.uint64(7), np.uint64(32)
 _WHOLE_LETTERS = 9
 _LONGER = np.uint64(1 << 63)
@@ -42,8 +46,8 @@ def split_and_lookup(
     `data` and `offsets` [texts + 1] are an Arrow string column's buffers. `rules` [256] has the letter or the class of
     each byte. `known` words are in arrays that have room for more: word i has the key `keys[i]`, and its letters end at
     `ends[i]` of the `pool`. `slots` is an open-addressing hash table of their numbers, whose size is a power of 2.
-    Returns the numbers of all words of all texts, how many each text has (`HARD_TEXT`: left out), and what describes
-    the known words with the new ones among them.
+    Returns the numbers of all words of all texts, and how many each text has (`HARD_TEXT`: left out). Then come slots,
+    keys, pool and ends with the new words, and how many words these hold.
     """
     texts = len(offsets) - 1
     words = np.empty(offsets[texts] - offsets[0] + 1, np.int32)
@@ -159,8 +163,21 @@ def longer_key(key: np.uint64, letter: int, length: int) -> np.uint64:
 
 
 @compiled
+def keys_of(pool: Bytes, ends: Ints) -> UInt64s:
+    """Return the keys of words whose letters end at `ends` of a pool; beyond ASCII they are no more than hashes."""
+    keys = np.empty(len(ends), np.uint64)
+    start = 0
+    for number in range(len(keys)):
+        keys[number] = NO_KEY
+        for at in range(start, ends[number]):
+            keys[number] = longer_key(keys[number], pool[at], at + 1 - start)
+        start = ends[number]
+    return keys
+
+
+@compiled
 def slot_of(key: np.uint64, slots: Int32s) -> np.int64:
-    """Return where in a hash table to look first for a key: the highest bits of a product, to which all others add."""
+    """Return where in a hash table to look first: the highest bits of a product, which depend on the whole key."""
     return np.int64((((key * _GOLDEN) >> _HALF) * np.uint64(len(slots))) >> _HALF)
 
 
@@ -186,6 +203,61 @@ def begins(text: Bytes, part: Bytes) -> bool:
     while same < len(part) and text[same] == part[same]:
         same += 1
     return same == len(part)
+
+
+@compiled
+def spell(
+    words: Bytes,
+    starts: Ints,
+    slots: Int32s,
+    pool: Bytes,
+    ends: Ints,
+    ids: Int32s,
+    prefix: Bytes,
+    unknown_id: int,
+    longest_word: int,
+) -> tuple[Int32s, Ints]:
+    """Spell words as `WordPieces.spell` does; what follows `starts` describes its pieces."""
+    count = len(starts) - 1
+    out = np.empty(starts[count] - starts[0], np.int32)  # a piece has a byte at least
+    lengths = np.empty(count, np.int64)
+    after_prefix = NO_KEY
+    for at in range(len(prefix)):
+        after_prefix = longer_key(after_prefix, prefix[at], at + 1)
+    written = 0
+    for word in range(count):
+        first, at, end = written, starts[word], starts[word + 1]
+        known = end - at <= longest_word
+        while known and at < end:
+            inside = at > starts[word]
+            key, before = (after_prefix, prefix) if inside else (NO_KEY, prefix[:0])
+            longest, match = at, EMPTY
+            for to in range(at, end):
+                key = longer_key(key, words[to], len(before) + to + 1 - at)
+                slot = slot_of(key, slots)
+                while slots[slot] != EMPTY:
+                    if _is_piece(slots[slot], pool, ends, words[at : to + 1], before):
+                        longest, match = to + 1, slots[slot]
+                        break
+                    slot = (slot + 1) & (len(slots) - 1)
+            known = match != EMPTY
+            if known:
+                out[written] = ids[match]
+                written += 1
+                at = longest
+        if not known:
+            out[first] = unknown_id
+            written = first + 1
+        lengths[word] = written - first
+    return out[:written], lengths
+
+
+@compiled
+def _is_piece(number: int, pool: Bytes, ends: Ints, part: Bytes, prefix: Bytes) -> bool:
+    start = ends[number - 1] if number else 0
+    if ends[number] - start != len(prefix) + len(part):
+        return False
+    return begins(pool[start:], prefix) and begins(pool[start + len(prefix) :], part)
 
 
 @compiled

@@ -135,6 +135,7 @@ def test_a_shard_is_ragged_and_small_and_says_what_it_is(tmp_path: Path, corpus:
     assert schema.field("boundary").type == pa.uint8()
     shards = ShardSet(tmp_path / "out", "train")
     assert shards.labels == ("entailment", "contradiction", "neutral")
+    assert facts["vocabulary_size"] == Tokenizer(tmp_path / "out" / "tokenizer").vocabulary_size
     histogram = facts["splits"]["train"].pop("length_histogram")
     starts = np.array([start for start, _ in histogram])
     assert np.diff(starts).tolist() == [2] * 32

@@ -8,14 +8,14 @@ from tokenizers.models import WordLevel, WordPiece
 
 from nli_core.data.tokenize.word_pieces import WordPieces
 
-_PARTS = st.text("ab#", min_size=1, max_size=4)
+_PARTS = st.text("ab#", min_size=1, max_size=12)
 
 
 @given(
     parts=st.sets(_PARTS, max_size=12),
     prefix=st.sampled_from(["##", "", "a"]),
-    longest=st.integers(1, 12),
-    words=st.lists(st.text("abc#", min_size=1, max_size=14), max_size=20),
+    longest=st.integers(1, 40),
+    words=st.lists(st.text("abc#", min_size=1, max_size=14), max_size=10),
     data=st.data(),
 )
 @settings(max_examples=300)
@@ -23,6 +23,8 @@ def test_ids_are_those_of_the_package(
     parts: set[str], prefix: str, longest: int, words: list[str], data: st.DataObject
 ) -> None:
     pieces = sorted({each for part in parts for each in (part, prefix + part)} | {"é", f"{prefix}é", "?"})
+    joined = st.lists(st.sampled_from(sorted(parts) or ["c"]), min_size=1, max_size=4).map("".join)
+    words += data.draw(st.lists(joined, max_size=10))
     numbers = data.draw(st.permutations(range(len(pieces))))
     vocabulary = dict(zip(pieces, numbers, strict=True))
     model = WordPiece(vocabulary, unk_token="?", max_input_chars_per_word=longest, continuing_subword_prefix=prefix)
