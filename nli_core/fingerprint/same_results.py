@@ -21,10 +21,10 @@ _REPEATED = {
         "02db7a7821131bad1e5dc451a56da2c8cac605c523d9ea383e9fda899acc9347",  # corpus files
     ],
     "15e2b16189177d6d0a3f2f190e3b64a9208f22c47861114cdfa1f061569a0dab": [
-        "a339fe2d1a06d7926d64e4450b8010ae704945a3bb8ed42bec0f4ab3712d0140",  # pack
+        "82c9d038b40f620a54815edb09fb6813539be71632039973d60c723c8feb5cf2",  # pack
     ],
     "42d8386ce647d45594a8079a7b5391dbe50338a5c2e35b288f8b005e963ef013": [
-        "0bc0b5ce9eb8338b4e40bdcb4ea6670e7d632a6aab5ac55c5145845bd63571f5",  # challenge_shards
+        "5ec86b54d14896a82f3b4ef8a7e819c4e6c73911e369d30e48515555c5dbe1b7",  # challenge_shards
     ],
     "add6ea8a492d3975f5cc6eb22edb3d27f50ba517d2c5e76d1bae31e5e3009961": [
         "3077bb2db09817f98330b517ab01843148196a99f28efbb5ce13e25839757ed7",  # audit
@@ -60,34 +60,34 @@ _REPEATED = {
         "ad32cbdc62c80a3dcd0d26c7d8cf84a3efb37e5f986acba45f9cf38a3ecf2ddc",  # finetune xlm_roberta
     ],
     "74d36d97b45ed9b2fb0052cf8066d12d8592c774e2b6fb613c0a45d62c07d668": [
-        "aaaa50ac04ee2c6d1ae8ce6e349f3e0d98df0304c584ff47901b6c0b372b3d47",  # evaluate bert
+        "716ff5426dd4b69c4d0ec87ea3a48724e2c47a95a1d8f96c5ece2e59f772aec6",  # evaluate bert
     ],
     "e5e6bb8f4a4a17f0663c81ddbef11da4a570d59ddd7e9bfd727da61677db5d0b": [
-        "edb8b2ef733481dfbebd24760ef0327f5002f510c7036167dc25deccd53fe417",  # evaluate camembert
+        "0f4b6d26a1984d55480c93e06a177dcfca1903e0587241313631e5a6ec65334e",  # evaluate camembert
     ],
     "2f3be56d6773c7a39c20d32c49592c555ab74a21fef602867f58c7350977956b": [
-        "1d52f8dc40b306f3ec7a7093a61d4b9a3c53f00b645e6c1d0183e2451d4b75ca",  # evaluate d2l
+        "4fa001d1b8c1c05ead7624eddaf44ba61a4bfe7b12d8d678abc5b139f5314836",  # evaluate d2l
     ],
     "1804a212315a81111aff6e5fc6716d75955aeb1d08e94603e5de251f7b3a2132": [
-        "232e4f8656b8c52b9b1973e6a94feb491c25cbdfbe68fb7199a38dd6a887ac8e",  # evaluate distilbert
+        "aa3ddbeceec9c93ea3d8a82cf7402a93a9b55c1eaba366c60e76a46260fc8304",  # evaluate distilbert
     ],
     "dd7ed3ba679e708839b016c92ef8d991d2c68a12825c36fb037979a5b5d86b9d": [
-        "a6895ba59d879b02ac97a077e66a533a98863a2dd26a7230fbb2e43d57856ab3",  # evaluate electra
+        "81ea260decc2f4efd854461250a486d34a580be6d7253cff157340d39a3c7d82",  # evaluate electra
     ],
     "1d29f94df2a3aaad40d28a0d4b1377ed0991f43eb4d4d3fb5f16df471101842e": [
-        "1012615079b6285e7b64bfb0144def0cfdef30d263e931d3c0c6a36514972adf",  # evaluate modernbert
+        "92d0c2420ce0ca3815f95001b954970efeeda32df72b08630424759ba1ac3817",  # evaluate modernbert
     ],
     "3acd417f23cd1b85d839cf4d674f01c15a277e2d12b2019a2e6900863a34bf2d": [
-        "b5b0d8b0a8f8c0aecb6d3129c66bb80876cf300848bb5ca516a9218f9c25274e",  # evaluate other
+        "0bc43abe96279dafd9a4b0ff6614dad5bafbd72c6030d270643aef644eccbcd7",  # evaluate other
     ],
     "5a8cc03a3554d9a5e07974d8743ff9fd9b60eadd3a1d1faae72c1d83a4da13a6": [
-        "7335f210fcf5bb06b7bbdc59c5873d126a5533d140d09bc167ef61dce17cbefb",  # evaluate roberta
+        "4671266a81d1a6cd32cc3931fce8698f66ce3a890570a4a0bb2841fa70eef53f",  # evaluate roberta
     ],
     "9e940156249618055a1236437a344214f30811c54ad836671b99123cff4a3c86": [
-        "c75d7106002d6fe33b682008db89fc18809f326b0fff7e476d31e7ffda700629",  # evaluate transformer
+        "184e537e05baedd2cbdc948eec1b814a0aefcb3c11b45c31b44437a9fd04d7a2",  # evaluate transformer
     ],
     "e7e11f832c32f8abb58c7bceb3acd25ec06794498a0625a0ecb81dd83a3cf87a": [
-        "7deb3cbc9f1c1e8ca4e6cde9e03ea14cb650d44f5a08eda96fcc8cc540189f13",  # evaluate xlm_roberta
+        "0ab27e52081157a104771731fdb87ed170ff2d5d8eec08f14fd5ae17344692d9",  # evaluate xlm_roberta
     ],
 }
 SAME_RESULTS: Mapping[str, str] = {code: earlier for earlier, codes in _REPEATED.items() for code in codes}
