@@ -29,7 +29,7 @@ def pack_pairs(corpus: Path, kind: TableFormat, encoder: Path, out: Path) -> Non
 
 
 if __name__ == "__main__":
-    collect_rarely()  # as `nli` does, if earlier
+    collect_rarely()  # `nli` does so earlier, before most imports
     corpus, encoder = map(Path, sys.argv[1:])
     with tempfile.TemporaryDirectory(dir=corpus.parent) as out:
         pack_pairs(corpus, "parquet", encoder, Path(out))
