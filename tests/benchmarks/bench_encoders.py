@@ -109,7 +109,7 @@ WAYS = {"packing": packing, "ours": ours, "trainer": trainer}
 def prepare(folder: Path) -> None:
     """Text, and for each family an encoder and shards to train on."""
     text = snli_text(DATA / "snli_1.0_subset.zip", ROWS)
-    text.write_ipc(folder / "text.arrow")
+    text.write_ipc(folder / "text.arrow", compat_level=pl.CompatLevel.oldest())  # as cleaning writes it
     texts = pl.concat([text["premise"], text["hypothesis"]]).head(20_000).to_list()
     for family, sizes in ENCODERS.items():
         encoder, shards = folder / family, folder / f"shards-{family}"
