@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from nli_core.locks import FileLock
 from nli_core.log import LOGGER
+from tasks.runtime.garbage import collect_rarely
 
 pytest_plugins = [
     "tests.fixtures.encoders",
@@ -32,6 +33,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def pytest_configure() -> None:
     """One thread a process, since tests run beside each other with tiny models; and no test fails for its speed."""
+    collect_rarely()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     settings.register_profile("any speed", deadline=None)

@@ -49,7 +49,7 @@ def prefect_api() -> Iterator[None]:
     until_exit = contextlib.ExitStack()
     server = None
     if not os.environ.get("PREFECT_API_URL"):  # nor in a profile, most likely; only Prefect itself knows that
-        server = until_exit.enter_context(prefect_server(services=False, pages=False))
+        server = until_exit.enter_context(prefect_server(temporary=True))
     # Handlers of exit run in reverse order: those that Prefect adds later send their last logs and events first.
     atexit.register(until_exit.close)
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings

@@ -89,10 +89,10 @@ def running(
 
 
 @contextlib.contextmanager
-def prefect_server(*, services: bool = True, pages: bool = True, port: int | None = None) -> Iterator[Server]:
+def prefect_server(*, temporary: bool = False, port: int | None = None) -> Iterator[Server]:
     """Start a Prefect server for loopback, over the user's own Prefect database; without `port`, at a free port.
 
-    `services` schedule and clean up; `pages` are the UI.
+    A temporary one records the runs of one command; it has no pages, and schedules and cleans up nothing.
     """
     home = user_path(os.environ.get("PREFECT_HOME", "~/.prefect"))
     try:
@@ -102,10 +102,10 @@ def prefect_server(*, services: bool = True, pages: bool = True, port: int | Non
     port = port or free_port()
     its_own = {
         "PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api",  # its pages ask port 4200 otherwise
-        "PREFECT_SERVER_UI_ENABLED": str(pages).lower(),
+        "PREFECT_SERVER_UI_ENABLED": str(not temporary).lower(),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
     }
-    arguments = ["flows.local.prefect_app", *([] if services else ["--no-services"])]
+    arguments = ["flows.local.prefect_app", *(["--temporary"] if temporary else [])]
     with running("Prefect", arguments, port, "/api/health", its_own) as server:
         yield server
 

@@ -64,7 +64,7 @@ def main() -> None:
     measured: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as ends:
         folder = Path(name)
-        prefect = ends.enter_context(prefect_server(services=False, pages=False))
+        prefect = ends.enter_context(prefect_server(temporary=True))
         prefect.wait_until_healthy()
         mlflow = MlflowServer(folder)
         ends.enter_context(mlflow.running())

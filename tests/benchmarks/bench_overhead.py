@@ -81,7 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["PREFECT_HOME"] = name
-        with prefect_server(pages=False) as server:
+        with prefect_server() as server:
             server.wait_until_healthy()
             told: dict[str, list[float]] = {"plain": [], "whole": [], "cached": []}
             for repeat in range(REPEATS):

@@ -172,13 +172,13 @@ def test_training_continues_without_prefect(
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
     monkeypatch.setenv("COLUMNS", "300")
     with ExitStack() as ends:
-        with prefect_server(pages=False, port=port) as server:
+        with prefect_server(temporary=True, port=port) as server:
             server.wait_until_healthy()
             running = ends.enter_context(_training(tiny_settings, 60 + 3 * int(AWAY_SECONDS)))
             _line_with(running, "finetune: ")
         _line_with(running, "Prefect is unavailable")
         time.sleep(AWAY_SECONDS)
-        with prefect_server(pages=False, port=port) as server:
+        with prefect_server(temporary=True, port=port) as server:
             server.wait_until_healthy()
             told, complaints = running.communicate(timeout=900)
             assert running.returncode == 0, complaints

@@ -397,7 +397,7 @@ def _resolving(name: str) -> Callable[..., Any]:
 
 @pytest.mark.slow
 def test_our_prefect_server_answers_loopback_alone(prefect_home: Path) -> None:
-    with local_server(services=False, pages=False) as server:
+    with local_server(temporary=True) as server:
         server.wait_until_healthy()
         address, port = f"{server.address}/api/health", server.address.rpartition(":")[2]
         assert requests.get(address, timeout=10).status_code == 200

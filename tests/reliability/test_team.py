@@ -114,7 +114,7 @@ def test_a_run_is_tracked_by_servers_on_postgresql_and_s3(
     monkeypatch.setenv("NLI_STUDIES", f"postgresql://{postgres}/studies")
     monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", f"postgresql+asyncpg://{postgres}/prefect")
     with ExitStack() as ends:
-        prefect = ends.enter_context(prefect_server(pages=False))
+        prefect = ends.enter_context(prefect_server())
         prefect.wait_until_healthy()
         monkeypatch.delenv("PREFECT_API_DATABASE_CONNECTION_URL")
         monkeypatch.setenv("PREFECT_API_URL", f"{prefect.address}/api")

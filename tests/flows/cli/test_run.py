@@ -1,9 +1,11 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -104,6 +106,13 @@ def test_a_temporary_server_lives_as_long_as_the_command(prefect_home: Path, kil
     assert run.returncode == (-9 if killed else 0)
     psutil.wait_procs([psutil.Process(pid) for pid in _servers_of(prefect_home)], timeout=30)
     assert _servers_of(prefect_home) == []
+    if not killed:
+        with closing(sqlite3.connect(prefect_home / "prefect.db")) as database:
+            task_runs = database.execute("SELECT name, state_name FROM task_run ORDER BY name").fetchall()
+        assert [(name.rpartition("-")[0], state) for name, state in task_runs] == [
+            ("download corpus", "Completed"),
+            ("download encoder", "Completed"),
+        ]
 
 
 def test_the_users_own_file_trains_from_end_to_end(nli_here: Nli, tiny_encoder: Path, workplace: Path) -> None:
